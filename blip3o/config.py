@@ -1,0 +1,327 @@
+"""Configs: frozen dataclasses to and from YAML, every fault of a file reported at once.
+
+A config is a `@dataclass(frozen=True, kw_only=True)` whose fields are bool, int, float, str, Path, Any, Literal, unions
+with None, dict[str, X], tuples and other configs. A place in it is spelled as the command line spells it: `head.steps`,
+`stages.0.steps`, or `stages.generation.steps` where the items of a list have a field `name`.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from blip3o.errors import ConfigError, OutputError
+
+Config = TypeVar("Config")
+
+# What stands between two faults of one message.
+_BETWEEN = "; "
+
+# A word cannot resemble a key less than this and still be a misspelling of it (difflib's ratio, 0 to 1).
+_RESEMBLANCE = 0.5
+
+
+# --- dataclass <-> plain values -------------------------------------------------------------------------------------
+
+
+def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
+    """Build a config from plain values; `path` is where they stand in a larger one, for the messages.
+
+    Raises ConfigError naming every fault: unknown keys (with the nearest known one), wrong types, missing required
+    fields, and what the `__post_init__` of each config objects to.
+    """
+    faults: list[str] = []
+    config = _read(values, cls, path, faults)
+    if faults:
+        raise ConfigError(_BETWEEN.join(faults))
+    return config
+
+
+def to_dict(config: Any) -> Any:
+    """The plain values of a config, ready for YAML or JSON: `from_dict(type(config), to_dict(config)) == config`."""
+    if is_dataclass(config):
+        return {field.name: to_dict(getattr(config, field.name)) for field in fields(config)}
+    if isinstance(config, Mapping):
+        return {key: to_dict(value) for key, value in config.items()}
+    if isinstance(config, tuple | list):
+        return [to_dict(value) for value in config]
+    return str(config) if isinstance(config, Path) else config
+
+
+def check(*claims: tuple[bool, str]) -> None:
+    """For `__post_init__`: raise one ConfigError with the message of every claim that does not hold.
+
+    `check((self.steps > 0, f"steps is {self.steps}, expected 1 or more"), ...)`
+    """
+    faults = [message for holds, message in claims if not holds]
+    if faults:
+        raise ConfigError(_BETWEEN.join(faults))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a config from a YAML file, or from a shipped recipe by its name, and change it by `a.b=3` overrides."""
+    path = Path(path_or_name)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        path = recipe_path(str(path_or_name))
+    values = _read_yaml(path)
+    try:
+        for override in overrides:
+            values = _override(values, override)
+        return from_dict(cls, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def dump(config: Any, path: str | Path) -> None:
+    """Write a config as YAML, whole or not at all; raises OutputError where the file cannot be written."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable"
+        ) from None
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a shipped recipe, such as `picturebook`; raises ConfigError listing the names there are."""
+    recipes = {path.stem: path for path in _recipe_folder().glob("*.yaml")}
+    if name not in recipes:
+        raise ConfigError(f"no recipe or file {name!r}{_nearest(name, sorted(recipes))}")
+    return recipes[name]
+
+
+def _recipe_folder() -> Path:
+    package = Path(__file__).parent
+    in_wheel = package / "configs"
+    return in_wheel if in_wheel.is_dir() else package.parent / "configs"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in YAML 1.2, and a key written twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = {key for key in keys if isinstance(key, str) and keys.count(key) > 1}
+        if twice:
+            problem = f"key {', '.join(sorted(twice))} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8, expected YAML") from None
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{source} is not YAML{where}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+
+
+# --- overrides ------------------------------------------------------------------------------------------------------
+
+
+def _override(values: Any, override: str) -> Any:
+    place, equals, text = override.partition("=")
+    if not equals or not all(place.split(".")):
+        raise ConfigError(f"override is {override!r}, expected key=value such as head.steps=20")
+    return _replaced(values, place.split("."), _parse(text, f"the value of override {override!r}"), "")
+
+
+def _replaced(values: Any, keys: Sequence[str], value: Any, path: str) -> Any:
+    """A copy of `values` with `value` at the place `keys`; a mapping that is not there yet is made."""
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    below = _join(path, key)
+    if isinstance(values, list):
+        index = _index(values, key, path)
+        return [*values[:index], _replaced(values[index], rest, value, below), *values[index + 1 :]]
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigError(f"override {below} cannot be set: {path} is {_show(values)}, which has no keys")
+    values = values or {}
+    return {**values, key: _replaced(values.get(key), rest, value, below)}
+
+
+def _index(items: list[Any], key: str, path: str) -> int:
+    names = [_name(item, index) for index, item in enumerate(items)]
+    if key in names:
+        return names.index(key)
+    if key.isdecimal() and int(key) < len(items):
+        return int(key)
+    raise ConfigError(f"{path} has no item {key!r}{_nearest(key, names)}")
+
+
+# --- one reader for each kind of annotation -------------------------------------------------------------------------
+
+
+def _read(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    """The value as an instance of `kind`; what is wrong with it is appended to `faults`."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _read_config(value, kind, path, faults)
+    return _READERS.get(get_origin(kind), _read_plain)(value, kind, path, faults)
+
+
+def _read_config(value: Any, kind: type, path: str, faults: list[str]) -> Any:
+    if not isinstance(value, Mapping):
+        return _wrong(value, "keys and values", path, faults)
+    known = {field.name: field for field in fields(kind) if field.init}
+    types = get_type_hints(kind)
+    before = len(faults)
+    unknown = [str(key) for key in value if key not in known]
+    faults += [f"unknown key {_join(path, key)}{_nearest(key, list(known))}" for key in unknown]
+    required = [name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+    faults += [
+        f"missing key {_join(path, name)}, expected {_spell(types[name])}" for name in required if name not in value
+    ]
+    chosen = {key: _read(value[key], types[key], _join(path, key), faults) for key in value if key in known}
+    if len(faults) > before:
+        return None
+    try:
+        return kind(**chosen)
+    except ValueError as error:
+        faults += [f"{path}: {fault}" if path else fault for fault in str(error).split(_BETWEEN)]
+        return None
+
+
+def _read_union(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    """The first alternative that fits; where none does, the faults of the one that fits best."""
+    alternatives = [alternative for alternative in get_args(kind) if alternative is not type(None)]
+    if value is None and len(alternatives) < len(get_args(kind)):
+        return None
+    tried: list[list[str]] = []
+    for alternative in alternatives:
+        found: list[str] = []
+        read = _read(value, alternative, path, found)
+        if not found:
+            return read
+        tried.append(found)
+    if not isinstance(value, Mapping | list | tuple):
+        return _wrong(value, _spell(kind), path, faults)
+    faults += min(tried, key=len)
+    return None
+
+
+def _read_literal(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    for choice in get_args(kind):
+        if value == choice and type(value) is type(choice):
+            return choice
+    return _wrong(value, _spell(kind), path, faults)
+
+
+def _read_tuple(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    if not isinstance(value, list | tuple):
+        return _wrong(value, _spell(kind), path, faults)
+    kinds = get_args(kind)
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        return _wrong(value, f"{len(kinds)} values", path, faults)
+    items = enumerate(zip(value, kinds, strict=True))
+    return tuple(_read(item, kind, _join(path, _name(item, index)), faults) for index, (item, kind) in items)
+
+
+def _read_dict(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    if not isinstance(value, Mapping):
+        return _wrong(value, _spell(kind), path, faults)
+    key_kind, value_kind = get_args(kind)
+    return {
+        _read(key, key_kind, _join(path, str(key)), faults): _read(item, value_kind, _join(path, str(key)), faults)
+        for key, item in value.items()
+    }
+
+
+def _read_plain(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    return _wrong(value, _spell(kind), path, faults)
+
+
+_READERS = {
+    Literal: _read_literal,
+    Union: _read_union,
+    UnionType: _read_union,
+    tuple: _read_tuple,
+    dict: _read_dict,
+}
+
+
+# --- words for the messages -----------------------------------------------------------------------------------------
+
+
+def _wrong(value: Any, expected: str, path: str, faults: list[str]) -> None:
+    faults.append(f"{path or 'the config'} is {_show(value)}, expected {expected}")
+
+
+def _show(value: Any) -> str:
+    """The value and its type, cut short; nothing at all is said in words."""
+    if value is None:
+        return "empty"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def _spell(kind: Any) -> str:
+    """A type in the words of the person who writes the YAML."""
+    if is_dataclass(kind):
+        return "keys and values"
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_spell(alternative) for alternative in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of " + ", ".join(_spell(item) for item in get_args(kind) if item is not Ellipsis)
+    if get_origin(kind) is dict:
+        return f"keys with values of {_spell(get_args(kind)[1])}"
+    return "null" if kind is type(None) else getattr(kind, "__name__", str(kind))
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=_RESEMBLANCE)
+    return f", did you mean {near[0]}?" if near else f", expected one of: {', '.join(known) or '(none)'}"
+
+
+def _name(item: Any, index: int) -> str:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) else str(index)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,1 @@
+"""Files and worlds -> samples -> batches."""

@@ -1,0 +1,29 @@
+"""The errors a user can meet: each is one line that says what was wrong, the value got and what to do.
+
+The command line prints that line and exits 2; a traceback is shown only with `--debug`. A mistake of the programmer is
+an `assert` or a plain Python error, never one of these.
+"""
+
+
+class UserError(ValueError):
+    """Something the user can put right; raise one of the classes below, catch this one."""
+
+
+class ConfigError(UserError):
+    """A recipe, an override or an option that cannot be used: unknown key, wrong type, value out of range."""
+
+
+class CheckpointError(UserError):
+    """Weights that cannot be loaded: no such model, a truncated file, tensors missing, extra, renamed or misshapen."""
+
+
+class PictureError(UserError):
+    """A picture that cannot be read: missing, empty, huge, truncated, or no picture at all."""
+
+
+class PromptError(UserError):
+    """Words the model cannot take: an empty or too long prompt, an unknown word, the text of a special token."""
+
+
+class OutputError(UserError):
+    """A result that cannot be written where it was asked for."""

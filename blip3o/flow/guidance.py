@@ -1,0 +1,16 @@
+"""Classifier-free guidance: away from what the model would do unasked.
+
+    (1)  v = v_null + g (v_prompt - v_null)
+
+Source: Ho and Salimans, Classifier-Free Diffusion Guidance, arXiv 2207.12598, eq. 6 (their w is g - 1).
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def guided(
+    prompt: Float[Tensor, "batch ..."], null: Float[Tensor, "batch ..."], guidance: float
+) -> Float[Tensor, "batch ..."]:
+    """Equation (1): guidance 1 is none, 0 ignores the prompt, more than 1 exaggerates it."""
+    return null + guidance * (prompt - null)

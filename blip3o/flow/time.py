@@ -1,0 +1,32 @@
+"""When: the times a loss is taken at, and the times a solver steps through.
+
+The shift s >= 1 moves times towards noise, where the picture as a whole is decided:
+
+    (1)  t' = t / (t + s (1 - t))
+
+Source: Esser et al., Scaling Rectified Flow Transformers, arXiv 2403.03206, eq. 23, with its time turned round.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+
+def shifted(time: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
+    """Equation (1): 0 and 1 stay, shift 1 changes nothing, a larger one moves times towards 0."""
+    return time / (time + shift * (1 - time))
+
+
+def draw_times(count: int, shift: float, rng: Generator) -> Float[Tensor, " count"]:
+    """`count` training times in [0, 1), uniform and then shifted."""
+    return shifted(torch.rand(count, generator=rng, device=rng.device), shift)
+
+
+def solver_times(steps: int, shift: float = 1.0) -> Float[Tensor, " times"]:
+    """The `steps` + 1 times from 0 to 1 that a solver visits.
+
+    Raises ValueError where `steps` is not positive.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: a solver takes at least 1 step")
+    return shifted(torch.linspace(0.0, 1.0, steps + 1), shift)

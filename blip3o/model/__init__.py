@@ -1,0 +1,1 @@
+"""The machine: networks only; no files, no strings, no clock."""

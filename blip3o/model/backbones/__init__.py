@@ -1,0 +1,1 @@
+"""The language models that think, each a thin wrapper over its `transformers` class."""

@@ -1,0 +1,133 @@
+"""The Qwen2.5-VL backbone (arXiv 2502.13923): its language model and its own vision tower, from `transformers`."""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, Cache, DynamicCache, Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VisionTransformerPretrainedModel,
+    Qwen2_5_VLTextModel,
+)
+
+from blip3o.model.backbones.backbone import Backbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class QwenTextConfig:
+    """Sizes of the language model, under the names of its config.json."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    mrope_section: tuple[int, ...]
+    rope_theta: float
+    tie_word_embeddings: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class QwenVisionConfig:
+    """Sizes of the vision tower, under the names of its config.json."""
+
+    depth: int
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    patch_size: int
+    spatial_merge_size: int
+    temporal_patch_size: int
+    window_size: int
+    fullatt_block_indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QwenConfig:
+    """Both parts."""
+
+    text: QwenTextConfig
+    vision: QwenVisionConfig
+
+    def published(self) -> Qwen2_5_VLConfig:
+        """The same as the config class of `transformers`."""
+        text, vision = asdict(self.text), asdict(self.vision)
+        rope = {"rope_type": "default", "mrope_section": list(text.pop("mrope_section"))}
+        rope["rope_theta"] = text.pop("rope_theta")
+        text |= {"rope_parameters": rope, "bos_token_id": None, "eos_token_id": None}
+        vision |= {"out_hidden_size": self.text.hidden_size, "rope_parameters": None}
+        return Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+
+
+def attend_by_picture(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **rest: object
+) -> tuple[Tensor, None]:
+    """Attention of the vision tower in one call for all windows of equal length, where the library loops over them.
+
+    Takes and gives what an attention function of `transformers` does: [1, head, seq, dim] in, [1, seq, head, dim] out, the
+    windows' bounds in `cu_seq_lens_q`.
+    """
+    bounds = rest["cu_seq_lens_q"]
+    assert isinstance(bounds, Tensor)
+    lengths = bounds.diff()
+    assert bool((lengths == lengths[0]).all()), "windows of different lengths need the library's own attention"
+    parts = [x[0].unflatten(1, (len(lengths), -1)).transpose(0, 1) for x in (query, key, value)]
+    out = F.scaled_dot_product_attention(*parts, scale=rest["scaling"])  # pyright: ignore[reportArgumentType]
+    return out.transpose(1, 2).flatten(0, 1)[None], None
+
+
+EQUAL_WINDOWS = "flash_by_picture"
+"""The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
+AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
+
+
+class Qwen(Backbone):
+    """Positions count the tokens that are not padding, the same on all three rotary axes, as in the published training."""
+
+    def __init__(self, config: QwenConfig) -> None:
+        super().__init__()
+        published = config.published()
+        self.config = config
+        self.width = config.text.hidden_size
+        self.language_model = Qwen2_5_VLTextModel(published.text_config)
+        self.visual = Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
+        self.lm_head = None if config.text.tie_word_embeddings else nn.Linear(self.width, config.text.vocab_size, False)
+
+    def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
+        """Embeddings of token ids."""
+        return self.language_model.embed_tokens(tokens)
+
+    def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
+        """Embeddings of pictures: one for each 2 x 2 patches."""
+        one_window = int(grid.amax()) * self.config.vision.patch_size <= self.config.vision.window_size
+        same = bool((grid == grid[0]).all())
+        self.visual.config._attn_implementation = EQUAL_WINDOWS if same and one_window else "sdpa"
+        return self.visual(patches, grid).pooler_output
+
+    def think(
+        self,
+        embeddings: Float[Tensor, "batch seq hidden"],
+        mask: Bool[Tensor, "batch past_and_seq"],
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "batch seq hidden"]:
+        """Hidden states after the last normalisation, causal."""
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embeddings.shape[1] :]
+        return self.language_model(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
+        """Scores of the next token."""
+        head = self.language_model.embed_tokens if self.lm_head is None else self.lm_head
+        return hidden @ head.weight.T.to(hidden.dtype)
+
+    def new_cache(self) -> Cache:
+        """An empty cache for `think`."""
+        return DynamicCache()

@@ -1,0 +1,145 @@
+"""A diffusion decoder in pixels: a sketch of the picture straight from the features, and a small UNet that flows from noise
+to the picture with the sketch beside it.
+
+The sketch is a regression: cheap to learn, and blurred where features leave things open. The flow makes it sharp.
+
+The UNet guesses the picture, not the velocity, because folded pixels have more channels than a small UNet can carry noise
+through; the guess d gives the velocity at time t:
+
+    (1)  v = (d - x_t) / max(1 - t, NEAREST)
+
+Source: Li and He, Back to Basics: Let Denoising Generative Models Denoise, arXiv 2511.13720, section 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.unets.unet_2d import UNet2DModel
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from blip3o.flow.noise import draw_noise
+from blip3o.flow.path import broadcast_time, point, velocity
+from blip3o.flow.solver import solve
+from blip3o.flow.time import draw_times, solver_times
+from blip3o.model.decoders.decoder import Decoder
+from blip3o.model.layers.convolution import ResidualBlock
+
+
+NEAREST = 0.1
+"""Below this distance from the data, in time, equation (1) stops growing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelDecoderConfig:
+    """Sizes of the sketcher and of the UNet, and the noise it works in."""
+
+    channels: int
+    """Channels of the features."""
+    size: int
+    """Height and width of the picture in px."""
+    fold: int
+    """Both networks end in squares of this many px folded into channels."""
+    sketch_widths: tuple[int, ...]
+    """Channels of the sketcher from the features' resolution, doubled from one to the next, up to 1/fold of the side."""
+    sketch_blocks: int
+    """Residual blocks at each of these."""
+    widths: tuple[int, ...]
+    """Channels of the UNet at 1/fold, 1/(2 fold), ... of the picture's side."""
+    blocks: int = 1
+    """Residual blocks at each width."""
+    shift: float = 3.0
+    """Shift of its times towards noise, in training and in painting (flow/time.py)."""
+
+
+class Sketcher(nn.Module):
+    """Features -> the picture as well as it can be told at once, and what the sketcher thought on the way."""
+
+    def __init__(self, config: PixelDecoderConfig) -> None:
+        super().__init__()
+        widths = config.sketch_widths
+        layers: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 3, padding=1)]
+        for index, width in enumerate(widths):
+            if index:
+                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(widths[index - 1], width, 3, padding=1)]
+            layers += [ResidualBlock(width) for _ in range(config.sketch_blocks)]
+        self.trunk = nn.Sequential(*layers, nn.SiLU())
+        self.picture = nn.Conv2d(widths[-1], 3 * config.fold**2, 3, padding=1)
+
+    def forward(
+        self, features: Float[Tensor, "batch channel rows columns"]
+    ) -> tuple[Float[Tensor, "batch folded height width"], Float[Tensor, "batch plan height width"]]:
+        """The folded picture, and the plan it was drawn from."""
+        plan = self.trunk(features)
+        return self.picture(plan), plan
+
+
+class PixelDecoder(Decoder):
+    """Works on folded pixels: few wide positions cost less than many narrow ones."""
+
+    def __init__(self, config: PixelDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sketcher = Sketcher(config)
+        folded = 3 * config.fold**2
+        levels = len(config.widths)
+        self.unet = UNet2DModel(
+            sample_size=config.size // config.fold,
+            in_channels=2 * folded + config.sketch_widths[-1],
+            out_channels=folded,
+            block_out_channels=config.widths,
+            layers_per_block=config.blocks,
+            down_block_types=("DownBlock2D",) * levels,
+            up_block_types=("UpBlock2D",) * levels,
+            add_attention=False,
+            norm_num_groups=8,
+        )
+
+    def sketch(
+        self, features: Float[Tensor, "batch channel rows columns"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The picture at once, blurred where the features leave it open."""
+        return F.pixel_shuffle(self.sketcher(features)[0].float(), self.config.fold)
+
+    def velocity(
+        self,
+        x: Float[Tensor, "batch 3 height width"],
+        time: Float[Tensor, " batch"],
+        sketched: tuple[Float[Tensor, "batch folded rows columns"], Float[Tensor, "batch plan rows columns"]],
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Velocity of the noised picture `x` at `time`, by equation (1); the UNet adds to the sketch."""
+        picture, plan = sketched
+        seen = torch.cat([F.pixel_unshuffle(x, self.config.fold).to(plan.dtype), picture, plan], dim=1)
+        change = self.unet(seen.contiguous(memory_format=torch.channels_last), 1000 * time, return_dict=False)[0]
+        guess = F.pixel_shuffle((picture + change).float(), self.config.fold)
+        return (guess - x) / broadcast_time((1 - time).clamp(min=NEAREST), x)
+
+    def sketch_loss(
+        self, features: Float[Tensor, "batch channel rows columns"], pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, " batch"]:
+        """Squared plus absolute error of the sketch."""
+        error = self.sketch(features) - pixels
+        return (error.square() + 0.5 * error.abs()).flatten(1).mean(1)
+
+    def loss(
+        self,
+        features: Float[Tensor, "batch channel rows columns"],
+        pixels: Float[Tensor, "batch 3 height width"],
+        rng: Generator,
+    ) -> Float[Tensor, " batch"]:
+        """Mean squared error of the velocity (flow/path.py, equation 2)."""
+        noise = torch.randn(pixels.shape, generator=rng, device=pixels.device)
+        time = draw_times(len(pixels), self.config.shift, rng)
+        guess = self.velocity(point(pixels, noise, time), time, self.sketcher(features))
+        return (guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1)
+
+    def paint(
+        self, features: Float[Tensor, "batch channel rows columns"], rngs: Sequence[Generator], *, steps: int
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Pictures in [-1, 1]; each step is one pass of the UNet."""
+        sketched = self.sketcher(features)
+        noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)
+        times = solver_times(steps, self.config.shift)
+        return solve(lambda x, time: self.velocity(x, time, sketched), noise, times).clamp(-1, 1)

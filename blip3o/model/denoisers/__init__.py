@@ -1,0 +1,1 @@
+"""The diffusion transformers that a flow head uses."""

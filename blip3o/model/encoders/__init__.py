@@ -1,0 +1,1 @@
+"""Pixels -> the features of an image space."""

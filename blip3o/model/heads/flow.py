@@ -1,0 +1,86 @@
+"""The flow head of BLIP3-o: learned queries think once, and a diffusion transformer flows from noise to features.
+
+Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from blip3o.flow.guidance import guided
+from blip3o.flow.noise import draw_noise
+from blip3o.flow.path import point, velocity
+from blip3o.flow.solver import solve
+from blip3o.flow.time import draw_times, solver_times
+from blip3o.model.denoisers.next_dit import NextDiT
+from blip3o.model.heads.head import Filled, Head, HeadConfig, Reference, Think
+
+
+class FlowHead(Head):
+    """Learned queries fill the slot; their hidden states are the thought that conditions the denoiser."""
+
+    causal = True
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.queries = nn.Parameter(torch.randn(config.slot_length, config.denoiser.thought_width))
+        self.denoiser = NextDiT(config.denoiser)
+
+    def fill(
+        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+    ) -> Filled:
+        """The queries, and `draws` noised versions of the features, one whole batch after the other."""
+        draws, batch = self.config.draws, len(data)
+        return Filled(
+            slot=self.queries.expand(batch, -1, -1),
+            data=data,
+            reference=reference,
+            keep=torch.rand(batch, generator=rng, device=data.device) >= self.config.dropout,
+            noise=torch.randn((draws * batch, *data.shape[1:]), generator=rng, device=data.device),
+            time=draw_times(draws * batch, self.config.shift, rng),
+        )
+
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
+        """Mean squared error of the velocity, the mean over the draws."""
+        assert filled.noise is not None and filled.time is not None
+        draws = len(filled.noise) // len(filled.data)
+        data = filled.data.repeat(draws, 1, 1, 1)
+        condition = self.denoiser.condition(hidden * filled.keep.view(-1, 1, 1)).repeat(draws)
+        given = filled.reference
+        guess = self.denoiser(
+            point(data, filled.noise, filled.time),
+            filled.time,
+            condition,
+            None if given is None else given.features.repeat(draws, 1, 1, 1),
+            None if given is None else given.given.repeat(draws),
+        )
+        error = (guess.float() - velocity(data, filled.noise)).square().flatten(1).mean(1)
+        return error.view(draws, -1).mean(0)
+
+    def sample(
+        self,
+        think: Think,
+        reference: Reference | None,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Think once, then follow the guided velocity; both sides of the guidance run as one batch."""
+        thought = think(self.queries.expand(len(rngs), -1, -1))
+        sides = 1 if guidance == 1 else 2
+        both = torch.cat([thought, torch.zeros_like(thought)][:sides])
+        condition = self.denoiser.condition(both)
+        features = None if reference is None else reference.features.repeat(sides, 1, 1, 1)
+        given = None if reference is None else reference.given.repeat(sides)
+
+        def field(x: Tensor, time: Tensor) -> Tensor:
+            moved = self.denoiser(x.repeat(sides, 1, 1, 1), time.repeat(sides), condition, features, given)
+            return moved if sides == 1 else guided(*moved.chunk(2), guidance)
+
+        config = self.config.denoiser
+        noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
+        return solve(field, noise, solver_times(steps, self.config.shift))

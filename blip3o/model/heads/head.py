@@ -1,0 +1,82 @@
+"""The slot's protocol: an image to be imagined is a run of positions, and only the head knows what stands there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from blip3o.model.denoisers.next_dit import NextDiTConfig
+
+Think = Callable[[Tensor], Tensor]
+"""The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states, same shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """Which head, and its sizes."""
+
+    kind: str
+    """A key of HEADS."""
+    slot_length: int
+    """Positions of the slot."""
+    denoiser: NextDiTConfig
+    """Sizes of the features and of the network that imagines them."""
+    shift: float = 1.0
+    """Shift of training and solver times towards noise (flow/time.py)."""
+    dropout: float = 0.1
+    """Share of training thoughts set to zero, so that guidance has a null to start from."""
+    draws: int = 1
+    """Noise draws per thought in one training step; thoughts cost more than draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The newest picture before the slot, which an edit starts from."""
+
+    features: Float[Tensor, "batch channel height width"]
+    given: Bool[Tensor, " batch"]
+    """Whether the row has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What entered the slot, and what to grade its hidden states against."""
+
+    slot: Float[Tensor, "batch slot hidden"]
+    data: Float[Tensor, "batch channel height width"]
+    reference: Reference | None
+    keep: Bool[Tensor, " batch"]
+    """False where the thought is dropped."""
+    noise: Float[Tensor, "noised channel height width"] | None = None
+    time: Float[Tensor, " noised"] | None = None
+
+
+class Head(nn.Module, ABC):
+    """Imagines features in a slot."""
+
+    causal: bool
+    """Whether the slot's positions attend only to those before them."""
+
+    @abstractmethod
+    def fill(
+        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+    ) -> Filled:
+        """What enters the slot for these features, in training."""
+
+    @abstractmethod
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
+        """Grade what came out of the slot."""
+
+    @abstractmethod
+    def sample(
+        self,
+        think: Think,
+        reference: Reference | None,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Imagine features, row k with generator k; `guidance` 1 is none."""

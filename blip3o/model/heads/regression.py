@@ -1,0 +1,66 @@
+"""The regression head: learned queries whose hidden states are mapped straight to features.
+
+Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + MSE). It answers with the mean of all images a prompt allows: no noise
+enters, so every seed gives the same image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from blip3o.model.heads.head import Filled, Head, HeadConfig, Reference, Think
+
+
+class RegressionHead(Head):
+    """Learned queries fill the slot; one linear map turns the thought, a token per feature, into the features."""
+
+    causal = True
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = config.denoiser
+        if config.slot_length != sizes.side**2:
+            raise ValueError(
+                f"slot is {config.slot_length} positions but the head fills {sizes.side**2}: "
+                f"set slot_length={sizes.side**2}"
+            )
+        self.queries = nn.Parameter(torch.randn(config.slot_length, sizes.thought_width))
+        self.project = nn.Linear(sizes.thought_width, sizes.channels)
+        self.refer = nn.Linear(sizes.channels, sizes.channels)
+
+    def fill(
+        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+    ) -> Filled:
+        """The queries; nothing is drawn."""
+        keep = torch.ones(len(data), dtype=torch.bool, device=data.device)
+        return Filled(slot=self.queries.expand(len(data), -1, -1), data=data, reference=reference, keep=keep)
+
+    def features(
+        self, hidden: Float[Tensor, "batch slot hidden"], reference: Reference | None
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The features that the thought stands for."""
+        side = self.config.denoiser.side
+        features = self.project(hidden)
+        if reference is not None:
+            features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)
+        return features.mT.unflatten(-1, (side, side))
+
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
+        """Mean squared error of the features."""
+        guess = self.features(hidden, filled.reference).float()
+        return (guess - filled.data).square().flatten(1).mean(1)
+
+    def sample(
+        self,
+        think: Think,
+        reference: Reference | None,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """One thought, one picture; `steps` and `guidance` change nothing."""
+        return self.features(think(self.queries.expand(len(rngs), -1, -1)), reference)

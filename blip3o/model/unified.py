@@ -1,0 +1,128 @@
+"""Unified: a backbone that thinks and a head that imagines, joined by the slot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from blip3o.batch import IGNORED, Batch
+from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
+from blip3o.model.heads.flow import FlowHead
+from blip3o.model.heads.head import Head, HeadConfig, Reference
+from blip3o.model.heads.regression import RegressionHead
+
+HEADS: dict[str, type[Head]] = {"flow": FlowHead, "regression": RegressionHead}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnifiedConfig:
+    """The backbone and the head."""
+
+    backbone: QwenConfig
+    head: HeadConfig
+
+    def __post_init__(self) -> None:
+        if self.head.kind not in HEADS:
+            raise ValueError(f"head.kind is {self.head.kind!r}: choose one of {', '.join(HEADS)}")
+        if self.head.denoiser.thought_width != self.backbone.text.hidden_size:
+            raise ValueError(
+                f"head.denoiser.thought_width is {self.head.denoiser.thought_width} but the backbone's hidden states have "
+                f"{self.backbone.text.hidden_size} channels: make them equal"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """The two losses of a batch, each a mean; None where the batch asks for none."""
+
+    text: Float[Tensor, ""] | None
+    image: Float[Tensor, ""] | None
+
+
+class Unified(nn.Module):
+    """Reads text and pictures, writes text, imagines features."""
+
+    def __init__(self, config: UnifiedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Qwen(config.backbone)
+        self.head = HEADS[config.head.kind](config.head)  # pyright: ignore[reportAbstractUsage]
+
+    def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
+        """Embeddings of words and of read pictures; what stands in the slot is left to the head."""
+        embeddings = self.backbone.embed(batch.tokens)
+        if batch.patches is None or batch.grid is None:
+            return embeddings
+        seen = self.backbone.read(batch.patches, batch.grid).to(embeddings.dtype)
+        return embeddings.masked_scatter(batch.pictured[..., None], seen)
+
+    def reference(self, batch: Batch) -> Reference | None:
+        """The picture that the slot may start from."""
+        if batch.reference is None or batch.referenced is None:
+            return None
+        return Reference(features=batch.reference, given=batch.referenced)
+
+    def forward(self, batch: Batch, rng: Generator) -> Losses:
+        """The losses of a training batch: next-token cross-entropy, and the head's."""
+        embeddings = self.embed(batch)
+        filled = None
+        if batch.target is not None:
+            filled = self.head.fill(batch.target, self.reference(batch), rng)
+            embeddings = embeddings.masked_scatter(batch.slot[..., None], filled.slot.to(embeddings.dtype))
+        hidden = self.backbone.think(embeddings, batch.mask)
+        image = None
+        if filled is not None:
+            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), filled).mean()
+        return Losses(text=self.text_loss(hidden, batch), image=image)
+
+    def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> Float[Tensor, ""] | None:
+        """Cross-entropy of the labelled tokens; only their logits are computed."""
+        asked = batch.labels[:, 1:] != IGNORED
+        if not asked.any():
+            return None
+        logits = self.backbone.logits(hidden[:, :-1][asked]).float()
+        return F.cross_entropy(logits, batch.labels[:, 1:][asked])
+
+    def imagine(
+        self, batch: Batch, rngs: Sequence[Generator], *, steps: int, guidance: float
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Features for the slot of every row, row k with generator k.
+
+        `steps` solver steps; `guidance` 1 is none.
+        """
+        embeddings = self.embed(batch)
+
+        def think(slot: Tensor) -> Tensor:
+            whole = embeddings.masked_scatter(batch.slot[..., None], slot.to(embeddings.dtype))
+            hidden = self.backbone.think(whole, batch.mask)
+            return hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1])
+
+        return self.head.sample(think, self.reference(batch), rngs, steps=steps, guidance=guidance)
+
+    def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
+        """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
+        cache, mask = self.backbone.new_cache(), batch.mask
+        hidden = self.backbone.think(self.embed(batch), mask, cache)
+        written: list[Tensor] = []
+        going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
+        stop_ids = torch.tensor(list(stops), device=mask.device)
+        while True:
+            token = self.backbone.logits(hidden[:, -1]).argmax(-1)
+            written.append(torch.where(going, token, IGNORED))
+            going = going & ~torch.isin(token, stop_ids)
+            if len(written) >= max_tokens or not going.any():
+                break
+            mask = torch.cat([mask, going[:, None]], dim=1)
+            hidden = self.backbone.think(self.backbone.embed(token[:, None]), mask, cache)
+        return [[token for token in row if token != IGNORED] for row in torch.stack(written, 1).tolist()]
+
+    def score(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""
+        hidden = self.backbone.think(self.embed(batch), batch.mask)[:, :-1]
+        labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
+        logs = self.backbone.logits(hidden).float().log_softmax(-1)
+        asked = labels != IGNORED
+        return (logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * asked).sum(-1)

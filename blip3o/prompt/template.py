@@ -1,0 +1,193 @@
+"""Conversations -> Batch, in the chat template of Qwen2.5 with the pictures and the slot of BLIP3-o in it.
+
+    <|im_start|>user
+    <|vision_start|><|image_pad|>...<|vision_end|>make it night<|im_end|>
+    <|im_start|>assistant
+    [IMG]<image>...<image>
+
+An image that the assistant drew in an earlier turn stands there as a read picture. Loss is taken at what the assistant
+writes: its words, [IMG], and <|im_end|> where it does not draw.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from blip3o.batch import IGNORED, Batch
+from blip3o.errors import PromptError
+from blip3o.prompt import tokenizer as tok
+from blip3o.prompt.conversation import Conversation, Picture, Turn
+from blip3o.prompt.pictures import to_patches, to_pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """How words and pictures become inputs."""
+
+    picture_size: int
+    """Height and width in px at which pictures are read and encoded."""
+    patch_size: int
+    merge_size: int
+    temporal_patch_size: int
+    """The backbone's vision tower: patch side in px, patches merged per axis, frames per patch."""
+    slot_length: int
+    closed_vocabulary: bool
+    """Whether words outside the tokenizer's vocabulary are refused."""
+    longest_prompt: int = 2000
+    """In characters."""
+
+    @property
+    def tokens_per_picture(self) -> int:
+        return (self.picture_size // self.patch_size // self.merge_size) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """One conversation as tokens."""
+
+    tokens: list[int]
+    labels: list[int]
+    pictures: list[Picture]
+    """The pictures that are read, in order."""
+    target: Picture | None
+    """The image to imagine, where its features are known."""
+    has_slot: bool
+
+
+class Template:
+    """Encodes conversations for one model."""
+
+    def __init__(self, config: PromptConfig, words: tok.Words) -> None:
+        self.config = config
+        self.words = words
+
+    def check(self, text: str) -> None:
+        """Raise PromptError for a text that this model cannot be asked."""
+        tok.check_text(
+            self.words, text, longest=self.config.longest_prompt, closed=self.config.closed_vocabulary
+        )
+
+    def encode(self, conversation: Conversation) -> Encoded:
+        """A whole conversation, for training or scoring; it ends with the assistant's turn."""
+        writer = _Writer(self)
+        if not conversation or conversation[-1].role != "assistant":
+            raise PromptError("the conversation does not end with the assistant's turn: add what it is to answer")
+        for turn in conversation[:-1]:
+            writer.turn(turn)
+        last = conversation[-1]
+        draws = isinstance(last.content[-1], Picture)
+        writer.open("assistant")
+        for part in last.content[:-1] if draws else last.content:
+            writer.part(part, written=True)
+        if draws:
+            return writer.slot(written=True, target=last.content[-1])  # pyright: ignore[reportArgumentType]
+        writer.token(tok.TURN_END, written=True)
+        return writer.done()
+
+    def ask(self, conversation: Conversation, begun: Sequence[int] = (), *, draw: bool = False) -> Encoded:
+        """A conversation up to the assistant's answer, of which `begun` is there already; with a slot where it is to `draw`."""
+        writer = _Writer(self)
+        for turn in conversation:
+            writer.turn(turn)
+        writer.open("assistant")
+        writer.ids(begun, written=False)
+        return writer.slot(written=False, target=None) if draw else writer.done()
+
+    def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
+        """Conversations as one batch, padded on the right, or on the `left` for writing on.
+
+        Features of targets and references are taken from their pictures. Either all conversations end in a slot or none.
+        """
+        longest = max(len(item.tokens) for item in encoded)
+        control = self.words.control
+
+        def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
+            filled = [[filler] * (longest - len(row)) for row in rows]
+            return torch.tensor([f + r if left else r + f for f, r in zip(filled, rows, strict=True)])
+
+        tokens = padded([item.tokens for item in encoded], control[tok.PAD])
+        pictures = [picture for item in encoded for picture in item.pictures]
+        patches, grid = self.patches(pictures) if pictures else (None, None)
+        slotted = encoded[0].has_slot
+        newest = [item.pictures[-1] if item.pictures else None for item in encoded]
+        return Batch(
+            tokens=tokens,
+            mask=padded([[1] * len(item.tokens) for item in encoded], 0).bool(),
+            labels=padded([item.labels for item in encoded], IGNORED),
+            pictured=tokens == control[tok.IMAGE_PAD],
+            slot=tokens == control[tok.QUERY],
+            patches=patches,
+            grid=grid,
+            target=features_of([item.target for item in encoded]) if slotted else None,
+            reference=features_of(newest) if slotted else None,
+            referenced=torch.tensor([picture is not None for picture in newest]) if slotted else None,
+        )
+
+    def patches(self, pictures: list[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures as the vision tower's patches and grid."""
+        config = self.config
+        return to_patches(to_pixels(pictures), config.patch_size, config.merge_size, config.temporal_patch_size)
+
+
+class _Writer:
+    """A conversation being written down."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self.words = template.words
+        self.tokens: list[int] = []
+        self.labels: list[int] = []
+        self.pictures: list[Picture] = []
+
+    def ids(self, ids: Sequence[int], *, written: bool) -> None:
+        self.tokens += ids
+        self.labels += ids if written else [IGNORED] * len(ids)
+
+    def token(self, name: str, *, written: bool = False) -> None:
+        self.ids([self.words.control[name]], written=written)
+
+    def open(self, role: str) -> None:
+        self.token(tok.TURN_START)
+        self.ids(self.words.encode(f"{role}\n"), written=False)
+
+    def part(self, part: str | Picture, *, written: bool) -> None:
+        if isinstance(part, str):
+            self.ids(self.words.encode(part), written=written)
+            return
+        self.token(tok.VISION_START)
+        self.ids([self.words.control[tok.IMAGE_PAD]] * self.template.config.tokens_per_picture, written=False)
+        self.token(tok.VISION_END)
+        self.pictures.append(part)
+
+    def turn(self, turn: Turn) -> None:
+        """A turn of the past; what the assistant wrote in it is learned, too."""
+        written = turn.role == "assistant" and not any(isinstance(part, Picture) for part in turn.content)
+        self.open(turn.role)
+        for part in turn.content:
+            self.part(part, written=written)
+        self.token(tok.TURN_END, written=written)
+        self.ids(self.words.encode("\n"), written=False)
+
+    def slot(self, *, written: bool, target: Picture | None) -> Encoded:
+        self.token(tok.IMAGE_START, written=written)
+        self.ids([self.words.control[tok.QUERY]] * self.template.config.slot_length, written=False)
+        return self.done(has_slot=True, target=target)
+
+    def done(self, *, has_slot: bool = False, target: Picture | None = None) -> Encoded:
+        return Encoded(
+            tokens=self.tokens, labels=self.labels, pictures=self.pictures, target=target, has_slot=has_slot
+        )
+
+
+def features_of(pictures: Sequence[Picture | None]) -> torch.Tensor | None:
+    """The features of pictures as one tensor, zeros for None; None where no picture has any."""
+    known = [picture.features for picture in pictures if picture is not None and picture.features is not None]
+    if not known:
+        return None
+    blank = np.zeros_like(known[0])
+    rows = [blank if picture is None else picture.features for picture in pictures]
+    if any(row is None for row in rows):
+        raise PromptError("some pictures of the batch have features and some have none: encode them all first")
+    return torch.from_numpy(np.stack(rows)).float()  # pyright: ignore[reportArgumentType, reportCallIssue]

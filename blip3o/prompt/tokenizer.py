@@ -1,0 +1,122 @@
+"""The tokenizer: byte-level BPE with Qwen2.5's control tokens and those of BLIP3-o, from a file or made for a small world."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from blip3o.errors import CheckpointError, PromptError
+
+PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+VISION_START, VISION_END, IMAGE_PAD = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"
+IMAGE_START, IMAGE_END, QUERY = "[IMG]", "[/IMG]", "<image>"
+"""IMAGE_START is what the model writes when it decides to draw; QUERY holds the places of the slot."""
+THINK_START, THINK_END = "<think>", "</think>"
+CONTROL = (
+    *(PAD, TURN_START, TURN_END, VISION_START, VISION_END, "<|vision_pad|>", IMAGE_PAD, "<|video_pad|>"),
+    *(IMAGE_START, IMAGE_END, QUERY, THINK_START, THINK_END),
+)
+"""All control tokens; a user's text may hold none of them."""
+
+CHAT_TEMPLATE = (
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+# Qwen2.5 splits text into words by this rule before merging bytes (simplified: letters, one digit, marks, spaces).
+_WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
+
+
+class Words:
+    """Text <-> token ids, and the ids of the control tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        ids = tokenizer.convert_tokens_to_ids(list(CONTROL))
+        lost = [token for token, index in zip(CONTROL, ids, strict=True) if index is None]
+        if lost:
+            raise CheckpointError(f"the tokenizer lacks the control tokens {', '.join(lost)}: use the model's own tokenizer")
+        self.tokenizer = tokenizer
+        self.control: dict[str, int] = dict(zip(CONTROL, ids, strict=True))
+        self.encode = lru_cache(maxsize=100_000)(self._encode)
+
+    def __len__(self) -> int:
+        return len(self.tokenizer)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, control tokens left out."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files."""
+        self.tokenizer.save_pretrained(str(folder))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Words":
+        """Read the tokenizer's files. Raises CheckpointError where they are missing or broken."""
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise CheckpointError(f"{folder} holds no tokenizer.json: name the folder of a whole checkpoint")
+        try:
+            return cls(_wrap(Tokenizer.from_file(str(path))))
+        except Exception as error:  # the library raises bare Exception
+            raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
+
+
+def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=TURN_END)
+    wrapped.chat_template = CHAT_TEMPLATE
+    return wrapped
+
+
+def make(words: Iterable[str]) -> Words:
+    """A tokenizer in which each of these words is one token, with a space before it and without; any other text is bytes."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=100_000,
+        min_frequency=1,
+        special_tokens=list(CONTROL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    listed = sorted(set(words) | {"system", "user", "assistant"})
+    tokenizer.train_from_iterator([text for word in listed for text in (word, f" {word}")], trainer)
+    return Words(_wrap(tokenizer))
+
+
+_WORD = re.compile(r"[^\W\d_]+|\d|[^\s\w]|_")
+
+
+def check_text(words: Words, text: str, *, longest: int, closed: bool) -> None:
+    """Raise PromptError for a text that this model cannot be asked: empty, too long, with control tokens, or unknown words.
+
+    `longest` is in characters; in a `closed` vocabulary every word must be one token.
+    """
+    if not text.strip():
+        raise PromptError("the prompt is empty: say what you want to see or know")
+    if len(text) > longest:
+        raise PromptError(f"the prompt has {len(text)} characters: shorten it to {longest}")
+    held = [token for token in CONTROL if token in text]
+    if held:
+        raise PromptError(f"the prompt holds {held[0]!r}, a control token of the model: remove it")
+    if closed:
+        strange = [word for word in _WORD.findall(text) if len(words.encode(f" {word}")) != 1]
+        if strange:
+            raise PromptError(_strange(words, strange))
+
+
+def _strange(words: Words, strange: list[str]) -> str:
+    known = [token.removeprefix("Ġ") for token in words.tokenizer.get_vocab() if token.startswith("Ġ")]
+    near = get_close_matches(strange[0], known, 3, 0.6)
+    advice = f"did you mean {' or '.join(near)}?" if near else "`blip3o info` lists the words it knows"
+    named = ", ".join(repr(word) for word in strange[:5])
+    return f"this model has never read {named}: {advice}"

@@ -1,0 +1,68 @@
+"""What a run tells: progress to its observers, one JSON line per event to a file."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A training step, or a step of preparation, as observers see it."""
+
+    stage: str
+    step: int
+    steps: int
+    losses: dict[str, float] = field(default_factory=dict)
+    samples_per_s: float = 0.0
+    left_s: float = 0.0
+    """Estimated time to the end of the stage."""
+
+
+Observer = Callable[[Progress], None]
+
+
+class Journal:
+    """The run's log.jsonl: append only, a line per event, each with the time."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.jsonl"
+
+    def write(self, event: str, **facts: object) -> None:
+        """Append one event."""
+        line = json.dumps({"event": event, "time": round(time.time(), 1), **facts})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+class Meter:
+    """Speed and mean losses since the last look."""
+
+    def __init__(self, steps: int, samples_per_step: int) -> None:
+        self.steps = steps
+        self.samples = samples_per_step
+        self.since = time.perf_counter()
+        self.count = 0
+        self.sums: dict[str, float] = {}
+
+    def add(self, losses: dict[str, float]) -> None:
+        """Take note of a step's losses."""
+        self.count += 1
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def look(self, stage: str, step: int) -> Progress:
+        """What happened since the last look, at `step` steps done."""
+        took = max(time.perf_counter() - self.since, 1e-9)
+        progress = Progress(
+            stage=stage,
+            step=step,
+            steps=self.steps,
+            losses={name: total / max(self.count, 1) for name, total in self.sums.items()},
+            samples_per_s=self.count * self.samples / took,
+            left_s=(self.steps - step) * took / max(self.count, 1),
+        )
+        self.since, self.count, self.sums = time.perf_counter(), 0, {}
+        return progress

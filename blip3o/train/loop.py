@@ -1,0 +1,201 @@
+"""The training loop: stage by stage, step by step, resumable at any of them."""
+
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from blip3o import __version__
+from blip3o.data.picturebook.book import PictureBook
+from blip3o.data.picturebook.tasks import vocabulary
+from blip3o.errors import CheckpointError
+from blip3o.prompt.tokenizer import make
+from blip3o.train.log import Journal, Meter, Observer, Progress
+from blip3o.train.objectives import OBJECTIVES, Objective, address
+from blip3o.train.optim import Average, learning_rate, optimizer, trained
+from blip3o.train.recipe import Recipe, Stage
+from blip3o.weights import checkpoint
+from blip3o.weights.machine import Machine
+
+Score = Callable[[Machine, Path], dict[str, float]]
+"""Draws samples of the machine into a folder and scores it; given by the caller, because judging is not training."""
+LOG_EVERY = 20
+
+
+class Trainer:
+    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`."""
+
+    def __init__(self, recipe: Recipe, folder: Path, observe: Observer, score: Score | None = None) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.observe = observe
+        self.score = score
+        self.journal = Journal(folder)
+        torch.manual_seed(recipe.seed)
+        self.machine = Machine(recipe.model, make(vocabulary()))
+
+    def run(self, only: str | None = None) -> Machine:
+        """Train all stages, or `only` one, from where the folder's state stands. Gives the machine, ready to use."""
+        names = [stage.name for stage in self.recipe.stages]
+        if only is not None and only not in names:
+            raise ValueError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
+        book = self.book()
+        for index, stage in enumerate(self.recipe.stages):
+            done = self.folder / "stages" / stage.name
+            if (done / checkpoint.WEIGHTS).is_file():
+                self.restore(done)
+            elif only is None or only == stage.name:
+                self.run_stage(stage, book)
+            elif index < names.index(only):
+                raise CheckpointError(f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first")
+        return self.machine.eval()
+
+    def book(self) -> PictureBook:
+        """The training pictures, drawn anew from their seed."""
+        config = self.recipe.book
+
+        def told(done: int, total: int) -> None:
+            if done % 500 == 0 or done == total:
+                self.observe(Progress(stage="drawing the picture book", step=done, steps=total))
+
+        return PictureBook(f"train/{config.seed}", config.stories, told)
+
+    def restore(self, folder: Path) -> None:
+        """Take the weights of a finished stage, in float32."""
+        tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+        checkpoint.load_strictly(self.machine, tensors, folder)
+
+    def run_stage(self, stage: Stage, book: PictureBook) -> None:
+        """Train one stage to its end and keep the average of its weights."""
+        objective = OBJECTIVES[stage.objective](stage, self.machine, book)
+        parameters = trained(self.machine, objective, stage.trains)
+        steps = _Steps(self, stage, objective, parameters)
+        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=commit(), version=__version__)
+        steps.resume()
+        while steps.done < stage.steps:
+            steps.step()
+            if steps.done % LOG_EVERY == 0 or steps.done == stage.steps:
+                self.report(steps.meter.look(stage.name, steps.done))
+            if self.recipe.save_every and steps.done % self.recipe.save_every == 0:
+                steps.save()
+            if self.recipe.score_every and steps.done % self.recipe.score_every == 0 and steps.done < stage.steps:
+                steps.average.swap(parameters)
+                self.judge(stage, steps.done)
+                steps.average.swap(parameters)
+        steps.average.swap(parameters)
+        objective.finish()
+        self.finish(stage)
+
+    def report(self, progress: Progress) -> None:
+        """Tell observers and the journal."""
+        self.observe(progress)
+        facts = {name: round(value, 5) for name, value in progress.losses.items()}
+        self.journal.write(
+            "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
+        )
+
+    def judge(self, stage: Stage, step: int) -> None:
+        """Draw samples and score the machine as it stands."""
+        if self.score is None:
+            return
+        self.machine.eval()
+        scores = self.score(self.machine, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.machine.train()
+        self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
+
+    def finish(self, stage: Stage) -> None:
+        """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
+        folder = self.folder / "stages" / stage.name
+        self.machine.template.words.save(folder)
+        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.machine.state_dict(), {"stage": stage.name})
+        (self.folder / "state.safetensors").unlink(missing_ok=True)
+        self.judge(stage, stage.steps)
+
+    def publish(self) -> Path:
+        """Write the checkpoint of the machine as it stands, in bfloat16: `<folder>/checkpoint`."""
+        about = {"commit": commit(), "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        checkpoint.save(self.machine, self.folder / "checkpoint", about=about)
+        return self.folder / "checkpoint"
+
+
+class _Steps:
+    """The state of one stage: parameters, optimizer, average, steps done."""
+
+    def __init__(
+        self, trainer: Trainer, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter]
+    ) -> None:
+        self.trainer, self.stage, self.objective, self.parameters = trainer, stage, objective, parameters
+        self.optimizer = optimizer(parameters, stage)
+        self.average = Average(parameters, stage.ema)
+        self.meter = Meter(stage.steps, stage.batch_size + stage.text_batch_size)
+        self.done = 0
+        self.path = trainer.folder / "state.safetensors"
+
+    def step(self) -> None:
+        """One step of the optimizer."""
+        recipe = self.trainer.recipe
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.stage, self.done)
+        with arithmetic(recipe.precision), attention():
+            losses = self.objective.losses(address(recipe.seed, self.stage, 0, self.done))
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+        self.optimizer.step()
+        self.average.update(self.parameters, self.done)
+        self.done += 1
+        self.meter.add({name: loss.item() for name, loss in losses.items()})
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The whole state as named tensors."""
+        state = self.optimizer.state
+        held = {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
+        for name, parameter in self.parameters.items():
+            held[f"weight/{name}"] = parameter.detach()
+            held |= {f"{key}/{name}": value for key, value in state[parameter].items()}
+        return held
+
+    def save(self) -> None:
+        """Write the state, whole or not at all."""
+        checkpoint.write_tensors(self.path, self.tensors(), {"stage": self.stage.name, "done": self.done})
+
+    @torch.no_grad()
+    def resume(self) -> None:
+        """Go on from the folder's state where it is of this stage."""
+        if not self.path.is_file():
+            return
+        tensors, about = checkpoint.read_tensors(self.path)
+        if about.get("stage") != self.stage.name:
+            return
+        self.done = int(str(about["done"]))
+        for name, parameter in self.parameters.items():
+            parameter.copy_(tensors[f"weight/{name}"])
+            self.average.tensors[name].copy_(tensors[f"average/{name}"])
+            self.optimizer.state[parameter] = {
+                key: tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+
+
+def arithmetic(precision: str) -> AbstractContextManager[object]:
+    """Matrix products in this precision, on whatever device the machine is."""
+    return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def attention() -> AbstractContextManager[object]:
+    """Attention as plain products: for sequences this short it is twice as fast on a CPU as the fused kernel's backward."""
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+def commit() -> str:
+    """The commit that the code stands at, with a + where files differ from it; "unknown" outside a checkout."""
+    root = Path(__file__).parents[2]
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")

@@ -1,0 +1,155 @@
+"""What a stage minimises: one small class per kind of stage, each turning a step's address into losses."""
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from blip3o.data.mixture import draw_conversations
+from blip3o.data.picturebook.book import TOLD, PictureBook
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES
+from blip3o.model.encoders.telling import Telling, TellingConfig
+from blip3o.prompt.pictures import to_pixels
+from blip3o.train.recipe import Stage
+from blip3o.weights.machine import Machine
+
+SAID = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
+"""The words that PictureBook.told uses."""
+
+Losses = dict[str, Float[Tensor, ""]]
+"""Name -> a loss; `total` is what is minimised."""
+
+
+def address(seed: int, stage: Stage, rank: int, step: int) -> str:
+    """Where a step's randomness lives: f(run seed, rank, samples seen), so that resuming needs no state of a generator."""
+    return f"train/{seed}/{stage.name}/{rank}/{step * (stage.batch_size + stage.text_batch_size)}"
+
+
+class Objective(nn.Module, ABC):
+    """The losses of a stage; a module, because some bring parameters of their own that no checkpoint keeps."""
+
+    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+        super().__init__()
+        self.stage = stage
+        self.book = book
+        self._machine = [machine]
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that learns (held so that its parameters are not counted as the objective's own)."""
+        return self._machine[0]
+
+    @abstractmethod
+    def losses(self, place: str) -> Losses:
+        """The losses of the step at this address."""
+
+    def finish(self) -> None:
+        """What is left to do when the stage's last step is done."""
+
+
+class SpaceObjective(Objective):
+    """Encoder and sketcher together: features that tell what stands where, and that pictures can be painted from."""
+
+    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+        super().__init__(stage, machine, book)
+        encoder = machine.config.space.encoder
+        self.words = {word: index for index, word in enumerate(SAID)}
+        sizes = TellingConfig(vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions)
+        self.telling = Telling(sizes)
+
+    def losses(self, place: str) -> Losses:
+        """Sketching from noised features, and telling from clean ones."""
+        rng, generator = random.Random(place), seeded(place)
+        indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
+        pixels = to_pixels([self.book.picture(index) for index in indices])
+        features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
+        noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
+        sketch = self.machine.space.decoder.sketch_loss(features + noise, pixels).mean()
+        tell = self.telling(features + noise, self.said(indices))
+        return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
+
+    def said(self, indices: list[int]) -> Tensor:
+        """The share of each word in what is said of each place of these pictures."""
+        shares = torch.zeros(len(indices), TOLD, len(SAID))
+        for row, index in enumerate(indices):
+            for place, text in enumerate(self.book.told(index)):
+                words = text.split()
+                shares[row, place, [self.words[word] for word in words]] = 1 / len(words)
+        return shares
+
+    def finish(self) -> None:
+        """Measure the space's statistics, from here on part of it."""
+        space = self.machine.space
+        space.mean.zero_()
+        space.deviation.fill_(1)
+        space.measure(torch.from_numpy(encode_book(self.machine, self.book, min(len(self.book), 6000))).float())
+
+
+class DecoderObjective(Objective):
+    """The decoder alone, on features computed once."""
+
+    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+        super().__init__(stage, machine, book)
+        book.features = encode_book(machine, book)
+
+    def losses(self, place: str) -> Losses:
+        """Painting from noised features."""
+        rng, generator = random.Random(place), seeded(place)
+        pictures = [self.book.picture(rng.randrange(len(self.book))) for _ in range(self.stage.batch_size)]
+        features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
+        noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
+        loss = self.machine.space.decoder.loss(features + noise, to_pixels(pictures), generator).mean()
+        return {"total": loss, "paint": loss}
+
+
+class UnifiedObjective(Objective):
+    """The unified model: words, and features computed once. Every step runs both kinds of batch that the stage has."""
+
+    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+        super().__init__(stage, machine, book)
+        if stage.draw:
+            book.features = encode_book(machine, book)
+
+    def losses(self, place: str) -> Losses:
+        """Cross-entropy of what is written, and the head's loss of what is imagined."""
+        stage, template, generator = self.stage, self.machine.template, seeded(place)
+        text, image = [], None
+        for weights, count in ((stage.draw, stage.batch_size), (stage.text, stage.text_batch_size)):
+            if not weights:
+                continue
+            conversations = draw_conversations(self.book, weights, count, f"{place}/{'/'.join(weights)}")
+            batch = template.collate([template.encode(conversation) for conversation in conversations])
+            losses = self.machine.unified(batch, generator)
+            text.append(losses.text)
+            image = losses.image if losses.image is not None else image
+        written = torch.stack([loss for loss in text if loss is not None]).mean()
+        if image is None:
+            return {"total": stage.text_weight * written, "text": written}
+        return {"total": image + stage.text_weight * written, "text": written, "image": image}
+
+
+OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
+    "space": SpaceObjective,
+    "decoder": DecoderObjective,
+    "unified": UnifiedObjective,
+}
+
+
+def seeded(place: str) -> Generator:
+    """The torch generator of an address."""
+    return torch.Generator().manual_seed(random.Random(place).getrandbits(62))
+
+
+@torch.no_grad()
+def encode_book(machine: Machine, book: PictureBook, count: int | None = None) -> np.ndarray:
+    """Features of the book's pictures (the first `count`), float16 [pictures, channel, rows, columns]."""
+    total = len(book) if count is None else count
+    parts = []
+    for start in range(0, total, 500):
+        pictures = [book.picture(index) for index in range(start, min(start + 500, total))]
+        parts.append(machine.space.encode(to_pixels(pictures)).half().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,91 @@
+"""Recipes: what a training run is, as values."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from blip3o.config import check
+from blip3o.data.picturebook.tasks import TASKS
+from blip3o.weights.machine import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookConfig:
+    """The pictures that a stage trains on."""
+
+    seed: str
+    stories: int
+    """Stories of three pictures each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a run."""
+
+    name: str
+    objective: Literal["space", "decoder", "unified"]
+    """A key of OBJECTIVES (train/objectives.py)."""
+    trains: tuple[str, ...]
+    """Parts of the machine that learn, by the beginnings of their parameters' names."""
+    steps: int
+    batch_size: int
+    """Pictures (space, decoder) or drawing conversations (unified) in one step."""
+    learning_rate: float
+    draw: dict[str, float] = field(default_factory=dict)
+    """Weights of the tasks that end in a picture."""
+    text: dict[str, float] = field(default_factory=dict)
+    """Weights of the tasks that end in words."""
+    text_batch_size: int = 0
+    """Conversations of `text` in one step, beside those of `draw`."""
+    text_weight: float = 1.0
+    """Weight of the text loss; that of the image loss is 1."""
+    feature_noise: float = 0.0
+    """Deviation of the noise laid on features before they are painted, so that imagined features need not be perfect."""
+    telling_weight: float = 0.0
+    """Weight of the image-text loss of the space objective (model/encoders/telling.py)."""
+    warmup: int = 100
+    """Steps over which the learning rate rises."""
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    """Decay per step of the average of the weights that the stage ends with."""
+    clip: float = 1.0
+    """Largest norm of a step's gradient."""
+
+    def __post_init__(self) -> None:
+        strange = sorted((self.draw.keys() | self.text.keys()) - TASKS.keys())
+        check(
+            (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
+            (self.batch_size >= 0, f"batch_size is {self.batch_size}, expected 0 or more"),
+            (not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(TASKS)}"),
+            (bool(self.trains), "trains is empty: name the parts that learn"),
+            (
+                self.objective != "unified" or bool(self.draw) == bool(self.batch_size),
+                "draw and batch_size belong together: give both or neither",
+            ),
+            (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run: the model, its pictures, its stages in order."""
+
+    name: str
+    description: str
+    """Command, hardware, minutes and expected result."""
+    model: ModelConfig
+    book: BookConfig
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Arithmetic of the matrix products; weights and optimizer are always float32."""
+    score_every: int = 0
+    """Steps between sample grids and scores within a stage; 0 is only at its end."""
+    save_every: int = 250
+    """Steps between saved states."""
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        check(
+            (bool(names), "stages is empty: name at least one"),
+            (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
+        )

@@ -1,0 +1,10 @@
+"""What every test runs under: no network, one thread, and the shapes and types of blip3o's signatures checked."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when torch is first imported
+
+from jaxtyping import install_import_hook
+
+install_import_hook("blip3o", "beartype.beartype")

@@ -1,0 +1,82 @@
+"""A heavy dependency has one door: the only files of the library that may import it."""
+
+import subprocess
+import sys
+
+import pytest
+
+# dependency -> the files it may be imported by, as patterns of Path.match below blip3o/
+DOORS: dict[str, tuple[str, ...]] = {
+    "transformers": ("model/backbones/*.py", "prompt/*.py"),
+    "tokenizers": ("prompt/*.py",),
+    "diffusers": ("model/decoders/*.py", "model/encoders/vae.py"),
+    "PIL": (
+        "prompt/*.py",
+        "data/*.py",
+        "data/*/*.py",
+        "api.py",
+        "evals/*.py",
+        "evals/*/*.py",
+        "serve/*.py",
+        "cli/*.py",
+    ),
+    "webdataset": ("data/sources/*.py",),
+    "huggingface_hub": ("weights/*.py",),
+    "safetensors": ("weights/*.py",),
+    "torch.distributed": ("train/parallel.py", "weights/*.py"),
+    "peft": ("train/*.py",),
+    "tensorboard": ("train/log.py",),
+    "wandb": ("train/log.py",),
+    "scipy": ("evals/*.py", "evals/*/*.py"),
+    "fastapi": ("serve/openai.py",),
+    "uvicorn": ("serve/openai.py",),
+    "gradio": ("serve/demo.py",),
+    "typer": ("cli/*.py",),
+    "click": ("cli/*.py",),
+    "rich": ("cli/*.py", "train/log.py"),
+    "yaml": ("config.py",),
+}
+
+# subjects that no tensor may enter
+WITHOUT_TORCH = ("config.py", "errors.py", "learn/*.py", "data/picturebook/*.py", "data/picturebook/*/*.py")
+
+# what the project does without, whatever is installed
+BANNED = ("torchvision", "timm", "flash_attn", "xformers", "deepspeed", "pickle", "dill", "cloudpickle", "joblib")
+
+
+def imports(source, dependency):
+    return any(name == dependency or name.startswith(dependency + ".") for name in source.imports)
+
+
+def stands_at(source, patterns):
+    return any(source.path.match("blip3o/" + pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("dependency", DOORS)
+def test_a_dependency_is_imported_at_its_door_only(library, dependency):
+    doors = DOORS[dependency]
+    assert [
+        str(source.path) for source in library if imports(source, dependency) and not stands_at(source, doors)
+    ] == []
+
+
+def test_scenes_lessons_and_configs_know_no_torch(library):
+    assert [str(s.path) for s in library if stands_at(s, WITHOUT_TORCH) and imports(s, "torch")] == []
+
+
+@pytest.mark.parametrize("dependency", BANNED)
+def test_nothing_imports_what_the_project_does_without(sources, dependency):
+    assert [str(source.path) for source in sources if imports(source, dependency)] == []
+
+
+@pytest.mark.parametrize("module", ["blip3o", "blip3o.config", "blip3o.cli"])
+def test_a_module_on_the_way_to_help_opens_no_heavy_dependency(module, library):
+    if not any(
+        source.path.with_suffix("").parts in (tuple(module.split(".")), (*module.split("."), "__init__"))
+        for source in library
+    ):
+        pytest.skip(f"{module} does not exist yet")
+    heavy = {"torch", "transformers", "diffusers", "numpy", "PIL"}
+    script = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,157 @@
+"""Test doubles of a model: one that knows the right answer to every question, and one that does not listen."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blip3o.data.picturebook.captions import caption
+from blip3o.data.picturebook.draw import draw
+from blip3o.data.picturebook.prompts import PHOTO
+from blip3o.data.picturebook.scene import COLORS, Cell, Scene, stand
+from blip3o.data.picturebook.world import sample_scene
+from blip3o.evals.judges.judge import Judge
+from blip3o.evals.picturebook import drawing, editing, reading, talking
+
+BESIDE: dict[str, Cell] = {"left of": (1, 0), "right of": (1, 2), "above": (0, 1), "below": (2, 1)}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """As `blip3o.api.Reply`."""
+
+    text: str
+    image: Image.Image | None = None
+
+
+def picture(scene):
+    return Image.fromarray(draw(scene))
+
+
+def look(image):
+    return np.asarray(image).tobytes()
+
+
+def scene_of(case):
+    """A scene that fulfils GenEval's metadata."""
+    rng, cells = random.Random(case["prompt"]), [(1, 1), (0, 0), (2, 2), (0, 2), (2, 0)]
+    things = []
+    for clause in case["include"]:
+        for _ in range(clause["count"]):
+            cell = BESIDE[clause["position"][0]] if "position" in clause else cells.pop(0)
+            things.append(stand(rng, clause["class"], clause.get("color") or rng.choice(COLORS), cell))
+    return Scene(place=case.get("place", "beach"), night=case.get("night", False), objects=tuple(things))
+
+
+class Scribbler:
+    """Draws something, whatever is asked, and says yes."""
+
+    def draws(self, seeds):
+        return [picture(sample_scene(random.Random(seed))) for seed in seeds]
+
+    def generate(self, prompts, *, seed, think=False, batch_size=16):
+        return self.draws(seed)
+
+    def edit(self, images, instructions, *, seed, batch_size=16):
+        return self.draws(seed)
+
+    def understand(self, images, questions, *, batch_size=16):
+        return ["yes" for _ in images]
+
+    def caption(self, images):
+        return ["a red dog in the snow by day" for _ in images]
+
+    def reply(self, conversations, *, seed, batch_size=16):
+        return [Reply("", drawn) for drawn in self.draws(seed)]
+
+    def features(self, images):
+        return np.stack([np.asarray(image, np.float32).reshape(8, 8, 8, 8, 3).mean((1, 3)).ravel() for image in images])
+
+    def info(self):
+        return {"name": "scribbler"}
+
+
+class Oracle(Scribbler):
+    """Is told the truth about every question as it is made; recognises pictures by their pixels.
+
+    `slip` changes every scene before it draws it.
+    """
+
+    def __init__(self):
+        self.slip = lambda scene: scene
+        self.drawn = {}
+        self.edited = {}
+        self.answered = {}
+        self.described = {}
+        self.said = {}
+
+    def generate(self, prompts, *, seed, think=False, batch_size=16):
+        return [picture(self.slip(self.drawn[prompt])) for prompt in prompts]
+
+    def edit(self, images, instructions, *, seed, batch_size=16):
+        after = [self.edited[look(image), text] for image, text in zip(images, instructions, strict=True)]
+        return [picture(self.slip(scene)) for scene in after]
+
+    def understand(self, images, questions, *, batch_size=16):
+        return [self.answered[look(image), text] for image, text in zip(images, questions, strict=True)]
+
+    def caption(self, images):
+        return [self.described[look(image)] for image in images]
+
+    def reply(self, conversations, *, seed, batch_size=16):
+        answers = [self.said[self.told(conversation)] for conversation in conversations]
+        return [Reply("", picture(self.slip(a))) if isinstance(a, Scene) else Reply(a) for a in answers]
+
+    @staticmethod
+    def told(conversation):
+        return tuple(turn.content[-1] for turn in conversation if turn.role == "user")
+
+
+@pytest.fixture(scope="session")
+def judge():
+    return Judge.load()
+
+
+@pytest.fixture
+def scribbler():
+    return Scribbler()
+
+
+@pytest.fixture
+def oracle(monkeypatch):
+    """The oracle, listening wherever questions are made."""
+    oracle = Oracle()
+
+    def listen(module, name, learn):
+        make = getattr(module, name)
+
+        def listening(*args, **kwargs):
+            made = make(*args, **kwargs)
+            learn(made, *args)
+            return made
+
+        monkeypatch.setattr(module, name, listening)
+
+    def learn_dialogue(dialogue, *_):
+        asked = tuple(turn.content[-1] for turn in dialogue.turns if turn.role == "user")
+        for turn, answer in enumerate(dialogue.expected):
+            oracle.said[asked[: turn + 1]] = answer
+
+    listen(drawing, "geneval_case", lambda made, *_: oracle.drawn.update({made[0]: scene_of(made[1])}))
+    listen(drawing, "sample_riddle", lambda made, *_: oracle.drawn.update({made.prompt: scene_of(made.requirement)}))
+    listen(drawing, "sample_scene", lambda made, *_: oracle.drawn.update({PHOTO + caption(made): made}))
+    listen(reading, "sample_scene", lambda made, *_: oracle.described.update({look(picture(made)): caption(made)}))
+    listen(
+        reading,
+        "sample_question",
+        lambda made, _, scene, *__: oracle.answered.update({(look(picture(scene)), made.text): made.answer}),
+    )
+    listen(
+        editing,
+        "sample_edit",
+        lambda made, *_: oracle.edited.update({(look(picture(made.before)), made.instruction): made.after}),
+    )
+    listen(talking, "sample_dialogue", learn_dialogue)
+    return oracle

@@ -1,0 +1,151 @@
+"""Edits and dialogues are judged by what was asked and what was to be kept."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from blip3o.data.picturebook.edits import EDITS
+from blip3o.data.picturebook.scene import Object, Scene
+from blip3o.data.picturebook.split import is_held_out
+from blip3o.evals.exam import Exam
+from blip3o.evals.picturebook import drawing, editing, talking
+from blip3o.evals.picturebook.reading import same_answer
+from blip3o.evals.picturebook.wishes import after_edit, of_prompt
+
+DOG = Object(kind="dog", color="red", x=12.0, y=34.0, size=18.0)
+CAT = Object(kind="cat", color="blue", x=52.0, y=34.0, size=18.0)
+BUS = Object(kind="bus", color="green", x=32.0, y=15.0, size=18.0)
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str
+    image: None = None
+
+
+PAIR = Scene(place="snow", night=False, objects=(DOG, CAT))
+
+
+def wants(instruction, *things):
+    return after_edit(instruction, PAIR, PAIR.with_objects(things), [(11.0, 33.0), (53.0, 35.0)])
+
+
+def test_what_an_edit_does_not_name_stays_where_it_really_stood():
+    bus, dog, cat = wants("add a green bus", DOG, CAT, BUS)
+    assert (dog.at, cat.at) == ((11, 33), (53, 35))
+    assert (bus.at, bus.cell, bus.relation) == (None, None, None)
+
+
+def test_an_insertion_beside_an_object_must_stand_beside_it():
+    bus, dog, cat = wants("add a green bus above the red dog", DOG, CAT, BUS)
+    assert (bus.relation, dog.relation, cat.relation) == (("above", 1), None, None)
+    assert wants("put a green bus to the left of the cat", DOG, CAT, BUS)[0].relation == ("left of", 2)
+
+
+def test_what_is_recoloured_or_replaced_stays_at_its_place():
+    assert wants("paint the dog pink", replace(DOG, color="pink"), CAT)[0].at == (11, 33)
+    assert wants("turn the dog into a green bus", replace(DOG, kind="bus", color="green"), CAT)[0].at == (11, 33)
+
+
+def test_what_is_moved_must_reach_its_cell():
+    moved, cat = wants("move the dog to the top", replace(DOG, x=32.5, y=14.0), CAT)
+    assert (moved.at, moved.cell, cat.at) == (None, (0, 1), (53, 35))
+
+
+def test_a_prompt_settles_what_it_says_and_no_more():
+    free = of_prompt("a photo of a red dog and a blue cat in the snow by day", PAIR)
+    beside = of_prompt("draw a blue cat right of a red dog in the snow by day", PAIR)
+    placed = of_prompt("a red dog is on the left. a blue cat is on the right. it is day in the snow.", PAIR)
+    assert [(want.cell, want.relation) for want in free] == [(None, None)] * 2
+    assert [want.relation for want in beside] == [None, ("right of", 0)]
+    assert [want.cell for want in placed] == [(1, 0), (1, 2)]
+
+
+def test_captions_may_name_the_objects_in_any_order():
+    assert same_answer("A blue cat and a red dog in the snow by day", "a red dog and a blue cat in the snow by day")
+    assert not same_answer("a blue dog and a red cat in the snow by day", "a red dog and a blue cat in the snow by day")
+    assert same_answer(" Yes\n", "yes")
+
+
+def outcomes(group, candidate, judge, n):
+    return list(group(Exam(candidate=candidate, judge=judge), n))
+
+
+def test_every_kind_of_edit_is_asked(oracle, judge):
+    found = outcomes(editing.edits, oracle, judge, 12)
+    assert {outcome.part for outcome in found} == set(EDITS)
+    assert all(outcome.correct for outcome in found), [outcome.note for outcome in found]
+
+
+def test_leaving_the_picture_as_it_was_is_no_edit(oracle, judge):
+    oracle.edit = lambda images, instructions, *, seed, batch_size=16: list(images)
+    assert not any(outcome.correct for outcome in outcomes(editing.edits, oracle, judge, 12) if outcome.part != "place")
+
+
+def test_an_edit_that_shifts_the_rest_is_wrong(oracle, judge):
+    def shifted(scene):
+        return replace(scene, objects=tuple(replace(thing, y=thing.y + 6) for thing in scene.objects))
+
+    oracle.slip = shifted
+    found = outcomes(editing.edits, oracle, judge, 12)
+    keeping = [outcome for outcome in found if outcome.part not in ("insert", "move")]
+    assert {outcome.note for outcome in keeping} == {"wrong: objects"}
+
+
+def test_an_edit_that_changes_the_light_is_wrong(oracle, judge):
+    oracle.slip = lambda scene: replace(scene, night=not scene.night)
+    found = outcomes(editing.edits, oracle, judge, 12)
+    assert {outcome.note for outcome in found} == {"wrong: night"}
+
+
+@pytest.mark.slow
+def test_a_dialogue_is_right_if_every_turn_is(oracle, judge):
+    found = outcomes(talking.dialogues, oracle, judge, 12)
+    assert all(outcome.correct for outcome in found), [outcome.note for outcome in found]
+
+
+def test_a_dialogue_is_wrong_if_its_last_turn_is(oracle, judge):
+    reply = oracle.reply
+
+    def slipping(conversations, *, seed, batch_size=16.0):
+        is_last = len(conversations[0]) == 2 * talking.USER_TURNS - 1
+        return [Said("forty-two") for _ in conversations] if is_last else reply(conversations, seed=seed)
+
+    oracle.reply = slipping
+    found = outcomes(talking.dialogues, oracle, judge, 6)
+    assert all(outcome.note.startswith("turn 3") for outcome in found), [outcome.note for outcome in found]
+
+
+def test_drawing_something_when_a_word_was_due_is_wrong(scribbler, judge):
+    found = outcomes(talking.dialogues, scribbler, judge, 4)
+    assert not any(outcome.correct for outcome in found)
+
+
+def test_a_riddle_that_names_a_time_gets_it(oracle, judge):
+    oracle.slip = lambda scene: replace(scene, night=not scene.night)
+    found = outcomes(drawing.riddles, oracle, judge, 16)
+    timed = [outcome for outcome in found if "night" in outcome.expected]
+    assert timed
+    assert not any(outcome.correct for outcome in timed)
+
+
+def test_the_composition_split_asks_only_for_what_training_never_shows(oracle, judge):
+    outcomes(drawing.composition, oracle, judge, 8)
+    assert all(is_held_out(scene) for scene in oracle.drawn.values())
+
+
+def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, judge):
+    distances = []
+    for model in (oracle, scribbler):
+        gallery = drawing.Gallery()
+        list(drawing.scenes(Exam(candidate=model, judge=judge), 12, gallery))
+        distances.append(gallery.distances())
+    assert distances[0]["value"] == pytest.approx(0, abs=1e-6)
+    assert distances[1]["value"] > 1
+    assert distances[1]["floor"] == distances[0]["floor"] > 1
+
+
+def test_two_pictures_are_needed_for_a_distance(oracle, judge):
+    gallery = drawing.Gallery()
+    list(drawing.scenes(Exam(candidate=oracle, judge=judge), 1, gallery))
+    assert gallery.distances() is None

@@ -1,0 +1,114 @@
+"""The suite's scores say what a model can do: all for one that can, nearly nothing for one that does not listen."""
+
+import inspect
+import json
+
+import pytest
+
+from blip3o.data.picturebook.prompts import TAGS
+from blip3o.errors import ConfigError, OutputError
+from blip3o.evals import suite
+from blip3o.evals.candidate import Candidate
+from blip3o.evals.picturebook.drawing import Gallery
+
+SHARES = ("composition", "vqa", "caption", "edit", "dialogue", "riddle")
+
+
+@pytest.fixture(autouse=True)
+def _few_judged_scenes(monkeypatch):
+    monkeypatch.setattr(suite, "JUDGED_SCENES", 20)
+
+
+def run(model, judge, **options):
+    return suite.run(model, judge=judge, **{"limit": 6, **options})
+
+
+def shares(report):
+    return {**report["metrics"]["generation"], **{name: report["metrics"][name] for name in SHARES}}
+
+
+@pytest.mark.slow
+def test_a_model_that_does_everything_right_gets_nearly_everything(oracle, judge):
+    report = run(oracle, judge, limit=16, seed=3)
+    assert {name: found["value"] for name, found in shares(report).items() if found["value"] < 0.93} == {}
+    assert report["judge"]["accuracy"]["value"] > 0.9
+
+
+@pytest.mark.slow
+def test_a_model_that_does_not_listen_gets_nearly_nothing(scribbler, judge):
+    found = shares(run(scribbler, judge, limit=16))
+    assert {name: share["value"] for name, share in found.items() if share["value"] > 0.5} == {}
+    assert found["overall"]["value"] < 0.15
+    assert found["edit"]["value"] == found["dialogue"]["value"] == found["caption"]["value"] == 0
+
+
+def test_the_report_has_every_score_with_its_number_and_interval(scribbler, judge):
+    report = json.loads(json.dumps(run(scribbler, judge, limit=2)))
+    assert set(report["metrics"]) == {"generation", "scene", *SHARES}
+    assert set(report["metrics"]["generation"]) == {"overall", *TAGS}
+    for score in (*shares(report).values(), report["judge"]["accuracy"]):
+        assert set(score) == {"value", "n", "low", "high"}
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+    assert report["metrics"]["generation"]["overall"]["n"] == 12
+    assert report["metrics"]["vqa"]["n"] == 2
+    assert set(report["details"]) == {"scene", *SHARES, "frechet_distance"}
+
+
+def test_without_a_limit_the_six_tasks_have_two_thousand_prompts():
+    groups = suite.picturebook(Gallery())
+    sizes = [group.size for name, group in groups.items() if name.startswith("generation/")]
+    assert sum(sizes) == 2000
+    assert max(sizes) - min(sizes) <= 1
+
+
+def written(model, judge, folder, **options):
+    run(model, judge, limit=3, groups=["vqa", "edit", "generation/position"], output=folder, **options)
+    return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def test_the_same_seed_asks_the_same_and_another_seed_something_else(scribbler, judge, tmp_path):
+    first, again, other = (
+        [sample["prompt"] for sample in written(scribbler, judge, tmp_path / name, seed=seed)]
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first == again != other
+
+
+def test_the_size_of_a_batch_changes_no_question_and_no_seed(scribbler, judge, tmp_path):
+    by_two, by_many = (written(scribbler, judge, tmp_path / str(size), batch=size) for size in (2, 16))
+    assert by_two == by_many
+
+
+def test_every_question_is_written_down_with_its_picture(scribbler, judge, tmp_path):
+    samples = written(scribbler, judge, tmp_path)
+    assert [sample["id"] for sample in samples[:2]] == ["generation/position/0", "generation/position/1"]
+    assert len(samples) == 9
+    for sample in samples:
+        assert {"prompt", "answer", "expected", "score", "picture"} <= set(sample)
+        assert (tmp_path / sample["picture"]).is_file()
+
+
+def test_progress_is_told_for_every_question(scribbler, judge):
+    told = []
+    run(scribbler, judge, limit=3, groups=["vqa"], progress=lambda *news: told.append(news))
+    assert told == [("vqa", done, 3) for done in range(4)]
+
+
+@pytest.mark.parametrize("options", [{"suite": "picturbook"}, {"limit": 0}, {"groups": ["drawing"]}])
+def test_what_cannot_be_asked_is_one_clear_error(scribbler, judge, options):
+    with pytest.raises(ConfigError, match=r"picturbook|limit is 0|drawing"):
+        run(scribbler, judge, **options)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(scribbler, judge, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write samples"):
+        run(scribbler, judge, output=tmp_path / "file")
+
+
+def test_the_public_api_answers_everything_the_evals_ask():
+    api = pytest.importorskip("blip3o.api")
+    for name, method in inspect.getmembers(Candidate, inspect.isfunction):
+        if not name.startswith("_"):
+            offered = inspect.signature(getattr(api.BLIP3o, name)).parameters
+            assert set(inspect.signature(method).parameters) <= set(offered), name

@@ -1,0 +1,19 @@
+"""The errors a user can meet are one family."""
+
+import inspect
+
+import pytest
+
+from blip3o import errors
+
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_is_caught_as_a_user_error(kind):
+    with pytest.raises(errors.UserError, match="slot is 64 positions"):
+        raise kind("slot is 64 positions but the head fills 729: set prompt.slot_length=729")
+
+
+def test_a_user_error_is_a_value_error():
+    assert issubclass(errors.UserError, ValueError)
