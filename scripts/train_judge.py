@@ -2,7 +2,7 @@
 
     python scripts/train_judge.py --output blip3o/evals/judges/picturebook
 
-One thread, about 6 minutes. The result depends on the seed, the steps and the drawings alone.
+One thread, about 7 minutes. The result depends on the seed, the steps, the batch and the drawings alone.
 """
 
 import argparse
@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from blip3o.evals.judges.detector import Detector
 from blip3o.evals.judges.judge import WEIGHTS, Judge
 from blip3o.evals.judges.training import TrainingConfig, num_right, train
+from blip3o.weights.checkpoint import write_tensors
 
 CARD = """# The judge of the picture book
 
@@ -42,7 +42,7 @@ time too.
 def rounded(detector: Detector) -> dict[str, torch.Tensor]:
     """The tensors to store: kernels in bfloat16, the few vectors as they are."""
     tensors = detector.state_dict().items()
-    return {name: (t.bfloat16() if t.ndim > 1 else t).contiguous() for name, t in tensors}
+    return {name: t.bfloat16() if t.ndim > 1 else t for name, t in tensors}
 
 
 def main() -> None:
@@ -67,13 +67,10 @@ def main() -> None:
     tensors = rounded(detector)
     detector.load_state_dict(tensors)
     accuracy = num_right(Judge(detector), seed=0, n=options.n) / options.n
-    options.output.mkdir(parents=True, exist_ok=True)
-    save_file(
-        tensors, options.output / WEIGHTS.name, metadata={name: str(value) for name, value in asdict(config).items()}
-    )
+    write_tensors(options.output / WEIGHTS.name, tensors, asdict(config))
     card = CARD.format(
         parameters=sum(parameter.numel() for parameter in detector.parameters()),
-        command=f"python scripts/train_judge.py --seed {config.seed} --steps {config.steps} --n {options.n}",
+        command=f"python scripts/train_judge.py --seed {config.seed} --steps {config.steps} --batch {config.batch}",
         seed=config.seed,
         steps=config.steps,
         batch=config.batch,

@@ -45,7 +45,7 @@ class Candidate(Protocol):
         """Answers a question about each picture."""
         ...
 
-    def caption(self, images: Sequence[Image.Image]) -> list[str]:
+    def caption(self, images: Sequence[Image.Image], *, batch_size: int = 16) -> list[str]:
         """Describes each picture in short."""
         ...
 

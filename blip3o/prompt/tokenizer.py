@@ -53,6 +53,11 @@ class Words:
         """The text of token ids, control tokens left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def known(self) -> list[str]:
+        """The words that are one token each, sorted."""
+        tokens = (token.removeprefix("Ġ") for token in self.tokenizer.get_vocab() if token.startswith("Ġ"))
+        return sorted({token for token in tokens if token.isascii() and token.isalpha()})
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files."""
         self.tokenizer.save_pretrained(str(folder))

@@ -2,13 +2,14 @@
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.batch import Batch
 from blip3o.data.mixture import draw_conversations
 from blip3o.data.picturebook.book import TOLD, PictureBook
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES
@@ -19,6 +20,9 @@ from blip3o.weights.machine import Machine
 
 SAID = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
 """The words that PictureBook.told uses."""
+
+LENGTHS = 3
+"""Batches of like length into which the conversations of a step are sorted."""
 
 Losses = dict[str, Float[Tensor, ""]]
 """Name -> a loss; `total` is what is minimised."""
@@ -116,20 +120,28 @@ class UnifiedObjective(Objective):
 
     def losses(self, place: str) -> Losses:
         """Cross-entropy of what is written, and the head's loss of what is imagined."""
-        stage, template, generator = self.stage, self.machine.template, seeded(place)
-        text, image = [], None
-        for weights, count in ((stage.draw, stage.batch_size), (stage.text, stage.text_batch_size)):
+        generator = seeded(place)
+        parts = [self.machine.unified(batch, generator) for batch in self.batches(place)]
+        written = torch.stack([part.text for part in parts if part.text is not None]).mean()
+        imagined = [part.image for part in parts if part.image is not None]
+        losses = {"total": self.stage.text_weight * written, "text": written}
+        if not imagined:
+            return losses
+        image = torch.stack(imagined).mean()
+        return {**losses, "total": losses["total"] + image, "image": image}
+
+    def batches(self, place: str) -> Iterator[Batch]:
+        """The step's conversations, those of like length together, so that little is padding."""
+        stage, template = self.stage, self.machine.template
+        kinds = ((True, stage.draw, stage.batch_size), (False, stage.text, stage.text_batch_size))
+        for drawing, weights, count in kinds:
             if not weights:
                 continue
-            conversations = draw_conversations(self.book, weights, count, f"{place}/{'/'.join(weights)}")
-            batch = template.collate([template.encode(conversation) for conversation in conversations])
-            losses = self.machine.unified(batch, generator)
-            text.append(losses.text)
-            image = losses.image if losses.image is not None else image
-        written = torch.stack([loss for loss in text if loss is not None]).mean()
-        if image is None:
-            return {"total": stage.text_weight * written, "text": written}
-        return {"total": image + stage.text_weight * written, "text": written, "image": image}
+            talks = draw_conversations(self.book, weights, count, f"{place}/{drawing}", drawing=drawing)
+            encoded = sorted((template.encode(talk) for talk in talks), key=lambda item: len(item.tokens))
+            size = -(-count // LENGTHS)
+            for start in range(0, count, size):
+                yield template.collate(encoded[start : start + size])
 
 
 OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES, SIZE
-from blip3o.errors import CheckpointError
 from blip3o.evals.generation.geneval import OFFICIAL, Found, Prompt, Rules, evaluate_image
 from blip3o.evals.judges.detector import CELL, Detector, Maps, to_pixels
+from blip3o.weights.checkpoint import load_strictly, read_tensors
 
 WEIGHTS = Path(__file__).parent / "picturebook" / "model.safetensors"
 FAINTEST = 0.05
@@ -79,8 +77,8 @@ def at_size(picture: Image.Image | np.ndarray) -> UInt8[np.ndarray, "64 64 3"]:
 
 def read_maps(maps: Maps) -> list[Sight]:
     """The peaks of the heat maps as objects, one `Sight` for each picture."""
-    heat = maps.heat.sigmoid()
-    peaks = (heat == F.max_pool2d(heat, 3, stride=1, padding=1)) & (heat > FAINTEST)
+    heat = maps.heat.sigmoid()  # saturates at 1, where neighbours tie: peaks are looked for among the logits
+    peaks = (maps.heat == F.max_pool2d(maps.heat, 3, stride=1, padding=1)) & (heat > FAINTEST)
     colors = maps.color.argmax(dim=1).numpy()
     boxes, scores, places, nights = (
         tensor.numpy() for tensor in (maps.box, heat, maps.place.argmax(dim=1), maps.night.argmax(dim=1))
@@ -118,12 +116,8 @@ class Judge:
     @lru_cache(maxsize=1)
     def load(cls) -> "Judge":
         """The judge that comes with the package. CheckpointError where its file is missing or spoiled."""
-        try:
-            tensors = load_file(WEIGHTS)
-            detector = Detector()
-            detector.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise CheckpointError(f"the judge {WEIGHTS} cannot be read ({error}): reinstall blip3o") from error
+        detector = Detector()
+        load_strictly(detector, read_tensors(WEIGHTS)[0], WEIGHTS)
         return cls(detector)
 
     @torch.inference_mode()

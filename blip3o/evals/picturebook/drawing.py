@@ -87,7 +87,7 @@ class Gallery:
         if n < 2:
             return None
         drawn, true, other = (np.concatenate(part) for part in (self.drawn, self.true, self.other))
-        return {"value": frechet_distance(drawn, true), "floor": frechet_distance(other, true), "n": n}
+        return {"value": frechet_distance(drawn, true), "between_true_sets": frechet_distance(other, true), "n": n}
 
 
 def scenes(exam: Exam, n: int, gallery: Gallery) -> Iterator[Outcome]:

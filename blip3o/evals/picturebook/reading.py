@@ -59,7 +59,8 @@ def captions(exam: Exam, n: int) -> Iterator[Outcome]:
     scenes = [sample_scene(rng) for _ in range(n)]
     for _, chunk in exam.chunks(scenes):
         pictures = [Image.fromarray(draw(scene)) for scene in chunk]
-        for scene, answer, picture in zip(chunk, exam.candidate.caption(pictures), pictures, strict=True):
+        answers = exam.candidate.caption(pictures, batch_size=exam.batch)
+        for scene, answer, picture in zip(chunk, answers, pictures, strict=True):
             yield Outcome(
                 group="caption",
                 part=str(len(scene.objects)),

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import grid_angles, rotate
 
 
@@ -155,11 +156,11 @@ class Block(nn.Module):
         self.to_out = nn.Linear(width, width, bias=False)
         self.feed_forward = FeedForward(width, config.mlp_width)
         self.modulation = nn.Linear(config.condition_width, 4 * width)
-        self.norm1 = nn.RMSNorm(width, eps=1e-5)
-        self.norm1_context = nn.RMSNorm(width, eps=1e-5)
-        self.norm2 = nn.RMSNorm(width, eps=1e-5)
-        self.ffn_norm1 = nn.RMSNorm(width, eps=1e-5)
-        self.ffn_norm2 = nn.RMSNorm(width, eps=1e-5)
+        self.norm1 = RMSNorm(width, eps=1e-5)
+        self.norm1_context = RMSNorm(width, eps=1e-5)
+        self.norm2 = RMSNorm(width, eps=1e-5)
+        self.ffn_norm1 = RMSNorm(width, eps=1e-5)
+        self.ffn_norm2 = RMSNorm(width, eps=1e-5)
 
     def forward(
         self,

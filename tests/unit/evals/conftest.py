@@ -60,7 +60,7 @@ class Scribbler:
     def understand(self, images, questions, *, batch_size=16):
         return ["yes" for _ in images]
 
-    def caption(self, images):
+    def caption(self, images, *, batch_size=16):
         return ["a red dog in the snow by day" for _ in images]
 
     def reply(self, conversations, *, seed, batch_size=16):
@@ -97,7 +97,7 @@ class Oracle(Scribbler):
     def understand(self, images, questions, *, batch_size=16):
         return [self.answered[look(image), text] for image, text in zip(images, questions, strict=True)]
 
-    def caption(self, images):
+    def caption(self, images, *, batch_size=16):
         return [self.described[look(image)] for image in images]
 
     def reply(self, conversations, *, seed, batch_size=16):
@@ -106,7 +106,9 @@ class Oracle(Scribbler):
 
     @staticmethod
     def told(conversation):
-        return tuple(turn.content[-1] for turn in conversation if turn.role == "user")
+        """What the user said and showed."""
+        parts = [part for turn in conversation if turn.role == "user" for part in turn.content]
+        return tuple(part if isinstance(part, str) else part.pixels.tobytes() for part in parts)
 
 
 @pytest.fixture(scope="session")
@@ -135,9 +137,12 @@ def oracle(monkeypatch):
         monkeypatch.setattr(module, name, listening)
 
     def learn_dialogue(dialogue, *_):
-        asked = tuple(turn.content[-1] for turn in dialogue.turns if turn.role == "user")
-        for turn, answer in enumerate(dialogue.expected):
-            oracle.said[asked[: turn + 1]] = answer
+        heard = ()
+        for turn in dialogue.turns:
+            if turn.role == "user":
+                heard += tuple(draw(part).tobytes() if isinstance(part, Scene) else part for part in turn.content)
+            else:
+                oracle.said[heard] = turn.content[-1]
 
     listen(drawing, "geneval_case", lambda made, *_: oracle.drawn.update({made[0]: scene_of(made[1])}))
     listen(drawing, "sample_riddle", lambda made, *_: oracle.drawn.update({made.prompt: scene_of(made.requirement)}))

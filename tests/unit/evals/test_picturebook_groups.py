@@ -142,7 +142,7 @@ def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle,
         distances.append(gallery.distances())
     assert distances[0]["value"] == pytest.approx(0, abs=1e-6)
     assert distances[1]["value"] > 1
-    assert distances[1]["floor"] == distances[0]["floor"] > 1
+    assert distances[1]["between_true_sets"] == distances[0]["between_true_sets"] > 1
 
 
 def test_two_pictures_are_needed_for_a_distance(oracle, judge):

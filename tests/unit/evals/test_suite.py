@@ -106,6 +106,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(scribbler, judge, tm
         run(scribbler, judge, output=tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_the_public_api_answers_everything_the_evals_ask():
     api = pytest.importorskip("blip3o.api")
     for name, method in inspect.getmembers(Candidate, inspect.isfunction):

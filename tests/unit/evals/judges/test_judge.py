@@ -78,6 +78,6 @@ def test_a_spoiled_file_is_one_clear_error(monkeypatch, tmp_path, content):
         file.write_bytes(content)
     monkeypatch.setattr(judge_module, "WEIGHTS", file)
     Judge.load.cache_clear()
-    with pytest.raises(CheckpointError, match="reinstall"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         Judge.load()
     Judge.load.cache_clear()

@@ -45,6 +45,15 @@ def test_maps_that_meet_their_targets_read_as_the_scenes():
     assert loss < 0.01
 
 
+def test_an_object_of_which_the_judge_is_certain_is_seen_once():
+    targets = Targets(
+        [Scene(place="beach", night=False, objects=(Object(kind="cup", color="red", x=30.0, y=22.0, size=18.0),))]
+    )
+    maps = perfect(targets)
+    sure = torch.nn.functional.max_pool2d(maps.heat, 3, stride=1, padding=1) * 4 + maps.heat
+    assert len(read_maps(maps._replace(heat=sure))[0].objects) == 1
+
+
 def test_an_object_lies_in_the_cell_of_its_boxs_centre():
     thing = Object(kind="fish", color="blue", x=30.0, y=22.0, size=18.0)
     targets = Targets([Scene(place="beach", night=False, objects=(thing,))])

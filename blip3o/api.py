@@ -1,0 +1,412 @@
+"""BLIP3o: one model that reads pictures, draws, edits and talks.
+
+    from blip3o import BLIP3o
+
+    model = BLIP3o.load()
+    model.generate("a photo of a red dog")[0].save("dog.png")
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from blip3o import __version__
+from blip3o.errors import CheckpointError, PromptError
+from blip3o.flow.noise import generators
+from blip3o.prompt import tokenizer as tok
+from blip3o.prompt.conversation import Conversation, Picture, Turn
+from blip3o.prompt.pictures import square, to_image, to_pixels
+from blip3o.prompt.template import Encoded
+from blip3o.weights import checkpoint
+from blip3o.weights.machine import Machine
+
+Pictures = Image.Image | Sequence[Image.Image]
+Progress = Callable[[int, int], None]
+"""(items done, items in all)"""
+
+THINK = "Think before you draw."
+"""The system turn that asks for reasoning before the picture."""
+QUESTIONS = {"caption": "describe this picture.", "long_caption": "describe this picture in detail.", "class": "what is this?"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What the model answered: words, or a picture and the reasoning before it."""
+
+    text: str = ""
+    reasoning: str = ""
+    image: Image.Image | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sampling:
+    """How pictures are made; the model's own values where the user gave none."""
+
+    steps: int
+    guidance: float
+    decoder_steps: int
+
+
+class BLIP3o:
+    """A loaded model. Images go in and come out as `PIL.Image`; all methods take one item or many and work in batches.
+
+    `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its seed
+    alone, not on the batch it is made in.
+    """
+
+    def __init__(self, machine: Machine, about: Mapping[str, object] | None = None) -> None:
+        self.machine = machine.eval()
+        self.about = dict(about or {})
+        self.name = machine.config.name
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = "picturebook", *, device: str = "auto") -> "BLIP3o":
+        """Load a shipped model by its name, or a checkpoint by its folder.
+
+        `device` is "cpu", "cuda", "mps" or "auto". Raises CheckpointError.
+        """
+        machine, about = checkpoint.load(find(name_or_path), _device(device))
+        return cls(machine, about)
+
+    # --- drawing ----------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        think: bool = False,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> list[Image.Image]:
+        """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`).
+
+        `steps` of the flow, `guidance` (1 is none). Raises PromptError for a prompt that the model cannot be asked.
+        """
+        asked = [prompts] if isinstance(prompts, str) else list(prompts)
+        for prompt in asked:
+            self.machine.template.check(prompt)
+        return self._draw([(Turn("user", (prompt,)),) for prompt in asked], seed, steps, guidance, think, batch_size, progress)
+
+    def edit(
+        self,
+        images: Pictures,
+        instructions: str | Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> list[Image.Image]:
+        """Change each image as its instruction says; one instruction may serve all images."""
+        pictures, asked = self._pairs(images, instructions)
+        talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
+        return self._draw(talks, seed, steps, guidance, False, batch_size, progress)
+
+    def reconstruct(
+        self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
+    ) -> list[Image.Image]:
+        """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
+        pictures = self._read(images)
+        seeds = _seeds(seed, len(pictures))
+        count = self.machine.config.sampling.decoder_steps if steps is None else steps
+        made: list[Image.Image] = []
+        with torch.inference_mode():
+            for part in _parts(len(pictures), batch_size):
+                features = self._features(pictures[part])
+                pixels = self.machine.space.decode(features, generators(seeds[part]), steps=count)
+                made += [to_image(row) for row in pixels]
+        return made
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def understand(
+        self,
+        images: Pictures,
+        questions: str | Sequence[str],
+        *,
+        max_tokens: int = 64,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Answer a question about each image; one question may serve all images."""
+        pictures, asked = self._pairs(images, questions)
+        talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
+        return [reply.text for reply in self._answer(talks, max_tokens, batch_size, progress)]
+
+    def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
+        """Describe each image, in one phrase or (`long`) with the place of every object."""
+        return self.understand(images, QUESTIONS["long_caption" if long else "caption"], batch_size=batch_size)
+
+    def classify(self, images: Pictures, labels: Sequence[str], *, batch_size: int = 16) -> list[dict[str, float]]:
+        """Probability of each label (any words) for each image, by how likely the model finds it as an answer.
+
+        The probabilities of an image sum to 1, the likeliest label first.
+        """
+        if not labels:
+            raise PromptError("labels is empty: name what the picture may show")
+        for label in labels:
+            self.machine.template.check(label)
+        pictures = self._read(images)
+        template, question = self.machine.template, QUESTIONS["class"]
+        asked = [
+            template.encode((Turn("user", (picture, question)), Turn("assistant", (label,))))
+            for picture in pictures
+            for label in labels
+        ]
+        scores: list[float] = []
+        with torch.inference_mode():
+            for part in _parts(len(asked), batch_size * 4):
+                batch = template.collate(asked[part]).to(self.device)
+                scores += self.machine.unified.score(batch).tolist()
+        shares = torch.tensor(scores).view(len(pictures), len(labels)).softmax(-1).tolist()
+        return [dict(sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])) for row in shares]
+
+    def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
+        """Features of each image in the target space, float32 [images, channel * rows * columns]."""
+        pictures = self._read(images)
+        with torch.inference_mode():
+            parts = [self._features(pictures[part]).flatten(1).cpu() for part in _parts(len(pictures), batch_size)]
+        return torch.cat(parts).numpy()
+
+    # --- talking ----------------------------------------------------------------------------------------------------
+
+    def chat(self, *, seed: int = 0, think: bool = False) -> "Chat":
+        """A dialogue in which the model itself decides when to draw."""
+        return Chat(self, seed=seed, think=think)
+
+    def reply(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        seed: int | Sequence[int] = 0,
+        think: bool = False,
+        steps: int | None = None,
+        guidance: float | None = None,
+        max_tokens: int = 96,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> list[Reply]:
+        """The assistant's next turn in each conversation; it draws where the model writes the image-start token."""
+        sampling, seeds = self._sampling(steps, guidance), _seeds(seed, len(conversations))
+        replies: list[Reply] = []
+        for part in _parts(len(conversations), batch_size):
+            talks = [_thinking(talk) if think else talk for talk in conversations[part]]
+            replies += self._reply(talks, seeds[part], sampling, max_tokens)
+            if progress is not None:
+                progress(len(replies), len(conversations))
+        return replies
+
+    def info(self) -> dict[str, Any]:
+        """Name, parts with their parameters, where the weights come from, and the words a closed vocabulary knows."""
+        parts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.machine.parts().items()}
+        config = self.machine.config
+        return {
+            "name": self.name,
+            "version": __version__,
+            "parts": parts,
+            "parameters": sum(parts.values()),
+            "weights": self.about,
+            "sampling": asdict(config.sampling),
+            "picture_size": config.prompt.picture_size,
+            "words": self.machine.template.words.known() if config.prompt.closed_vocabulary else None,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's tensors are."""
+        return self.machine.space.mean.device
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _read(self, images: Pictures) -> list[Picture]:
+        size = self.machine.config.prompt.picture_size
+        return [square(image, size) for image in ([images] if isinstance(images, Image.Image) else images)]
+
+    def _pairs(self, images: Pictures, texts: str | Sequence[str]) -> tuple[list[Picture], list[str]]:
+        pictures = self._read(images)
+        asked = [texts] * len(pictures) if isinstance(texts, str) else list(texts)
+        if len(asked) != len(pictures):
+            raise PromptError(f"{len(pictures)} images but {len(asked)} texts: give one text, or one for each image")
+        for text in asked:
+            self.machine.template.check(text)
+        return pictures, asked
+
+    def _features(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        return self.machine.space.encode(to_pixels(list(pictures)).to(self.device))
+
+    def _sampling(self, steps: int | None, guidance: float | None) -> _Sampling:
+        own = self.machine.config.sampling
+        return _Sampling(
+            steps=own.steps if steps is None else steps,
+            guidance=own.guidance if guidance is None else guidance,
+            decoder_steps=own.decoder_steps,
+        )
+
+    def _draw(
+        self,
+        talks: list[Conversation],
+        seed: int | Sequence[int],
+        steps: int | None,
+        guidance: float | None,
+        think: bool,
+        batch_size: int,
+        progress: Progress | None,
+    ) -> list[Image.Image]:
+        sampling, seeds = self._sampling(steps, guidance), _seeds(seed, len(talks))
+        made: list[Image.Image] = []
+        for part in _parts(len(talks), batch_size):
+            asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
+            begun = self._write(asked, 96) if think else [[] for _ in asked]
+            made += self._imagine(asked, begun, seeds[part], sampling)
+            if progress is not None:
+                progress(len(made), len(talks))
+        return made
+
+    def _answer(
+        self, talks: list[Conversation], max_tokens: int, batch_size: int, progress: Progress | None
+    ) -> Iterator[Reply]:
+        done = 0
+        for part in _parts(len(talks), batch_size):
+            written = self._write(talks[part], max_tokens)
+            done += len(written)
+            if progress is not None:
+                progress(done, len(talks))
+            yield from (Reply(text=self._say(ids)[0]) for ids in written)
+
+    def _reply(
+        self, talks: Sequence[Conversation], seeds: Sequence[int], sampling: _Sampling, max_tokens: int
+    ) -> list[Reply]:
+        written = self._write(talks, max_tokens)
+        start = self.machine.template.words.control[tok.IMAGE_START]
+        drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
+        drawn = self._imagine(
+            [talks[index] for index in drawing],
+            [written[index] for index in drawing],
+            [seeds[index] for index in drawing],
+            sampling,
+        )
+        images = dict(zip(drawing, drawn, strict=True))
+        said = [self._say(ids) for ids in written]
+        return [Reply(text=text, reasoning=why, image=images.get(index)) for index, (text, why) in enumerate(said)]
+
+    def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
+        """What the assistant writes, up to and with the end of its turn or the image-start token."""
+        template = self.machine.template
+        stops = [template.words.control[tok.TURN_END], template.words.control[tok.IMAGE_START]]
+        with torch.inference_mode():
+            batch = template.collate([template.ask(talk) for talk in talks], left=True).to(self.device)
+            return self.machine.unified.write(batch, stops, max_tokens)
+
+    def _say(self, ids: Sequence[int]) -> tuple[str, str]:
+        """Token ids as (text, reasoning)."""
+        words = self.machine.template.words
+        ids = list(ids)
+        begin, end = words.control[tok.THINK_START], words.control[tok.THINK_END]
+        if ids and ids[0] == begin:
+            cut = ids.index(end) if end in ids else len(ids)
+            return words.decode(ids[cut:]).strip(), words.decode(ids[:cut]).strip()
+        return words.decode(ids).strip(), ""
+
+    def _imagine(
+        self,
+        talks: Sequence[Conversation],
+        begun: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        sampling: _Sampling,
+    ) -> list[Image.Image]:
+        """Draw the assistant's picture in each conversation, of which it has `begun` to write an answer."""
+        if not talks:
+            return []
+        template = self.machine.template
+        start = template.words.control[tok.IMAGE_START]
+        with torch.inference_mode():
+            asked = [self._asked(talk, [i for i in ids if i != start]) for talk, ids in zip(talks, begun, strict=True)]
+            batch = template.collate(asked).to(self.device)
+            rngs = generators(seeds)
+            features = self.machine.unified.imagine(batch, rngs, steps=sampling.steps, guidance=sampling.guidance)
+            pixels = self.machine.space.decode(features, rngs, steps=sampling.decoder_steps)
+        images = [to_image(row) for row in pixels]
+        for image, talk, ids, seed in zip(images, talks, begun, seeds, strict=True):
+            image.info |= self._origin(talk, ids, seed, sampling)
+        return images
+
+    def _asked(self, talk: Conversation, begun: list[int]) -> Encoded:
+        """The conversation with its slot, the features of its newest picture at hand."""
+        end = self.machine.template.words.control[tok.TURN_END]
+        encoded = self.machine.template.ask(talk, [index for index in begun if index != end], draw=True)
+        if not encoded.pictures:
+            return encoded
+        newest = encoded.pictures[-1]
+        known = replace(newest, features=self._features([newest])[0].cpu().numpy())
+        return replace(encoded, pictures=[*encoded.pictures[:-1], known])
+
+    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: _Sampling) -> dict[str, str]:
+        prompt = " ".join(part for part in talk[-1].content if isinstance(part, str))
+        facts = {"prompt": prompt, "seed": str(seed), "model": self.name, "version": __version__}
+        facts |= {"steps": str(sampling.steps), "guidance": str(sampling.guidance)}
+        reasoning = self._say(ids)[1]
+        return facts | ({"reasoning": reasoning} if reasoning else {})
+
+
+class Chat:
+    """A dialogue that keeps the words and pictures of its earlier turns."""
+
+    def __init__(self, model: BLIP3o, *, seed: int = 0, think: bool = False) -> None:
+        self.model = model
+        self.seed = seed
+        self.think = think
+        self.turns: list[Turn] = []
+
+    def send(self, text: str, image: Image.Image | None = None) -> Reply:
+        """Say something, with a picture or without, and get the model's reply."""
+        self.model.machine.template.check(text)
+        size = self.model.machine.config.prompt.picture_size
+        shown = () if image is None else (square(image, size),)
+        asked = Turn("user", (*shown, text))
+        reply = self.model.reply([(*self.turns, asked)], seed=self.seed + len(self.turns) // 2, think=self.think)[0]
+        answer = reply.text if reply.image is None else square(reply.image, size)
+        self.turns += [asked, Turn("assistant", (answer,))]
+        return reply
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The folder of a shipped checkpoint or of the user's own. Raises CheckpointError naming what is shipped."""
+    shipped = Path(__file__).parent / "checkpoints"
+    own = Path(name_or_path)
+    if own.is_dir():
+        return own
+    if (shipped / str(name_or_path)).is_dir() and os.sep not in str(name_or_path):
+        return shipped / str(name_or_path)
+    names = ", ".join(sorted(path.name for path in shipped.glob("*") if path.is_dir())) or "none"
+    raise CheckpointError(f"no model {str(name_or_path)!r}: name a checkpoint's folder, or a shipped model ({names})")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    seeds = [seed + index for index in range(count)] if isinstance(seed, int) else list(seed)
+    if len(seeds) != count:
+        raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
+    return seeds
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _thinking(talk: Conversation) -> Conversation:
+    return (Turn("system", (THINK,)), *talk)
