@@ -1,4 +1,4 @@
-"""Which tasks a batch holds: addressed by seed and step, so that a resumed run sees what the unbroken one would have."""
+"""Which tasks a batch holds: addressed by seed and step, so that a resumed run sees what the unbroken one would."""
 
 import random
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ def draw_conversations(
 ) -> list[Conversation]:
     """`count` conversations whose tasks are drawn by weight, all of them ending in a picture, or in words.
 
-    The same for the same `address`. Every task of `weights` must be able to end that way; one that may end either way (a
-    dialogue) is made anew until it does.
+    The same for the same `address`. Every task of `weights` must be able to end that way; one that may end either way
+    (a dialogue) is made anew until it does.
     """
     rng = random.Random(address)
     made: list[Conversation] = []

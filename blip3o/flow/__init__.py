@@ -1,1 +1,1 @@
-"""The calculus of flow matching: path, time, solver, guidance. Tensors in, tensors out; t = 0 is noise, t = 1 is data."""
+"""The calculus of flow matching: path, time, solver, guidance. Tensors in, tensors out; 0 is noise, 1 is data."""

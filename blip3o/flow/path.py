@@ -3,7 +3,8 @@
     (1)  x_t = (1 - t) noise + t data          t in [0, 1]
     (2)  velocity = dx_t / dt = data - noise
 
-Source: Liu et al., Flow Straight and Fast, arXiv 2209.03003, eq. 1; Lipman et al., arXiv 2210.02747, eq. 22 with sigma_min = 0.
+Source: Liu et al., Flow Straight and Fast, arXiv 2209.03003, eq. 1; Lipman et al., arXiv 2210.02747, eq. 22 with
+sigma_min = 0.
 """
 
 from jaxtyping import Float

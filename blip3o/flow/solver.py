@@ -1,6 +1,7 @@
 """From noise to data along a velocity field: dx/dt = v(x, t)."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,12 +10,16 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 """(x [batch, ...], time [batch] in [0, 1]) -> velocity, of the shape of x."""
 
 
-def euler(field: Velocity, x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+def euler(
+    field: Velocity, x: Float[Tensor, "batch ..."], start: Float[Tensor, ""], end: Float[Tensor, ""]
+) -> Float[Tensor, "batch ..."]:
     """One step of first order; one call of the field."""
     return x + (end - start) * field(x, start.expand(len(x)))
 
 
-def heun(field: Velocity, x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+def heun(
+    field: Velocity, x: Float[Tensor, "batch ..."], start: Float[Tensor, ""], end: Float[Tensor, ""]
+) -> Float[Tensor, "batch ..."]:
     """One step of second order (the explicit trapezoid); two calls of the field."""
     first = field(x, start.expand(len(x)))
     second = field(x + (end - start) * first, end.expand(len(x)))
@@ -30,6 +35,6 @@ def solve(
     """The data to which the field carries `noise` through `times` (ascending, from 0 to 1)."""
     step = SOLVERS[solver]
     x, times = noise, times.to(noise)
-    for start, end in zip(times[:-1], times[1:], strict=True):
+    for start, end in pairwise(times):
         x = step(field, x, start, end)
     return x

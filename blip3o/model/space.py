@@ -1,4 +1,4 @@
-"""ImageSpace: an encoder into features, a decoder back to pixels, and the statistics that make the features a unit cloud."""
+"""ImageSpace: an encoder into features, a decoder back to pixels, and the statistics that give features unit size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

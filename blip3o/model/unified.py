@@ -29,8 +29,8 @@ class UnifiedConfig:
             raise ValueError(f"head.kind is {self.head.kind!r}: choose one of {', '.join(HEADS)}")
         if self.head.denoiser.thought_width != self.backbone.text.hidden_size:
             raise ValueError(
-                f"head.denoiser.thought_width is {self.head.denoiser.thought_width} but the backbone's hidden states have "
-                f"{self.backbone.text.hidden_size} channels: make them equal"
+                f"head.denoiser.thought_width is {self.head.denoiser.thought_width} but the backbone's hidden states "
+                f"have {self.backbone.text.hidden_size} channels: make them equal"
             )
 
 
@@ -95,7 +95,7 @@ class Unified(nn.Module):
         """
         embeddings = self.embed(batch)
 
-        def think(slot: Tensor) -> Tensor:
+        def think(slot: Float[Tensor, "batch slot hidden"]) -> Float[Tensor, "batch slot hidden"]:
             whole = embeddings.masked_scatter(batch.slot[..., None], slot.to(embeddings.dtype))
             hidden = self.backbone.think(whole, batch.mask)
             return hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1])

@@ -87,7 +87,10 @@ class Template:
         return writer.done()
 
     def ask(self, conversation: Conversation, begun: Sequence[int] = (), *, draw: bool = False) -> Encoded:
-        """A conversation up to the assistant's answer, of which `begun` is there already; with a slot where it is to `draw`."""
+        """A conversation up to the assistant's answer, of which `begun` is there already.
+
+        It ends in a slot where the assistant is to `draw`.
+        """
         writer = _Writer(self)
         for turn in conversation:
             writer.turn(turn)
@@ -98,7 +101,8 @@ class Template:
     def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
         """Conversations as one batch, padded on the right, or on the `left` for writing on.
 
-        Features of targets and references are taken from their pictures. Either all conversations end in a slot or none.
+        Features of targets and references are taken from their pictures. Either all conversations end in a slot or none
+        does.
         """
         longest = max(len(item.tokens) for item in encoded)
         control = self.words.control

@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE with Qwen2.5's control tokens and those of BLIP3-o, from a file or made for a small world."""
+"""The tokenizer: byte-level BPE with Qwen2.5's control tokens and BLIP3-o's own, from a file or made for a small world."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -35,12 +35,14 @@ class Words:
     """Text <-> token ids, and the ids of the control tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        ids = tokenizer.convert_tokens_to_ids(list(CONTROL))
-        lost = [token for token, index in zip(CONTROL, ids, strict=True) if index is None]
+        vocabulary = tokenizer.get_vocab()
+        lost = [token for token in CONTROL if token not in vocabulary]
         if lost:
-            raise CheckpointError(f"the tokenizer lacks the control tokens {', '.join(lost)}: use the model's own tokenizer")
+            raise CheckpointError(
+                f"the tokenizer lacks the control tokens {', '.join(lost)}: use the model's own tokenizer"
+            )
         self.tokenizer = tokenizer
-        self.control: dict[str, int] = dict(zip(CONTROL, ids, strict=True))
+        self.control: dict[str, int] = {token: vocabulary[token] for token in CONTROL}
         self.encode = lru_cache(maxsize=100_000)(self._encode)
 
     def __len__(self) -> int:
@@ -51,7 +53,9 @@ class Words:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens left out."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
 
     def known(self) -> list[str]:
         """The words that are one token each, sorted."""
@@ -81,7 +85,7 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def make(words: Iterable[str]) -> Words:
-    """A tokenizer in which each of these words is one token, with a space before it and without; any other text is bytes."""
+    """A tokenizer in which each of these words is one token, after a space or without; any other text is bytes."""
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
@@ -102,7 +106,7 @@ _WORD = re.compile(r"[^\W\d_]+|\d|[^\s\w]|_")
 
 
 def check_text(words: Words, text: str, *, longest: int, closed: bool) -> None:
-    """Raise PromptError for a text that this model cannot be asked: empty, too long, with control tokens, or unknown words.
+    """Raise PromptError for a text this model cannot be asked: empty, too long, with control tokens, of unknown words.
 
     `longest` is in characters; in a `closed` vocabulary every word must be one token.
     """

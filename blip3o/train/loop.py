@@ -51,7 +51,9 @@ class Trainer:
             elif only is None or only == stage.name:
                 self.run_stage(stage, book)
             elif index < names.index(only):
-                raise CheckpointError(f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first")
+                raise CheckpointError(
+                    f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first"
+                )
         return self.machine.eval()
 
     def book(self) -> PictureBook:
@@ -186,7 +188,7 @@ def arithmetic(precision: str) -> AbstractContextManager[object]:
 
 
 def attention() -> AbstractContextManager[object]:
-    """Attention as plain products: for sequences this short it is twice as fast on a CPU as the fused kernel's backward."""
+    """Attention as plain products: on a CPU, for sequences this short, twice as fast as the fused kernel's backward."""
     return sdpa_kernel(SDPBackend.MATH)
 
 
@@ -194,8 +196,10 @@ def commit() -> str:
     """The commit that the code stands at, with a + where files differ from it; "unknown" outside a checkout."""
     root = Path(__file__).parents[2]
     try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True)
+        head, changes = (
+            subprocess.run(["git", *asked], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+            for asked in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    return head + ("+" if changes else "")

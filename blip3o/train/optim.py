@@ -42,7 +42,10 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 
 class Average:
-    """The exponential moving average of parameters; early steps weigh less (Karras et al., arXiv 2312.02696, section 3.1)."""
+    """The exponential moving average of parameters, of which early steps are soon forgotten.
+
+    Source: the warm-up of the decay in TensorFlow's ExponentialMovingAverage, min(decay, (1 + step) / (10 + step)).
+    """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self.decay = decay
@@ -52,7 +55,8 @@ class Average:
     def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
         """Move towards the parameters after step `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.tensors.values()), [p.detach() for p in parameters.values()], 1 - decay)
+        values = [parameter.detach() for parameter in parameters.values()]
+        torch._foreach_lerp_(list(self.tensors.values()), values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def swap(self, parameters: Mapping[str, nn.Parameter]) -> None:

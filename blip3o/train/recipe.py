@@ -39,7 +39,7 @@ class Stage:
     text_weight: float = 1.0
     """Weight of the text loss; that of the image loss is 1."""
     feature_noise: float = 0.0
-    """Deviation of the noise laid on features before they are painted, so that imagined features need not be perfect."""
+    """Deviation of the noise laid on features before they are painted: imagined features need not be perfect, then."""
     telling_weight: float = 0.0
     """Weight of the image-text loss of the space objective (model/encoders/telling.py)."""
     warmup: int = 100

@@ -1,4 +1,4 @@
-"""A checkpoint is a folder: config.yaml, model.safetensors, the tokenizer's files and, where it is shared, a model card."""
+"""A checkpoint is a folder: config.yaml, model.safetensors, the tokenizer's files and, where shared, a model card."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """The tensors of a safetensors file and the facts about them. Raises CheckpointError for a missing or broken file."""
+    """The tensors of a safetensors file and the facts about them; raises CheckpointError for a missing or broken file."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: name the folder of a whole checkpoint")
     try:
@@ -58,7 +58,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
 
 
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Put tensors into the model of their names. Raises CheckpointError listing what is missing, unknown or of another shape."""
+    """Put tensors into the model of their names; raises CheckpointError for missing, unknown and misshapen ones."""
     wanted = model.state_dict()
     shapes = [
         f"{name} is {list(tensors[name].shape)}, not {list(wanted[name].shape)}"

@@ -11,7 +11,6 @@ from blip3o.data.picturebook.tasks import TASKS
 from blip3o.data.picturebook.world import Story, sample_story
 from blip3o.prompt.conversation import Conversation, Picture, Turn
 
-
 TOLD = 10
 """Places of which `PictureBook.told` tells: nine cells and the whole."""
 
@@ -45,7 +44,7 @@ class PictureBook:
         return Picture(self.pixels[index], features)
 
     def told(self, index: int) -> list[str]:
-        """What is said of each of the nine cells of picture `index`, and of the whole: "red dog", "nothing", "night snow"."""
+        """What is said of each of picture `index`'s nine cells, and of the whole: "red dog", "nothing", "night snow"."""
         scene = self.scene(index)
         cells = {thing.cell: f"{thing.color} {thing.kind}" for thing in scene.objects}
         said = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]

@@ -30,7 +30,8 @@ class Backbone(nn.Module, ABC):
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation, causal.
 
-        `mask` is False at padding, on either side; it covers what the cache already holds, too. A cache is extended in place.
+        `mask` is False at padding, on either side; it covers what the cache already holds, too. A cache is extended in
+        place.
         """
 
     @abstractmethod

@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, Cache, DynamicCache, Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
     Qwen2_5_VLTextModel,
@@ -63,12 +63,17 @@ class QwenConfig:
 
 
 def attend_by_picture(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **rest: object
-) -> tuple[Tensor, None]:
+    module: nn.Module,
+    query: Float[Tensor, "1 head seq dim"],
+    key: Float[Tensor, "1 head seq dim"],
+    value: Float[Tensor, "1 head seq dim"],
+    attention_mask: object,
+    **rest: object,
+) -> tuple[Float[Tensor, "1 seq head dim"], None]:
     """Attention of the vision tower in one call for all windows of equal length, where the library loops over them.
 
-    Takes and gives what an attention function of `transformers` does: [1, head, seq, dim] in, [1, seq, head, dim] out, the
-    windows' bounds in `cu_seq_lens_q`.
+    Takes and gives what an attention function of `transformers` does; the windows' bounds stand in `cu_seq_lens_q`, and
+    no mask is used.
     """
     bounds = rest["cu_seq_lens_q"]
     assert isinstance(bounds, Tensor)
@@ -85,11 +90,13 @@ AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
 
 
 class Qwen(Backbone):
-    """Positions count the tokens that are not padding, the same on all three rotary axes, as in the published training."""
+    """Positions count the tokens that are not padding, alike on all three rotary axes, as in the published training."""
 
     def __init__(self, config: QwenConfig) -> None:
         super().__init__()
         published = config.published()
+        assert isinstance(published.text_config, Qwen2_5_VLTextConfig)
+        assert isinstance(published.vision_config, Qwen2_5_VLVisionConfig)
         self.config = config
         self.width = config.text.hidden_size
         self.language_model = Qwen2_5_VLTextModel(published.text_config)

@@ -1,10 +1,10 @@
-"""A diffusion decoder in pixels: a sketch of the picture straight from the features, and a small UNet that flows from noise
-to the picture with the sketch beside it.
+"""A diffusion decoder in pixels: a sketch of the picture straight from the features, and a small UNet that flows from
+noise to the picture with the sketch beside it.
 
 The sketch is a regression: cheap to learn, and blurred where features leave things open. The flow makes it sharp.
 
-The UNet guesses the picture, not the velocity, because folded pixels have more channels than a small UNet can carry noise
-through; the guess d gives the velocity at time t:
+The UNet guesses the picture, not the velocity, because folded pixels have more channels than a small UNet can carry
+noise through; the guess d gives the velocity at time t:
 
     (1)  v = (d - x_t) / max(1 - t, NEAREST)
 
@@ -27,7 +27,6 @@ from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder
 from blip3o.model.layers.convolution import ResidualBlock
 
-
 NEAREST = 0.1
 """Below this distance from the data, in time, equation (1) stops growing."""
 
@@ -43,7 +42,7 @@ class PixelDecoderConfig:
     fold: int
     """Both networks end in squares of this many px folded into channels."""
     sketch_widths: tuple[int, ...]
-    """Channels of the sketcher from the features' resolution, doubled from one to the next, up to 1/fold of the side."""
+    """Channels of the sketcher from the features' resolution, doubled from each to the next, up to 1/fold of the side."""
     sketch_blocks: int
     """Residual blocks at each of these."""
     widths: tuple[int, ...]

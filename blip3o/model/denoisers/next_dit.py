@@ -1,14 +1,16 @@
 """Next-DiT with cross-attention: the diffusion transformer that imagines image features from a thought.
 
-The network of the published BLIP3-o (arXiv 2505.09568, section 4.1; after Lumina-Next, arXiv 2406.18583), tensor for tensor:
-sandwich normalisation, a scale but no shift from the time, self- and cross-attention that share their query's input and
+The network of the published BLIP3-o (arXiv 2505.09568, section 4.1; after Lumina-Next, arXiv 2406.18583), tensor for
+tensor: sandwich normalisation, a scale but no shift from the time, self- and cross-attention that share their query's input and
 their output projection, a tanh gate per head on what is read from the thought.
 
-The published network counts sigma = 1 - t from data to noise and predicts noise - data; both turn here and nowhere else.
+The published network counts sigma = 1 - t from data to noise and predicts noise - data; both turn here, nowhere else.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -196,7 +198,7 @@ class NextDiT(nn.Module):
         )
         self.time_embedding = TimeEmbedding(condition)
         self.pooled_embedding = nn.Sequential(nn.LayerNorm(width, eps=1e-5), nn.Linear(width, condition))
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.layers = cast("Sequence[Block]", nn.ModuleList(Block(config) for _ in range(config.depth)))
         self.final_modulation = nn.Linear(condition, width)
         self.final_norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.final = nn.Linear(width, config.channels)

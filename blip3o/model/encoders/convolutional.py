@@ -1,5 +1,6 @@
-"""A small convolutional encoder: from 64 px to a grid of 4 x 4 features. Between pixels and so few tokens it learns several
-times faster on a CPU than a patch transformer (LOG.md, first entry).
+"""A small convolutional encoder: from 64 px to a grid of 4 x 4 features.
+
+Between pixels and so few tokens it learns several times faster on a CPU than a patch transformer (LOG.md, first entry).
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class ConvolutionalEncoderConfig:
 
 
 class ConvolutionalEncoder(Encoder):
-    """Features of unit variance at every grid point: their channels have mean 0 and variance 1 by layer normalisation."""
+    """Features of unit variance at every grid point: layer normalisation gives their channels mean 0 and variance 1."""
 
     def __init__(self, config: ConvolutionalEncoderConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The words' side of image-text training: it makes an encoder's features tell what stands where, then is thrown away.
 
-A phrase that names a place in the picture ("top left") looks at the features and answers with the words said of that place
-("red dog"). Words that belong to places teach an encoder more per picture than one caption for the whole.
+A phrase that names a place in the picture ("top left") looks at the features and answers with the words said of that
+place ("red dog"). Words that belong to places teach an encoder more per picture than one caption for the whole.
 
     (1)  loss = -mean over places of mean over the answer's words of log p(word | place, features)
 

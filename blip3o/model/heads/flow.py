@@ -45,7 +45,8 @@ class FlowHead(Head):
 
     def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
         """Mean squared error of the velocity, the mean over the draws."""
-        assert filled.noise is not None and filled.time is not None
+        assert filled.noise is not None
+        assert filled.time is not None
         draws = len(filled.noise) // len(filled.data)
         data = filled.data.repeat(draws, 1, 1, 1)
         condition = self.denoiser.condition(hidden * filled.keep.view(-1, 1, 1)).repeat(draws)
@@ -77,9 +78,14 @@ class FlowHead(Head):
         features = None if reference is None else reference.features.repeat(sides, 1, 1, 1)
         given = None if reference is None else reference.given.repeat(sides)
 
-        def field(x: Tensor, time: Tensor) -> Tensor:
+        def field(
+            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"]
+        ) -> Float[Tensor, "batch channel height width"]:
             moved = self.denoiser(x.repeat(sides, 1, 1, 1), time.repeat(sides), condition, features, given)
-            return moved if sides == 1 else guided(*moved.chunk(2), guidance)
+            if sides == 1:
+                return moved
+            prompt, null = moved.chunk(2)
+            return guided(prompt, null, guidance)
 
         config = self.config.denoiser
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)

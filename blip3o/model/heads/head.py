@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 
 Think = Callable[[Tensor], Tensor]
-"""The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states, same shape."""
+"""The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The regression head: learned queries whose hidden states are mapped straight to features.
 
-Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + MSE). It answers with the mean of all images a prompt allows: no noise
-enters, so every seed gives the same image.
+Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + MSE). It answers with the mean of all images a prompt allows: no
+noise enters, so every seed gives the same image.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Rotary position embedding on a square grid, as in Lumina-Next (arXiv 2406.18583): rows and columns interleaved.
 
-Channel pairs (2j, 2j + 1) of a head turn by the angle p * theta^(-4 floor(j / 2) / head_dim), where p is the row for even j
-and the column for odd j.
+Channel pairs (2j, 2j + 1) of a head turn by the angle p * theta^(-4 floor(j / 2) / head_dim), where p is the row for
+even j and the column for odd j.
 """
 
 import torch

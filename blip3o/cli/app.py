@@ -1,0 +1,94 @@
+"""All verbs as one command, and what a user sees when something goes wrong: one line, never a traceback."""
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from blip3o import __version__
+from blip3o.cli import chat, data, demo, edit, evaluate, generate, info, train, understand
+from blip3o.cli.options import Stopped, Verb
+from blip3o.errors import UserError
+
+LONGEST_LINE = 600
+"""Characters of an error that are shown without --debug."""
+
+app = typer.Typer(
+    name="blip3o",
+    help="One model that reads pictures, draws, edits and talks.",
+    epilog="Begin with: blip3o demo",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"blip3o {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _blip3o(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """One model that reads pictures, draws, edits and talks."""
+
+
+for _verb, _examples in (
+    (generate.generate, generate.EXAMPLES),
+    (edit.edit, edit.EXAMPLES),
+    (understand.understand, understand.EXAMPLES),
+    (chat.chat, chat.EXAMPLES),
+    (demo.demo, demo.EXAMPLES),
+    (train.train, train.EXAMPLES),
+    (evaluate.evaluate, evaluate.EXAMPLES),
+    (info.info, info.EXAMPLES),
+):
+    app.command(cls=Verb, epilog=_examples)(_verb)
+app.add_typer(data.app, name="data")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return its exit code: 0, 1 (a fault of ours), 2 (the user's), 130 (interrupted).
+
+    Every failure is one line on stderr; `--debug` among the arguments adds the traceback.
+    """
+    debug = "--debug" in arguments
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+            code = app(list(arguments) or ["--help"], prog_name="blip3o", standalone_mode=False)
+    except UserError as error:
+        return _fail(f"error: {error}", 2, debug)
+    except typer.TyperException as error:
+        return _fail(f"error: {error.format_message()} `blip3o --help` shows what there is.", 2, debug)
+    except Stopped as error:
+        return _fail(str(error), 130, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as error:  # noqa: BLE001 - the last door: whatever it is, the user gets one line
+        return _fail(f"error: {type(error).__name__}: {error} (unexpected: --debug shows where)", 1, debug)
+    return _fail("stopped", 130, debug=False) if code == 130 else int(code or 0)
+
+
+def _fail(line: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    line = " ".join(line.split())
+    print(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…", file=sys.stderr)
+    return code
+
+
+def main() -> NoReturn:
+    """The command `blip3o`."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    sys.exit(run(sys.argv[1:]))

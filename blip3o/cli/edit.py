@@ -1,0 +1,44 @@
+"""blip3o edit: a picture changed as an instruction says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blip3o.cli.files import as_json, check_writable, slug, write_pictures
+from blip3o.cli.options import Count, Device, Guidance, Json, Model, Output, Seed, Steps, examples
+from blip3o.cli.progress import open_model, working
+
+EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
+
+
+def edit(
+    image: Annotated[Path, typer.Argument(help="The picture to change.")],
+    instruction: Annotated[str, typer.Argument(help="What to change; the rest is kept.")],
+    count: Count = 1,
+    output: Output = None,
+    seed: Seed = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    model: Model = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Change a picture by an instruction. The picture itself is left as it is: the result is a new file."""
+    from blip3o.prompt.pictures import open_picture
+
+    check_writable(output)
+    picture = open_picture(image)
+    artist = open_model(model, device)
+    with working("editing") as told:
+        images = artist.edit(
+            [picture] * count, instruction, seed=seed, steps=steps, guidance=guidance, progress=told
+        )
+    for made in images:
+        made.info["source"] = str(image)
+    paths = write_pictures(images, [f"{image.stem}-{slug(instruction)}"] * count, output, min(count, 8))
+    if json:
+        print(as_json([{"path": str(path), **made.info} for path, made in zip(paths, images, strict=True)]))
+        return
+    for path in dict.fromkeys(paths):
+        print(path)

@@ -1,0 +1,51 @@
+"""blip3o generate: pictures from words."""
+
+from typing import Annotated
+
+import typer
+
+from blip3o.cli.files import as_json, check_writable, slug, write_pictures
+from blip3o.cli.options import Count, Device, Guidance, Json, Model, Output, Seed, Steps, Think, examples
+from blip3o.cli.progress import open_model, working
+
+EXAMPLES = examples('blip3o generate "a red dog on a beach at night"', 'blip3o generate "two cats" "a castle" -n 4 -o out')
+
+
+def generate(
+    prompts: Annotated[list[str], typer.Argument(help="What to draw; several prompts make several pictures.")],
+    count: Count = 1,
+    output: Output = None,
+    seed: Seed = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    think: Think = False,
+    model: Model = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Draw pictures from words.
+
+    Each picture carries prompt, seed, model and version. A folder gets one file for each, and a grid of several; names
+    that exist are not taken again. A file named with --output is replaced.
+    """
+    check_writable(output)
+    artist = open_model(model, device)
+    asked = [prompt for prompt in prompts for _ in range(count)]
+    with working("drawing") as told:
+        images = artist.generate(
+            asked,
+            seed=[seed + index for _ in prompts for index in range(count)],
+            steps=steps,
+            guidance=guidance,
+            think=think,
+            progress=told,
+        )
+    columns = count if count > 1 else min(len(asked), 8)
+    paths = write_pictures(images, [slug(prompt) for prompt in asked], output, columns)
+    if json:
+        print(as_json([{"path": str(path), **image.info} for path, image in zip(paths, images, strict=True)]))
+        return
+    for image in images if think else ():
+        print(f"thought: {image.info.get('reasoning', '')}")
+    for path in dict.fromkeys(paths):
+        print(path)

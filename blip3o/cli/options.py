@@ -1,0 +1,42 @@
+"""The options that several verbs share, and what all verbs are."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+Model = Annotated[str, typer.Option("--model", "-m", help="A shipped model, or the folder of a checkpoint.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same result.")]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Solver steps; default: the model's own.")]
+Guidance = Annotated[float | None, typer.Option(min=0, max=100, help="How closely to follow the words; 1 is none.")]
+Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Pictures of each; seeds count up.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="A .png or .jpg file, or a folder. Default: the current folder, a new name."),
+]
+
+_DEBUG = TyperOption(
+    param_decls=["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+
+
+class Verb(TyperCommand):
+    """A verb: it takes `--debug`, too, which the command line itself looks at."""
+
+    def get_params(self, ctx):  # noqa: ANN001, ANN201 - the types are click's, which typer may carry inside itself
+        """The verb's own options, --debug, --help."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, _DEBUG, help_option]
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the user pressed Ctrl-C
+    """Ctrl-C, with a line that says how things stand."""
+
+
+def examples(*commands: str) -> str:
+    """Commands to show at the end of a verb's help, one a line."""
+    return "\n\n".join(["Examples:", *(f"  {command}" for command in commands)])

@@ -1,0 +1,32 @@
+"""What is shown while something takes time: a bar on stderr, nothing where that is no terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import blip3o.api
+
+Tell = Callable[[int, int], None]
+"""(items done, items in all)"""
+
+
+@contextmanager
+def working(what: str) -> Iterator[Tell]:
+    """A bar, gone at the end, that moves whenever it is told how much is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def open_model(name: str, device: str) -> "blip3o.api.BLIP3o":
+    """A model, ready to use; shows that it takes a moment."""
+    with working(f"opening {name}"):
+        from blip3o.api import BLIP3o
+
+        return BLIP3o.load(name, device=device)

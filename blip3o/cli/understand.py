@@ -1,0 +1,71 @@
+"""blip3o understand: questions about a picture, captions, and classification by any labels."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from blip3o.cli.files import as_json
+from blip3o.cli.options import Device, Json, Model, examples
+from blip3o.cli.progress import open_model, working
+from blip3o.errors import ConfigError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    import blip3o.api
+
+EXAMPLES = examples(
+    'blip3o understand dog.png "what color is the dog?"',
+    "blip3o understand dog.png --task image_classification --labels dog,cat,car",
+)
+SHOWN_LABELS = 5
+
+
+def understand(
+    image: Annotated[Path, typer.Argument(help="The picture to read.")],
+    question: Annotated[str | None, typer.Argument(help="What to ask about it.")] = None,
+    task: Annotated[
+        Literal["vqa", "caption", "image_classification"] | None,
+        typer.Option(help="Default: vqa with a question, caption without."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="What it may show, with commas. Default: the kinds of the picture book.")
+    ] = None,
+    long: Annotated[bool, typer.Option("--long", help="Caption: say where everything stands.")] = False,
+    model: Model = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Answer a question about a picture, describe it, or say which of the labels fits it."""
+    from blip3o.prompt.pictures import open_picture
+
+    task = task or ("caption" if question is None else "vqa")
+    if (task == "vqa") != (question is not None):
+        need = "needs a question: add it after the picture" if question is None else "takes no question: leave it out"
+        raise ConfigError(f"task {task} {need}")
+    picture = open_picture(image)
+    reader = open_model(model, device)
+    found: dict[str, object] = {"image": str(image), "task": task}
+    with working("reading"):
+        if task == "image_classification":
+            found["labels"] = _classified(reader, picture, labels)
+        elif task == "caption":
+            found["caption"] = reader.caption([picture], long=long)[0]
+        else:
+            found |= {"question": question, "answer": reader.understand([picture], str(question))[0]}
+    print(as_json(found) if json else _said(found))
+
+
+def _classified(reader: "blip3o.api.BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
+    from blip3o.data.picturebook.scene import ALL_KINDS
+
+    named = ALL_KINDS if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
+    return reader.classify([picture], list(dict.fromkeys(named)))[0]
+
+
+def _said(found: dict[str, object]) -> str:
+    shares = found.get("labels")
+    if isinstance(shares, dict):
+        return "\n".join(f"{share:.3f}  {label}" for label, share in list(shares.items())[:SHOWN_LABELS])
+    return str(found.get("caption", found.get("answer")))
