@@ -11,7 +11,7 @@ import typer
 
 from blip3o import __version__
 from blip3o.cli import chat, data, demo, edit, evaluate, generate, info, train, understand
-from blip3o.cli.options import Stopped, Verb
+from blip3o.cli.options import Stopped
 from blip3o.errors import UserError
 
 LONGEST_LINE = 600
@@ -52,7 +52,7 @@ for _verb, _examples in (
     (evaluate.evaluate, evaluate.EXAMPLES),
     (info.info, info.EXAMPLES),
 ):
-    app.command(cls=Verb, epilog=_examples)(_verb)
+    app.command(epilog=_examples)(_verb)
 app.add_typer(data.app, name="data")
 
 

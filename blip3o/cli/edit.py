@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
-from blip3o.cli.options import Count, Device, Guidance, Json, Model, Output, Seed, Steps, examples
+from blip3o.cli.options import Count, Debug, Device, Guidance, Json, Model, Output, Seed, Steps, examples
 from blip3o.cli.progress import open_model, working
 
 EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
@@ -23,17 +23,16 @@ def edit(
     model: Model = "picturebook",
     device: Device = "auto",
     json: Json = False,
+    debug: Debug = False,
 ) -> None:
-    """Change a picture by an instruction. The picture itself is left as it is: the result is a new file."""
+    """Change a picture by an instruction; the result is a new file."""
     from blip3o.prompt.pictures import open_picture
 
     check_writable(output)
     picture = open_picture(image)
     artist = open_model(model, device)
     with working("editing") as told:
-        images = artist.edit(
-            [picture] * count, instruction, seed=seed, steps=steps, guidance=guidance, progress=told
-        )
+        images = artist.edit([picture] * count, instruction, seed=seed, steps=steps, guidance=guidance, progress=told)
     for made in images:
         made.info["source"] = str(image)
     paths = write_pictures(images, [f"{image.stem}-{slug(instruction)}"] * count, output, min(count, 8))

@@ -1,4 +1,4 @@
-"""Where results go: names that overwrite nothing, pictures that carry where they come from, files whole or not at all."""
+"""Where results go: new names, pictures that carry where they come from, files whole or not at all."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def slug(text: str, longest: int = 60) -> str:
 
 
 def is_folder(output: Path | None) -> bool:
-    """Whether an output names a folder: none at all is the current one. Raises OutputError for what no picture can be."""
+    """Whether an output names a folder (None: the current one). Raises OutputError for what no picture can be."""
     if output is None or output.is_dir() or not output.suffix:
         return True
     if output.suffix.lower() not in FORMATS:
@@ -65,7 +65,7 @@ def write_picture(image: "PIL.Image.Image", path: Path) -> Path:
     """Write a picture with all of its `info` (prompt, seed, model, version ...): PNG text, or the comment of a JPEG."""
     from PIL.PngImagePlugin import PngInfo
 
-    facts = {key: str(value) for key, value in image.info.items()}
+    facts = {str(key): str(value) for key, value in image.info.items()}
     with writing(path) as temporary:
         if FORMATS[path.suffix.lower()] == "PNG":
             text = PngInfo()
@@ -93,7 +93,7 @@ def write_pictures(
     picture, or the grid of several, in place of what was there.
     """
     if not is_folder(output):
-        assert output is not None  # noqa: S101 - no output at all is a folder
+        assert output is not None
         image = images[0] if len(images) == 1 else grid(images, columns)
         return [write_picture(image, output)] * len(images)
     folder = output or Path()

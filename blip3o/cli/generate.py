@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
-from blip3o.cli.options import Count, Device, Guidance, Json, Model, Output, Seed, Steps, Think, examples
+from blip3o.cli.options import Count, Debug, Device, Guidance, Json, Model, Output, Seed, Steps, Think, examples
 from blip3o.cli.progress import open_model, working
 
-EXAMPLES = examples('blip3o generate "a red dog on a beach at night"', 'blip3o generate "two cats" "a castle" -n 4 -o out')
+EXAMPLES = examples(
+    'blip3o generate "a red dog on a beach at night"', 'blip3o generate "two cats" "a castle" -n 4 -o out'
+)
 
 
 def generate(
@@ -22,11 +24,13 @@ def generate(
     model: Model = "picturebook",
     device: Device = "auto",
     json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Draw pictures from words.
 
-    Each picture carries prompt, seed, model and version. A folder gets one file for each, and a grid of several; names
-    that exist are not taken again. A file named with --output is replaced.
+    Each picture carries its prompt, seed, model and version. A folder gets a
+    file for each, and a grid of several; names that exist are not taken again.
+    A file named with --output is replaced.
     """
     check_writable(output)
     artist = open_model(model, device)

@@ -1,16 +1,25 @@
-"""The options that several verbs share, and what all verbs are."""
+"""The options that several verbs share, and how a verb stops."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperCommand, TyperOption
+
+
+def _number(value: float | None) -> float | None:
+    if value is not None and value != value:  # noqa: PLR0124 - what is not a number equals nothing
+        raise typer.BadParameter("nan is no number")
+    return value
+
 
 Model = Annotated[str, typer.Option("--model", "-m", help="A shipped model, or the folder of a checkpoint.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same result.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Solver steps; default: the model's own.")]
-Guidance = Annotated[float | None, typer.Option(min=0, max=100, help="How closely to follow the words; 1 is none.")]
+Guidance = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, callback=_number, help="How closely to follow the words; 1 is none."),
+]
 Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Pictures of each; seeds count up.")]
@@ -18,19 +27,8 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A .png or .jpg file, or a folder. Default: the current folder, a new name."),
 ]
-
-_DEBUG = TyperOption(
-    param_decls=["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
-)
-
-
-class Verb(TyperCommand):
-    """A verb: it takes `--debug`, too, which the command line itself looks at."""
-
-    def get_params(self, ctx):  # noqa: ANN001, ANN201 - the types are click's, which typer may carry inside itself
-        """The verb's own options, --debug, --help."""
-        *own, help_option = super().get_params(ctx)
-        return [*own, _DEBUG, help_option]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+"""Every verb takes it; `blip3o.cli.app.run` acts on it."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user pressed Ctrl-C

@@ -9,19 +9,34 @@ if TYPE_CHECKING:
 
 Tell = Callable[[int, int], None]
 """(items done, items in all)"""
+TellMore = Callable[[str, int, int], None]
+"""(what is done, items done, items in all)"""
 
 
 @contextmanager
 def working(what: str) -> Iterator[Tell]:
     """A bar, gone at the end, that moves whenever it is told how much is done."""
+    with working_on_many(what) as tell:
+        yield lambda done, total: tell(what, done, total)
+
+
+@contextmanager
+def working_on_many(what: str) -> Iterator[TellMore]:
+    """A bar for several things after each other, each told by its name."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda named, done, total: bar.update(task, description=named, completed=done, total=total)
 
 
 def open_model(name: str, device: str) -> "blip3o.api.BLIP3o":

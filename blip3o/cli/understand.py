@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Device, Json, Model, examples
+from blip3o.cli.options import Debug, Device, Json, Model, examples
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import ConfigError
 
@@ -36,8 +36,9 @@ def understand(
     model: Model = "picturebook",
     device: Device = "auto",
     json: Json = False,
+    debug: Debug = False,
 ) -> None:
-    """Answer a question about a picture, describe it, or say which of the labels fits it."""
+    """Answer questions about a picture, describe it, classify it."""
     from blip3o.prompt.pictures import open_picture
 
     task = task or ("caption" if question is None else "vqa")

@@ -33,9 +33,7 @@ class ImageSpace(nn.Module):
         self.register_buffer("mean", torch.zeros(config.encoder.channels))
         self.register_buffer("deviation", torch.ones(config.encoder.channels))
 
-    def encode(
-        self, pixels: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel rows columns"]:
+    def encode(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         """Normalised features of pictures in [-1, 1]."""
         return (self.encoder(pixels) - self.mean[:, None, None]) / self.deviation[:, None, None]
 

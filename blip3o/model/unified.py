@@ -1,6 +1,6 @@
 """Unified: a backbone that thinks and a head that imagines, joined by the slot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,29 +9,33 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
+from blip3o.config import check
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
+from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Head, HeadConfig, Reference
+from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
 from blip3o.model.heads.regression import RegressionHead
 
-HEADS: dict[str, type[Head]] = {"flow": FlowHead, "regression": RegressionHead}
+HEADS: dict[str, Callable[[HeadConfig, Denoiser], Head]] = {"flow": FlowHead, "regression": RegressionHead}
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnifiedConfig:
-    """The backbone and the head."""
+    """The backbone, the head, and the diffusion transformer that a flow head uses."""
 
     backbone: QwenConfig
     head: HeadConfig
+    denoiser: NextDiTConfig
 
     def __post_init__(self) -> None:
-        if self.head.kind not in HEADS:
-            raise ValueError(f"head.kind is {self.head.kind!r}: choose one of {', '.join(HEADS)}")
-        if self.head.denoiser.thought_width != self.backbone.text.hidden_size:
-            raise ValueError(
-                f"head.denoiser.thought_width is {self.head.denoiser.thought_width} but the backbone's hidden states "
-                f"have {self.backbone.text.hidden_size} channels: make them equal"
-            )
+        head, denoiser, hidden = self.head, self.denoiser, self.backbone.text.hidden_size
+        wanted = (head.width, head.channels, head.side)
+        given = (denoiser.thought_width, denoiser.channels, denoiser.side)
+        check(
+            (head.kind in HEADS, f"head.kind is {head.kind!r}: choose one of {', '.join(HEADS)}"),
+            (head.width == hidden, f"head.width is {head.width} but the backbone's hidden states have width {hidden}"),
+            (wanted == given, f"the head works on (width, channels, side) {wanted}, its denoiser on {given}"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class Unified(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Qwen(config.backbone)
-        self.head = HEADS[config.head.kind](config.head)  # pyright: ignore[reportAbstractUsage]
+        self.head = HEADS[config.head.kind](config.head, NextDiT(config.denoiser))
 
     def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of words and of read pictures; what stands in the slot is left to the head."""

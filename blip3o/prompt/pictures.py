@@ -75,7 +75,7 @@ def to_pixels(pictures: list[Picture]) -> Float[Tensor, "batch 3 height width"]:
 def to_patches(
     pixels: Float[Tensor, "batch 3 height width"], patch: int, merge: int, frames: int
 ) -> tuple[Float[Tensor, "patch dim"], Int[Tensor, "batch 3"]]:
-    """Patches and grid in the order of Qwen2.5-VL's image processor: merged neighbours together, still frames repeated."""
+    """Patches and grid in the order of Qwen2.5-VL's image processor: merged neighbours together, frames repeated."""
     batch, _, height, width = pixels.shape
     rows, columns = height // patch, width // patch
     x = pixels.view(batch, 3, rows // merge, merge, patch, columns // merge, merge, patch)

@@ -65,9 +65,7 @@ class Template:
 
     def check(self, text: str) -> None:
         """Raise PromptError for a text that this model cannot be asked."""
-        tok.check_text(
-            self.words, text, longest=self.config.longest_prompt, closed=self.config.closed_vocabulary
-        )
+        tok.check_text(self.words, text, longest=self.config.longest_prompt, closed=self.config.closed_vocabulary)
 
     def encode(self, conversation: Conversation) -> Encoded:
         """A whole conversation, for training or scoring; it ends with the assistant's turn."""
@@ -180,9 +178,7 @@ class _Writer:
         return self.done(has_slot=True, target=target)
 
     def done(self, *, has_slot: bool = False, target: Picture | None = None) -> Encoded:
-        return Encoded(
-            tokens=self.tokens, labels=self.labels, pictures=self.pictures, target=target, has_slot=has_slot
-        )
+        return Encoded(tokens=self.tokens, labels=self.labels, pictures=self.pictures, target=target, has_slot=has_slot)
 
 
 def features_of(pictures: Sequence[Picture | None]) -> torch.Tensor | None:

@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE with Qwen2.5's control tokens and BLIP3-o's own, from a file or made for a small world."""
+"""The tokenizer: byte-level BPE with the control tokens of Qwen2.5 and BLIP3-o, from a file or made for few words."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -73,9 +73,10 @@ class Words:
         if not path.is_file():
             raise CheckpointError(f"{folder} holds no tokenizer.json: name the folder of a whole checkpoint")
         try:
-            return cls(_wrap(Tokenizer.from_file(str(path))))
-        except Exception as error:  # the library raises bare Exception
+            read = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
             raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
+        return cls(_wrap(read))
 
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

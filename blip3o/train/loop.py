@@ -1,8 +1,10 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
+import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -78,16 +80,21 @@ class Trainer:
         steps = _Steps(self, stage, objective, parameters)
         self.journal.write("stage", name=stage.name, steps=stage.steps, commit=commit(), version=__version__)
         steps.resume()
-        while steps.done < stage.steps:
-            steps.step()
-            if steps.done % LOG_EVERY == 0 or steps.done == stage.steps:
-                self.report(steps.meter.look(stage.name, steps.done))
-            if self.recipe.save_every and steps.done % self.recipe.save_every == 0:
+        try:
+            while steps.done < stage.steps:
+                with undivided():
+                    steps.step()
+                if steps.done % LOG_EVERY == 0 or steps.done == stage.steps:
+                    self.report(steps.meter.look(stage.name, steps.done))
+                if self.recipe.save_every and steps.done % self.recipe.save_every == 0:
+                    steps.save()
+                if self.recipe.score_every and steps.done % self.recipe.score_every == 0 and steps.done < stage.steps:
+                    with steps.averaged():
+                        self.judge(stage, steps.done)
+        except KeyboardInterrupt:
+            if steps.done:
                 steps.save()
-            if self.recipe.score_every and steps.done % self.recipe.score_every == 0 and steps.done < stage.steps:
-                steps.average.swap(parameters)
-                self.judge(stage, steps.done)
-                steps.average.swap(parameters)
+            raise
         steps.average.swap(parameters)
         objective.finish()
         self.finish(stage)
@@ -152,6 +159,17 @@ class _Steps:
         self.done += 1
         self.meter.add({name: loss.item() for name, loss in losses.items()})
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The machine with the average of its weights, for as long as this lasts."""
+        with undivided():
+            self.average.swap(self.parameters)
+        try:
+            yield
+        finally:
+            with undivided():
+                self.average.swap(self.parameters)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """The whole state as named tensors."""
         state = self.optimizer.state
@@ -180,6 +198,22 @@ class _Steps:
             self.optimizer.state[parameter] = {
                 key: tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
             }
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C waits until this is done, so that no step is half in the state. (Only the main thread is ever interrupted.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    earlier = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def arithmetic(precision: str) -> AbstractContextManager[object]:

@@ -61,7 +61,6 @@ class SpaceObjective(Objective):
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
         encoder = machine.config.space.encoder
-        self.words = {word: index for index, word in enumerate(SAID)}
         sizes = TellingConfig(vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions)
         self.telling = Telling(sizes)
 
@@ -73,17 +72,8 @@ class SpaceObjective(Objective):
         features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
         noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
         sketch = self.machine.space.decoder.sketch_loss(features + noise, pixels).mean()
-        tell = self.telling(features + noise, self.said(indices))
+        tell = self.telling(features + noise, said(self.book, indices))
         return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
-
-    def said(self, indices: list[int]) -> Tensor:
-        """The share of each word in what is said of each place of these pictures."""
-        shares = torch.zeros(len(indices), TOLD, len(SAID))
-        for row, index in enumerate(indices):
-            for place, text in enumerate(self.book.told(index)):
-                words = text.split()
-                shares[row, place, [self.words[word] for word in words]] = 1 / len(words)
-        return shares
 
     def finish(self) -> None:
         """Measure the space's statistics, from here on part of it."""
@@ -91,6 +81,25 @@ class SpaceObjective(Objective):
         space.mean.zero_()
         space.deviation.fill_(1)
         space.measure(torch.from_numpy(encode_book(self.machine, self.book, min(len(self.book), 6000))).float())
+
+
+class TowerObjective(Objective):
+    """The backbone's vision tower alone: its tokens tell what stands where, before a language model listens to them."""
+
+    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+        super().__init__(stage, machine, book)
+        seen = machine.config.prompt.tokens_per_picture
+        width = machine.unified.backbone.width
+        self.telling = Telling(TellingConfig(vocabulary=len(SAID), places=TOLD, channels=width, positions=seen))
+
+    def losses(self, place: str) -> Losses:
+        """Telling from the tower's tokens."""
+        rng = random.Random(place)
+        indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
+        patches, grid = self.machine.template.patches([self.book.picture(index) for index in indices])
+        seen = self.machine.unified.backbone.read(patches, grid).unflatten(0, (len(indices), -1))
+        loss = self.telling(seen.mT[..., None], said(self.book, indices))
+        return {"total": loss, "telling": loss}
 
 
 class DecoderObjective(Objective):
@@ -146,9 +155,21 @@ class UnifiedObjective(Objective):
 
 OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
     "space": SpaceObjective,
+    "tower": TowerObjective,
     "decoder": DecoderObjective,
     "unified": UnifiedObjective,
 }
+
+
+def said(book: PictureBook, indices: list[int]) -> Float[Tensor, "batch place vocabulary"]:
+    """The share of each word in what is said of each place of these pictures."""
+    index_of = {word: index for index, word in enumerate(SAID)}
+    shares = torch.zeros(len(indices), TOLD, len(SAID))
+    for row, index in enumerate(indices):
+        for place, text in enumerate(book.told(index)):
+            words = text.split()
+            shares[row, place, [index_of[word] for word in words]] = 1 / len(words)
+    return shares
 
 
 def seeded(place: str) -> Generator:

@@ -22,13 +22,13 @@ class Stage:
     """One stage of a run."""
 
     name: str
-    objective: Literal["space", "decoder", "unified"]
+    objective: Literal["space", "decoder", "tower", "unified"]
     """A key of OBJECTIVES (train/objectives.py)."""
     trains: tuple[str, ...]
     """Parts of the machine that learn, by the beginnings of their parameters' names."""
     steps: int
     batch_size: int
-    """Pictures (space, decoder) or drawing conversations (unified) in one step."""
+    """Pictures (space, decoder, tower) or drawing conversations (unified) in one step."""
     learning_rate: float
     draw: dict[str, float] = field(default_factory=dict)
     """Weights of the tasks that end in a picture."""
@@ -41,7 +41,7 @@ class Stage:
     feature_noise: float = 0.0
     """Deviation of the noise laid on features before they are painted: imagined features need not be perfect, then."""
     telling_weight: float = 0.0
-    """Weight of the image-text loss of the space objective (model/encoders/telling.py)."""
+    """Weight of the image-text loss beside the sketch's in the space objective (model/encoders/telling.py)."""
     warmup: int = 100
     """Steps over which the learning rate rises."""
     weight_decay: float = 0.01

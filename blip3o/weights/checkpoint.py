@@ -22,31 +22,45 @@ WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which appears there only when it is complete. Raises OutputError."""
+    """A file to write in place of `path`, which appears there only when it is complete.
+
+    Raises OutputError where it cannot be made, filled or put in place.
+    """
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}): choose a folder you may write to") from error
-    temporary = Path(name)
+        raise OutputError(f"cannot write {path} ({error.strerror or error}): choose another place") from error
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those it lies in, where they are not there yet. Raises OutputError where that is not possible."""
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder} ({error.strerror}): choose a folder you may write to") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object] | None = None) -> None:
     """Write tensors, and facts `about` them, as one safetensors file that is never half there."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(held, temporary, {"about": json.dumps(dict(about or {}))})
+        try:
+            save_file(held, temporary, {"about": json.dumps(dict(about or {}))})
+        except SafetensorError as error:  # the library's word for a full disk, too
+            raise OutputError(f"cannot write {path} ({error}): make room, or choose another place") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """The tensors of a safetensors file and the facts about them; raises CheckpointError for a missing or broken file."""
+    """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: name the folder of a whole checkpoint")
     try:
@@ -80,9 +94,17 @@ def _listed(what: str, names: list[str]) -> list[str]:
     return [f"{what}: {', '.join(names[:4])}{more}"] if names else []
 
 
-def save(machine: Machine, folder: Path, tensors: Mapping[str, Tensor] | None = None, about: Mapping[str, object] = {}) -> None:  # noqa: B006
-    """Write the checkpoint of a machine, in bfloat16; `tensors` in place of its own weights (an average of them, say)."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save(
+    machine: Machine,
+    folder: Path,
+    tensors: Mapping[str, Tensor] | None = None,
+    about: Mapping[str, object] | None = None,
+) -> None:
+    """Write the checkpoint of a machine, in bfloat16; `tensors` in place of its own weights (an average of them, say).
+
+    Raises OutputError where that is not possible.
+    """
+    make_folder(folder)
     held = dict(machine.state_dict() if tensors is None else tensors)
     stored = {name: tensor.bfloat16() if tensor.is_floating_point() else tensor for name, tensor in held.items()}
     configs.dump(machine.config, folder / CONFIG)

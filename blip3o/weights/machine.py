@@ -38,14 +38,17 @@ class ModelConfig:
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         reading = (self.prompt.patch_size, self.prompt.merge_size, self.prompt.temporal_patch_size)
         check(
-            (tower == reading, f"prompt reads patches of {reading} but the vision tower takes {tower}: make them equal"),
+            (
+                tower == reading,
+                f"prompt reads patches of {reading} but the vision tower takes {tower}: make them equal",
+            ),
             (
                 self.prompt.slot_length == head.slot_length,
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
             ),
             (
-                head.denoiser.channels == self.space.encoder.channels,
-                f"the head imagines {head.denoiser.channels} channels, the space has {self.space.encoder.channels}",
+                head.channels == self.space.encoder.channels,
+                f"the head imagines {head.channels} channels, the space has {self.space.encoder.channels}",
             ),
         )
 

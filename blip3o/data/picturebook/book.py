@@ -44,7 +44,7 @@ class PictureBook:
         return Picture(self.pixels[index], features)
 
     def told(self, index: int) -> list[str]:
-        """What is said of each of picture `index`'s nine cells, and of the whole: "red dog", "nothing", "night snow"."""
+        """What is said of each of picture `index`'s nine cells, and of the whole: "red dog", "nothing", "day snow"."""
         scene = self.scene(index)
         cells = {thing.cell: f"{thing.color} {thing.kind}" for thing in scene.objects}
         said = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]

@@ -42,7 +42,7 @@ class PixelDecoderConfig:
     fold: int
     """Both networks end in squares of this many px folded into channels."""
     sketch_widths: tuple[int, ...]
-    """Channels of the sketcher from the features' resolution, doubled from each to the next, up to 1/fold of the side."""
+    """Channels of the sketcher, from the features' resolution, doubled from each to the next, to 1/fold of the side."""
     sketch_blocks: int
     """Residual blocks at each of these."""
     widths: tuple[int, ...]
@@ -96,9 +96,7 @@ class PixelDecoder(Decoder):
             norm_num_groups=8,
         )
 
-    def sketch(
-        self, features: Float[Tensor, "batch channel rows columns"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def sketch(self, features: Float[Tensor, "batch channel rows columns"]) -> Float[Tensor, "batch 3 height width"]:
         """The picture at once, blurred where the features leave it open."""
         return F.pixel_shuffle(self.sketcher(features)[0].float(), self.config.fold)
 

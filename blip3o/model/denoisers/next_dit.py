@@ -1,8 +1,8 @@
 """Next-DiT with cross-attention: the diffusion transformer that imagines image features from a thought.
 
 The network of the published BLIP3-o (arXiv 2505.09568, section 4.1; after Lumina-Next, arXiv 2406.18583), tensor for
-tensor: sandwich normalisation, a scale but no shift from the time, self- and cross-attention that share their query's input and
-their output projection, a tanh gate per head on what is read from the thought.
+tensor: sandwich normalisation, a scale but no shift from the time, self- and cross-attention that share their query's
+input and their output projection, a tanh gate per head on what is read from the thought.
 
 The published network counts sigma = 1 - t from data to noise and predicts noise - data; both turn here, nowhere else.
 """

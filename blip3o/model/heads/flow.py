@@ -14,8 +14,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.denoisers.next_dit import NextDiT
-from blip3o.model.heads.head import Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
 
 
 class FlowHead(Head):
@@ -23,11 +22,11 @@ class FlowHead(Head):
 
     causal = True
 
-    def __init__(self, config: HeadConfig) -> None:
+    def __init__(self, config: HeadConfig, denoiser: Denoiser) -> None:
         super().__init__()
         self.config = config
-        self.queries = nn.Parameter(torch.randn(config.slot_length, config.denoiser.thought_width))
-        self.denoiser = NextDiT(config.denoiser)
+        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width))
+        self.denoiser = denoiser
 
     def fill(
         self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
@@ -87,6 +86,6 @@ class FlowHead(Head):
             prompt, null = moved.chunk(2)
             return guided(prompt, null, guidance)
 
-        config = self.config.denoiser
+        config = self.config
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
         return solve(field, noise, solver_times(steps, self.config.shift))

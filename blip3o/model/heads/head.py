@@ -3,11 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
-
-from blip3o.model.denoisers.next_dit import NextDiTConfig
 
 Think = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
@@ -21,14 +20,47 @@ class HeadConfig:
     """A key of HEADS."""
     slot_length: int
     """Positions of the slot."""
-    denoiser: NextDiTConfig
-    """Sizes of the features and of the network that imagines them."""
+    width: int
+    """Width of the backbone's hidden states."""
+    channels: int
+    """Channels of the features."""
+    side: int
+    """Rows and columns of the features."""
     shift: float = 1.0
     """Shift of training and solver times towards noise (flow/time.py)."""
     dropout: float = 0.1
     """Share of training thoughts set to zero, so that guidance has a null to start from."""
     draws: int = 1
     """Noise draws per thought in one training step; thoughts cost more than draws."""
+
+
+@runtime_checkable
+class Condition(Protocol):
+    """What a denoiser keeps of a thought: computed once, used at every time."""
+
+    def repeat(self, times: int) -> "Condition":
+        """The condition for `times` copies of the batch, one after the other."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """What a flow head asks of its diffusion transformer."""
+
+    def condition(self, thought: Float[Tensor, "batch slot hidden"]) -> Condition:
+        """Take in the thought."""
+        ...
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        time: Float[Tensor, " batch"],
+        condition: Condition,
+        reference: Float[Tensor, "batch channel height width"] | None = None,
+        referenced: Bool[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Velocity of `x` at `time` (0 noise, 1 data)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

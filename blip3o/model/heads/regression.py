@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.model.heads.head import Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
 
 
 class RegressionHead(Head):
@@ -18,18 +18,17 @@ class RegressionHead(Head):
 
     causal = True
 
-    def __init__(self, config: HeadConfig) -> None:
+    def __init__(self, config: HeadConfig, denoiser: Denoiser) -> None:
         super().__init__()
         self.config = config
-        sizes = config.denoiser
-        if config.slot_length != sizes.side**2:
+        if config.slot_length != config.side**2:
             raise ValueError(
-                f"slot is {config.slot_length} positions but the head fills {sizes.side**2}: "
-                f"set slot_length={sizes.side**2}"
+                f"slot is {config.slot_length} positions but the head fills {config.side**2}: "
+                f"set slot_length={config.side**2}"
             )
-        self.queries = nn.Parameter(torch.randn(config.slot_length, sizes.thought_width))
-        self.project = nn.Linear(sizes.thought_width, sizes.channels)
-        self.refer = nn.Linear(sizes.channels, sizes.channels)
+        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width))
+        self.project = nn.Linear(config.width, config.channels)
+        self.refer = nn.Linear(config.channels, config.channels)
 
     def fill(
         self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
@@ -42,7 +41,7 @@ class RegressionHead(Head):
         self, hidden: Float[Tensor, "batch slot hidden"], reference: Reference | None
     ) -> Float[Tensor, "batch channel height width"]:
         """The features that the thought stands for."""
-        side = self.config.denoiser.side
+        side = self.config.side
         features = self.project(hidden)
         if reference is not None:
             features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)

@@ -1,0 +1,44 @@
+"""blip3o demo: everything the model does, in one run of half a minute."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blip3o.cli.files import as_json, check_writable, write_picture, write_text
+from blip3o.cli.options import Debug, Device, Json, Model, Seed, examples
+from blip3o.cli.progress import open_model
+from blip3o.errors import OutputError
+
+EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the contact sheet.")] = Path("demo"),
+    seed: Seed = 0,
+    model: Model = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """See it draw, read, edit, talk and think, in half a minute.
+
+    Writes a contact sheet of all pictures and a transcript.
+    """
+    if output.suffix or output.is_file():
+        raise OutputError(f"cannot write the demo to {output}: name a folder with --output")
+    check_writable(output)
+    started = time.monotonic()
+    artist = open_model(model, device)
+    from blip3o.cli.showing import Show
+
+    show = Show(artist, seed, quiet=json)
+    show.all()
+    path = write_picture(show.page(), output / "contact-sheet.png")
+    write_text(as_json(show.record), output / "transcript.json")
+    seconds = time.monotonic() - started
+    if json:
+        print(as_json({"contact_sheet": str(path), "seconds": round(seconds, 1), **show.record}))
+    else:
+        show.close(path, seconds)

@@ -1,0 +1,84 @@
+"""The commands of the original documentation, carried out by the verbs they became; other options are the verb's."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from blip3o.cli.app import run
+from blip3o.errors import ConfigError
+
+GROUPS = {
+    "image_understanding": ("vqa", "caption"),
+    "vqa": ("vqa",),
+    "caption": ("caption",),
+    "image_generation": ("generation",),
+    "gen-eval": ("generation",),
+    "image_editing": ("edit",),
+}
+"""Task of evaluate.py -> groups of the picture-book suite."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}: `python {self.prog} --help` shows what there is")
+
+
+Translate = Callable[[Sequence[str]], list[str]]
+
+
+def run_inference(arguments: Sequence[str]) -> list[str]:
+    """python run_inference.py -> blip3o understand."""
+    parser = _Parser("run_inference.py", description="Reads a picture; the work is `blip3o understand`.")
+    parser.add_argument("--task", required=True, help="vqa, caption or image_classification")
+    parser.add_argument("--input_path", required=True, help="the picture")
+    parser.add_argument("--question", help="for vqa")
+    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    asked, rest = parser.parse_known_args(arguments)
+    question = [] if asked.question is None else [asked.question]
+    return ["understand", "--task", asked.task, "--model", asked.checkpoint, *rest, "--", asked.input_path, *question]
+
+
+def generate_image(arguments: Sequence[str]) -> list[str]:
+    """python generate_image.py -> blip3o generate."""
+    parser = _Parser("generate_image.py", description="Draws a picture; the work is `blip3o generate`.")
+    parser.add_argument("--prompt", required=True, help="what to draw")
+    parser.add_argument("--output_path", required=True, help="a .png or .jpg file")
+    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    asked, rest = parser.parse_known_args(arguments)
+    return ["generate", "--output", asked.output_path, "--model", asked.checkpoint, *rest, "--", asked.prompt]
+
+
+def evaluate(arguments: Sequence[str]) -> list[str]:
+    """python evaluate.py -> blip3o evaluate."""
+    parser = _Parser("evaluate.py", description="Scores a checkpoint; the work is `blip3o evaluate`.")
+    parser.add_argument("--task", required=True, help=", ".join(GROUPS))
+    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    asked, rest = parser.parse_known_args(arguments)
+    if asked.task not in GROUPS:
+        raise ConfigError(f"no task {asked.task!r}: choose one of {', '.join(GROUPS)}")
+    groups = [word for group in GROUPS[asked.task] for word in ("--group", group)]
+    return ["evaluate", "--suite", "picturebook", "--model", asked.checkpoint, *groups, *rest]
+
+
+def train(arguments: Sequence[str]) -> list[str]:
+    """python train.py -> blip3o train."""
+    parser = _Parser("train.py", description="Trains by a recipe; the work is `blip3o train`.")
+    parser.add_argument("--config", required=True, help="a recipe's file or name")
+    parser.add_argument("--output_dir", required=True, help="the run's folder")
+    asked, rest = parser.parse_known_args(arguments)
+    return ["train", "--config", asked.config, "--output", asked.output_dir, *rest]
+
+
+def main(translate: Translate) -> NoReturn:
+    """Carry out one of the original commands."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        words = translate(sys.argv[1:])
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(run(words))

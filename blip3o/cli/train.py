@@ -1,0 +1,96 @@
+"""blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blip3o.cli.files import check_writable
+from blip3o.cli.options import Debug, Stopped, examples
+from blip3o.cli.progress import working
+from blip3o.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    import blip3o.train.loop
+    import blip3o.train.recipe
+
+EXAMPLES = examples(
+    "blip3o train --config picturebook",
+    "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
+)
+TELL_EVERY_S = 30.0
+"""Between two lines where stderr is no terminal."""
+
+
+def train(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Changes of the recipe, such as book.stories=100.")
+    ] = None,
+    config: Annotated[str, typer.Option(help="A shipped recipe, or a YAML file.")] = "picturebook",
+    stage: Annotated[str | None, typer.Option(help="Only this stage; those before it must be done.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model by a recipe, and go on where it stopped.
+
+    Ctrl-C keeps the state: the same command goes on from there. The run's
+    folder gets log.jsonl, samples and scores, the weights after each stage,
+    and in the end a checkpoint, which every other verb takes as --model.
+    """
+    with working("opening the workshop"):
+        from blip3o.cli.watching import Watch, score_in
+        from blip3o.config import dump, load
+        from blip3o.train.loop import Trainer
+        from blip3o.train.recipe import Recipe
+
+        given = [*(overrides or ()), *([] if seed is None else [f"seed={seed}"])]
+        recipe = load(Recipe, config, given)
+        folder = Path("runs") / recipe.name if output is None else output
+        _check(recipe, stage, folder)
+        if restart:
+            _put_aside(folder)
+        _check_same_model(recipe, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        dump(recipe, folder / "recipe.yaml")
+    with Watch(TELL_EVERY_S) as watch:
+        trainer = Trainer(recipe, folder, watch.see, score_in(recipe, watch))
+        try:
+            trainer.run(stage)
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped: {folder} holds the state; the same command goes on from there") from None
+    print(trainer.publish())
+
+
+def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:
+    names = [one.name for one in recipe.stages]
+    if stage is not None and stage not in names:
+        raise ConfigError(f"the recipe has no stage {stage!r}: choose one of {', '.join(names)}")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"cannot write a run to {folder}: it is a file; name a folder with --output")
+    check_writable(folder / "recipe.png")
+
+
+def _put_aside(folder: Path) -> None:
+    """Rename an earlier run's folder, so that nothing is lost."""
+    if folder.is_dir() and any(folder.iterdir()):
+        aside = folder.with_name(f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        folder.rename(aside)
+        print(f"the earlier run is now {aside}", file=sys.stderr)
+
+
+def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> None:
+    """Raise ConfigError where the folder holds the run of another model or seed, which cannot be gone on with."""
+    from blip3o.config import load
+    from blip3o.train.recipe import Recipe
+
+    if not (folder / "recipe.yaml").is_file():
+        return
+    earlier = load(Recipe, folder / "recipe.yaml")
+    if (earlier.model, earlier.seed, earlier.book) != (recipe.model, recipe.seed, recipe.book):
+        raise ConfigError(
+            f"{folder} holds a run of another model, seed or book: name another --output, or begin anew with --restart"
+        )

@@ -1,0 +1,70 @@
+"""The smallest whole model (tests/tiny.yaml), for tests of its parts. What is heavy is imported only when it is asked for."""
+
+from pathlib import Path
+
+import pytest
+
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The recipe of the smallest model."""
+    from blip3o.config import load
+    from blip3o.train.recipe import Recipe
+
+    return load(Recipe, TINY)
+
+
+@pytest.fixture(scope="session")
+def words():
+    """The tokenizer of the picture book."""
+    from blip3o.data.picturebook.tasks import vocabulary
+    from blip3o.prompt.tokenizer import make
+
+    return make(vocabulary())
+
+
+@pytest.fixture(scope="session")
+def template(tiny, words):
+    """The template of the smallest model."""
+    from blip3o.prompt.template import Template
+
+    return Template(tiny.model.prompt, words)
+
+
+@pytest.fixture(scope="session")
+def awake():
+    """Gives a network random weights everywhere, so that nothing it starts as zero hides a fault; and returns it."""
+    import torch
+
+    def awaken(network, std=0.2):
+        rng = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(std * torch.randn(parameter.shape, generator=rng))
+        return network.eval()
+
+    return awaken
+
+
+@pytest.fixture(scope="session")
+def machine(tiny, words, awake):
+    """The smallest whole model, with random weights. Tests that change it build their own."""
+    from blip3o.weights.machine import Machine
+
+    return awake(Machine(tiny.model, words))
+
+
+@pytest.fixture(scope="session")
+def book(tiny):
+    """Twelve pictures with features."""
+    import numpy as np
+
+    from blip3o.data.picturebook.book import PictureBook
+
+    made = PictureBook("tests", tiny.book.stories)
+    sizes = tiny.model.unified.head
+    rng = np.random.default_rng(0)
+    made.features = rng.normal(size=(len(made), sizes.channels, sizes.side, sizes.side)).astype(np.float16)
+    return made

@@ -1,0 +1,49 @@
+"""Times stay in [0, 1], and the shift moves them towards noise."""
+
+import pytest
+import torch
+
+from blip3o.flow.time import draw_times, shifted, solver_times
+
+TIMES = torch.linspace(0, 1, 11)
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0, 7.5])
+def test_a_shift_keeps_the_ends_and_the_order(shift):
+    moved = shifted(TIMES, shift)
+    assert (moved[0], moved[-1]) == (0, 1)
+    assert (moved.diff() > 0).all()
+
+
+def test_a_shift_of_one_changes_nothing_and_a_larger_one_moves_towards_noise():
+    torch.testing.assert_close(shifted(TIMES, 1.0), TIMES)
+    assert (shifted(TIMES, 3.0)[1:-1] < TIMES[1:-1]).all()
+
+
+def test_shifts_after_one_another_multiply():
+    torch.testing.assert_close(shifted(shifted(TIMES, 2.0), 3.0), shifted(TIMES, 6.0))
+
+
+def test_training_times_fill_the_interval_and_come_from_the_generator():
+    times = draw_times(1000, 1.0, torch.Generator().manual_seed(3))
+    assert times.min() >= 0
+    assert times.max() < 1
+    assert times.histc(4, 0, 1).min() > 200
+    assert torch.equal(times, draw_times(1000, 1.0, torch.Generator().manual_seed(3)))
+
+
+def test_training_and_solver_times_are_shifted_alike():
+    drawn = draw_times(20_000, 3.0, torch.Generator().manual_seed(0)).sort().values
+    torch.testing.assert_close(drawn[10_000], solver_times(2, 3.0)[1], atol=0.01, rtol=0)
+
+
+def test_a_solver_of_n_steps_visits_n_plus_one_times_from_noise_to_data():
+    times = solver_times(5, 2.0)
+    assert len(times) == 6
+    assert (times[0], times[-1]) == (0, 1)
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_solver_without_steps_is_refused_with_the_number(steps):
+    with pytest.raises(ValueError, match=str(steps)):
+        solver_times(steps)

@@ -1,0 +1,77 @@
+"""The pixel decoder: a sketch, and a flow that goes on from it."""
+
+import pytest
+import torch
+
+from blip3o.flow.noise import generators
+from blip3o.flow.path import point, velocity
+from blip3o.model.decoders.pixel import NEAREST, PixelDecoder
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny, awake):
+    return awake(PixelDecoder(tiny.model.space.decoder), std=0.1)
+
+
+@pytest.fixture(scope="module")
+def sketcher_only(tiny, awake):
+    """A decoder whose UNet adds nothing to the sketch."""
+    made = awake(PixelDecoder(tiny.model.space.decoder), std=0.1)
+    for parameter in made.unet.conv_out.parameters():
+        torch.nn.init.zeros_(parameter)
+    return made
+
+
+FEATURES = torch.randn(3, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+PIXELS = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@torch.no_grad()
+def test_a_picture_is_painted_by_its_seed_in_any_batch(decoder):
+    among = decoder.paint(FEATURES, generators([3, 4, 5]), steps=2)
+    alone = decoder.paint(FEATURES[1:2], generators([4]), steps=2)
+    torch.testing.assert_close(among[1:2], alone, rtol=1e-3, atol=1e-3)
+    assert torch.equal(alone, decoder.paint(FEATURES[1:2], generators([4]), steps=2))
+
+
+@torch.no_grad()
+def test_seeds_and_features_change_the_picture(decoder):
+    first, second = decoder.paint(FEATURES[:1].expand(2, -1, -1, -1), generators([0, 1]), steps=1)
+    assert (first - second).abs().max() > 0.01
+    assert (decoder.sketch(FEATURES[:1]) - decoder.sketch(FEATURES[1:2])).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_one_step_of_the_velocity_reaches_the_picture_that_is_guessed(sketcher_only):
+    noise, times = torch.randn(PIXELS.shape, generator=torch.Generator().manual_seed(2)), torch.tensor([0.0, 0.5, 0.89])
+    x = point(PIXELS, noise, times)
+    moved = sketcher_only.velocity(x, times, sketcher_only.sketcher(FEATURES))
+    reached = x + (1 - times).view(-1, 1, 1, 1) * moved
+    torch.testing.assert_close(reached, sketcher_only.sketch(FEATURES), rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_near_the_data_the_velocity_stays_finite(decoder):
+    times = torch.ones(3)
+    moved = decoder.velocity(PIXELS, times, decoder.sketcher(FEATURES))
+    assert moved.isfinite().all()
+    guess = PIXELS + NEAREST * moved
+    torch.testing.assert_close(decoder.velocity(PIXELS, times - NEAREST / 2, decoder.sketcher(FEATURES)) * 0 + guess, guess)
+
+
+@torch.no_grad()
+def test_a_right_sketch_has_no_loss_and_a_right_guess_none_either(sketcher_only):
+    right = sketcher_only.sketch(FEATURES)
+    assert sketcher_only.sketch_loss(FEATURES, right).max() == 0
+    # the guess is right at every time, and the velocity with it, but for the last stretch before the data
+    noise, times = torch.randn(right.shape, generator=torch.Generator().manual_seed(2)), torch.full((3,), 0.4)
+    moved = sketcher_only.velocity(point(right, noise, times), times, sketcher_only.sketcher(FEATURES))
+    torch.testing.assert_close(moved, velocity(right, noise), rtol=1e-3, atol=1e-3)
+
+
+def test_the_loss_teaches_sketcher_and_unet(tiny):
+    decoder = PixelDecoder(tiny.model.space.decoder)
+    losses = decoder.loss(FEATURES, PIXELS, torch.Generator().manual_seed(0))
+    assert losses.shape == (3,)
+    losses.mean().backward()
+    assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []

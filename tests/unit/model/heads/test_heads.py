@@ -1,0 +1,180 @@
+"""What every head keeps of the slot's protocol, and what tells them apart."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from blip3o.flow.noise import generators
+from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.unified import HEADS
+
+SIZES = NextDiTConfig(
+    channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
+)
+SLOT = 4
+SHAPE = (6, 2, 2)
+
+
+def config(kind, **changes):
+    plain = HeadConfig(kind=kind, slot_length=SLOT, width=12, channels=6, side=2, dropout=0.0)
+    return replace(plain, **changes)
+
+
+@pytest.fixture
+def head(awake):
+    """Builds a head with random weights."""
+    return lambda kind, **changes: awake(HEADS[kind](config(kind, **changes), NextDiT(SIZES)), std=0.4)
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def think(slot):
+    """A backbone that nods."""
+    return slot
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("draws", [1, 3])
+def test_a_head_fills_its_slot_and_grades_every_row(head, kind, draws):
+    network = head(kind, draws=draws)
+    filled = network.fill(draw(5, *SHAPE), None, rng())
+    assert filled.slot.shape == (5, SLOT, 12)
+    losses = network.loss(filled.slot, filled)
+    assert losses.shape == (5,)
+    assert losses.isfinite().all()
+    assert (losses > 0).all()
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_loss_teaches_every_part_that_is_used(head, kind):
+    network = head(kind)
+    reference = Reference(features=draw(5, *SHAPE, seed=1), given=torch.ones(5, dtype=torch.bool))
+    filled = network.fill(draw(5, *SHAPE), reference, rng())
+    network.loss(think(filled.slot), filled).mean().backward()
+    untaught = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert untaught == []
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kind, guidance):
+    network = head(kind)
+    calls = []
+
+    def counted(slot):
+        calls.append(slot)
+        return slot
+
+    with torch.no_grad():
+        among = network.sample(counted, None, generators([3, 4, 5]), steps=2, guidance=guidance)
+        alone = network.sample(counted, None, generators([4]), steps=2, guidance=guidance)
+    assert among.shape == (3, *SHAPE)
+    assert [len(slot) for slot in calls] == [3, 1]
+    torch.testing.assert_close(among[1:2], alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
+    network = head(kind)
+    reference = Reference(features=draw(2, *SHAPE), given=torch.tensor([True, False]))
+    with torch.no_grad():
+        plain, referred = (
+            network.sample(think, given, generators([0, 1]), steps=2, guidance=2.0) for given in (None, reference)
+        )
+    torch.testing.assert_close(plain[1], referred[1])
+    assert (plain[0] - referred[0]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_regression_gives_the_same_image_for_every_seed_and_a_flow_a_new_one(head):
+    regressed, flowed = (
+        head(kind).sample(think, None, generators([0, 1]), steps=2, guidance=1.0) for kind in ("regression", "flow")
+    )
+    assert torch.equal(regressed[0], regressed[1])
+    assert (flowed[0] - flowed[1]).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_guidance_one_is_no_guidance(head):
+    network = head("flow")
+    none, almost = (
+        network.sample(think, None, generators([0]), steps=2, guidance=guidance) for guidance in (1.0, 1.0 + 1e-7)
+    )
+    torch.testing.assert_close(none, almost, rtol=1e-4, atol=1e-4)
+    strong = network.sample(think, None, generators([0]), steps=2, guidance=3.0)
+    assert (strong - none).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
+    for dropout, heard in ((1.0, False), (0.0, True)):
+        network = head("flow", dropout=dropout)
+        filled = network.fill(draw(2, *SHAPE), None, rng())
+        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), filled) for seed in (1, 2))
+        assert torch.equal(one, other) != heard
+
+
+@torch.no_grad()
+def test_guidance_starts_from_what_a_dropped_thought_was_taught(head):
+    network = head("flow")
+    null = network.sample(lambda slot: torch.zeros_like(slot), None, generators([0]), steps=1, guidance=1.0)
+    unheard = network.sample(think, None, generators([0]), steps=1, guidance=0.0)
+    torch.testing.assert_close(null, unheard, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_more_draws_average_over_more_noise(head):
+    network = head("flow", draws=3)
+    data = draw(2, *SHAPE)
+    filled = network.fill(data, None, rng())
+    hidden = draw(2, SLOT, 12, seed=1)
+    parts = [
+        network.loss(hidden, replace(filled, noise=noise, time=time))
+        for noise, time in zip(filled.noise.chunk(3), filled.time.chunk(3), strict=True)
+    ]
+    torch.testing.assert_close(network.loss(hidden, filled), torch.stack(parts).mean(0), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_regression_that_is_right_has_no_loss(head):
+    network = head("regression")
+    hidden = draw(2, SLOT, 12)
+    filled = network.fill(network.features(hidden, None), None, rng())
+    assert network.loss(hidden, filled).max() < 1e-10
+
+
+def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
+    with pytest.raises(ValueError, match="slot_length=4"):
+        head("regression", slot_length=5)
+
+
+@pytest.mark.slow
+def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
+    mode = torch.ones(SHAPE) * 2
+    answers = {}
+    for kind in HEADS:
+        torch.manual_seed(0)
+        network = HEADS[kind](config(kind), NextDiT(SIZES))
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+        random = rng()
+        for _ in range(150):
+            sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random) * 2 - 1
+            filled = network.fill(sign * mode, None, random)
+            optimizer.zero_grad()
+            network.loss(filled.slot, filled).mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            answers[kind] = network.sample(think, None, generators(range(40)), steps=10, guidance=1.0)
+    norms = {kind: (answer.flatten(1).norm(dim=1) / mode.norm()) for kind, answer in answers.items()}
+    assert norms["regression"].max() < 0.3
+    assert ((norms["flow"] - 1).abs() < 0.25).float().mean() > 0.9
+    heads_up = (answers["flow"].flatten(1).mean(1) > 0).float().mean()
+    assert 0.2 < heads_up < 0.8

@@ -1,0 +1,42 @@
+"""The image space: features of unit size, and pictures that belong to their seed."""
+
+import pytest
+import torch
+
+from blip3o.flow.noise import generators
+from blip3o.model.space import ImageSpace
+
+
+@pytest.fixture
+def space(tiny, awake):
+    return awake(ImageSpace(tiny.model.space))
+
+
+def pictures(count):
+    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@torch.no_grad()
+def test_pictures_become_a_grid_of_features_and_features_pictures(space):
+    features = space.encode(pictures(2))
+    assert features.shape == (2, 8, 4, 4)
+    painted = space.decode(features, generators([0, 1]), steps=2)
+    assert painted.shape == (2, 3, 64, 64)
+    assert painted.abs().max() <= 1
+
+
+@torch.no_grad()
+def test_measured_statistics_make_features_of_mean_zero_and_deviation_one(space):
+    space.measure(space.encoder(pictures(8)))
+    channels = space.encode(pictures(8)).movedim(1, -1).flatten(0, -2)
+    torch.testing.assert_close(channels.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(channels.std(0), torch.ones(8), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_picture_is_encoded_alone_as_in_a_batch(space):
+    torch.testing.assert_close(space.encode(pictures(3))[1:2], space.encode(pictures(3)[1:2]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_statistics_are_part_of_the_checkpoint(space):
+    assert {"mean", "deviation"} <= space.state_dict().keys()

@@ -1,0 +1,163 @@
+"""The unified model: reading, writing and imagining in a batch is the same as one by one."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from blip3o.batch import IGNORED
+from blip3o.data.mixture import draw_conversations
+from blip3o.errors import UserError
+from blip3o.flow.noise import generators
+from blip3o.prompt import tokenizer as tok
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def unified(machine):
+    return machine.unified
+
+
+@pytest.fixture(scope="module")
+def asked(book, template):
+    """Three questions of different lengths, one about two pictures, one about none."""
+    rng = random.Random(0)
+    return [template.ask(book.conversation(task, rng)[:-1]) for task in ("question", "dialogue", "retell")]
+
+
+@pytest.fixture(scope="module")
+def drawn(book, template):
+    """Three drawing conversations, with and without a picture before the slot."""
+    talks = [draw_conversations(book, {task: 1.0}, 1, "drawn", drawing=True)[0] for task in ("draw", "edit", "riddle")]
+    return [template.encode(talk) for talk in talks]
+
+
+@pytest.fixture(scope="module")
+def answered(book, template):
+    rng = random.Random(1)
+    return [template.encode(book.conversation(task, rng)) for task in ("question", "caption_long", "retell")]
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def test_a_batch_is_written_on_as_each_row_alone(unified, template, asked):
+    together = unified.write(template.collate(asked, left=True), [], 6)
+    alone = [unified.write(template.collate([item], left=True), [], 6)[0] for item in asked]
+    assert together == alone
+    assert len({tuple(row) for row in together}) > 1
+
+
+@torch.no_grad()
+def test_the_cache_writes_what_thinking_all_over_would(unified, template, asked):
+    batch = template.collate(asked[:1])
+    embeddings, written = unified.embed(batch), []
+    for _ in range(5):
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.bool)
+        token = unified.backbone.logits(unified.backbone.think(embeddings, mask)[:, -1:]).argmax(-1)
+        written.append(token.item())
+        embeddings = torch.cat([embeddings, unified.backbone.embed(token)], 1)
+    assert unified.write(batch, [], 5) == [written]
+
+
+@torch.no_grad()
+def test_a_row_ends_with_its_first_stop_token_and_the_others_go_on(unified, template, asked):
+    batch = template.collate(asked, left=True)
+    free = unified.write(batch, [], 8)
+    stop = free[0][2]
+    stopped = unified.write(batch, [stop], 8)
+    assert stopped == [row[: row.index(stop) + 1] if stop in row else row for row in free]
+
+
+@torch.no_grad()
+def test_no_row_is_longer_than_it_may_be(unified, template, asked):
+    assert [len(row) for row in unified.write(template.collate(asked, left=True), [], 1)] == [1, 1, 1]
+
+
+@torch.no_grad()
+def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn):
+    together = unified.imagine(template.collate(drawn), generators([7, 8, 9]), steps=2, guidance=2.0)
+    for row, item in enumerate(drawn):
+        batch = template.collate([item])
+        alone = unified.imagine(batch, generators([7 + row]), steps=2, guidance=2.0)
+        torch.testing.assert_close(together[row : row + 1], alone, **CLOSE)
+
+
+@torch.no_grad()
+def test_padding_on_the_left_imagines_the_same(unified, template, drawn):
+    right, left = (
+        unified.imagine(template.collate(drawn, left=left), generators([0, 1, 2]), steps=2, guidance=1.0)
+        for left in (False, True)
+    )
+    torch.testing.assert_close(left, right, **CLOSE)
+
+
+@torch.no_grad()
+def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
+    batch = template.collate(drawn)
+    other = replace(batch, tokens=batch.tokens.masked_fill(batch.slot, template.words.control[tok.IMAGE_END]))
+    one, two = (unified.imagine(b, generators([0, 1, 2]), steps=1, guidance=1.0) for b in (batch, other))
+    assert torch.equal(one, two)
+
+
+@torch.no_grad()
+def test_a_read_picture_is_seen(unified, template, asked):
+    batch = template.collate(asked, left=True)
+    dark = replace(batch, patches=batch.patches - 1)
+    bright, black = (unified.backbone.think(unified.embed(b), b.mask)[:, -1] for b in (batch, dark))
+    seen = batch.pictured.any(1)
+    assert seen.tolist() == [True, True, False]
+    assert (bright - black).abs().amax(1)[seen].min() > 1e-3
+    torch.testing.assert_close(bright[~seen], black[~seen])
+
+
+@torch.no_grad()
+def test_a_loss_is_given_for_what_the_batch_asks(unified, template, drawn, answered):
+    words_only = unified(template.collate(answered), rng())
+    assert words_only.image is None
+    assert words_only.text > 0
+    both = unified(template.collate(drawn), rng())
+    assert both.image > 0
+    assert both.text > 0
+    batch = template.collate(drawn)
+    unlabelled = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
+    assert unified(unlabelled, rng()).text is None
+
+
+@torch.no_grad()
+def test_the_score_of_an_answer_is_its_log_probability_in_any_batch(unified, template, answered):
+    scores = unified.score(template.collate(answered))
+    for score, item in zip(scores, answered, strict=True):
+        batch = template.collate([item])
+        written = (batch.labels != IGNORED).sum()
+        torch.testing.assert_close(score, -written * unified(batch, rng()).text, **CLOSE)
+    assert (scores < 0).all()
+
+
+@torch.no_grad()
+def test_padding_does_not_change_the_losses(unified, template, answered):
+    batches = [template.collate([answered[0]])]
+    batches.append(template.collate([answered[0], answered[1]]))
+    narrow, wide = batches
+    only_first = wide.labels.clone()
+    only_first[1] = IGNORED
+    torch.testing.assert_close(
+        unified(narrow, rng()).text, unified(replace(wide, labels=only_first), rng()).text, **CLOSE
+    )
+
+
+def test_an_unknown_head_is_refused_with_the_names_there_are(tiny):
+    config = tiny.model.unified
+    with pytest.raises(UserError, match="'florw': choose one of flow, regression"):
+        replace(config, head=replace(config.head, kind="florw"))
+
+
+@pytest.mark.parametrize("place", ["width", "channels", "side"])
+def test_sizes_that_do_not_fit_are_refused(tiny, place):
+    config = tiny.model.unified
+    with pytest.raises(UserError, match=place):
+        replace(config, head=replace(config.head, **{place: 3}))
