@@ -1,5 +1,6 @@
 """The options that several verbs share, and how a verb stops."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import typer
 
 
 def _number(value: float | None) -> float | None:
-    if value is not None and value != value:  # noqa: PLR0124 - what is not a number equals nothing
+    if value is not None and isnan(value):
         raise typer.BadParameter("nan is no number")
     return value
 

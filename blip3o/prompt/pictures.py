@@ -21,10 +21,13 @@ def open_picture(path: str | Path) -> Image.Image:
     Raises PictureError for a file that is missing, empty, truncated, too large or no picture.
     """
     path = Path(path)
-    if not path.is_file():
-        raise PictureError(f"{path} is not a file: name a picture file")
-    if path.stat().st_size == 0:
-        raise PictureError(f"{path} is empty (0 bytes): name a picture file")
+    try:
+        if not path.is_file():
+            raise PictureError(f"{path} is not a file: name a picture file")
+        if path.stat().st_size == 0:
+            raise PictureError(f"{path} is empty (0 bytes): name a picture file")
+    except OSError as error:
+        raise PictureError(f"{path} is not a file ({error.strerror}): name a picture file") from None
     try:
         with Image.open(path) as picture:
             width, height = picture.size

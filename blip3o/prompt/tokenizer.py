@@ -27,8 +27,9 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# Qwen2.5 splits text into words by this rule before merging bytes (simplified: letters, one digit, marks, spaces).
-_WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+"
+# Qwen2.5 splits text into words by this rule before merging bytes (simplified: letters, one digit, marks, spaces of
+# which the last belongs to the word after them).
+_WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 class Words:
