@@ -1,12 +1,11 @@
 """BLIP3o: one model that reads pictures, draws, edits and talks.
 
-    from blip3o import BLIP3o
+from blip3o import BLIP3o
 
-    model = BLIP3o.load()
-    model.generate("a photo of a red dog")[0].save("dog.png")
+model = BLIP3o.load()
+model.generate("a photo of a red dog")[0].save("dog.png")
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,14 +16,14 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
-from blip3o.errors import CheckpointError, PromptError
+from blip3o.errors import PromptError
 from blip3o.flow.noise import generators
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Conversation, Picture, Turn
 from blip3o.prompt.pictures import square, to_image, to_pixels
 from blip3o.prompt.template import Encoded
-from blip3o.weights import checkpoint
-from blip3o.weights.machine import Machine
+from blip3o.weights import checkpoint, hub
+from blip3o.weights.machine import Machine, SamplingConfig
 
 Pictures = Image.Image | Sequence[Image.Image]
 Progress = Callable[[int, int], None]
@@ -32,7 +31,11 @@ Progress = Callable[[int, int], None]
 
 THINK = "Think before you draw."
 """The system turn that asks for reasoning before the picture."""
-QUESTIONS = {"caption": "describe this picture.", "long_caption": "describe this picture in detail.", "class": "what is this?"}
+QUESTIONS = {
+    "caption": "describe this picture.",
+    "long_caption": "describe this picture in detail.",
+    "class": "what is this?",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +47,11 @@ class Reply:
     image: Image.Image | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sampling:
-    """How pictures are made; the model's own values where the user gave none."""
-
-    steps: int
-    guidance: float
-    decoder_steps: int
-
-
 class BLIP3o:
     """A loaded model. Images go in and come out as `PIL.Image`; all methods take one item or many and work in batches.
 
-    `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its seed
-    alone, not on the batch it is made in.
+    `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its
+    seed alone, not on the batch it is made in.
     """
 
     def __init__(self, machine: Machine, about: Mapping[str, object] | None = None) -> None:
@@ -71,7 +65,7 @@ class BLIP3o:
 
         `device` is "cpu", "cuda", "mps" or "auto". Raises CheckpointError.
         """
-        machine, about = checkpoint.load(find(name_or_path), _device(device))
+        machine, about = checkpoint.load(hub.find(name_or_path), _device(device))
         return cls(machine, about)
 
     # --- drawing ----------------------------------------------------------------------------------------------------
@@ -94,7 +88,9 @@ class BLIP3o:
         asked = [prompts] if isinstance(prompts, str) else list(prompts)
         for prompt in asked:
             self.machine.template.check(prompt)
-        return self._draw([(Turn("user", (prompt,)),) for prompt in asked], seed, steps, guidance, think, batch_size, progress)
+        return self._draw(
+            [(Turn("user", (prompt,)),) for prompt in asked], seed, steps, guidance, think, batch_size, progress
+        )
 
     def edit(
         self,
@@ -244,12 +240,10 @@ class BLIP3o:
     def _features(self, pictures: Sequence[Picture]) -> torch.Tensor:
         return self.machine.space.encode(to_pixels(list(pictures)).to(self.device))
 
-    def _sampling(self, steps: int | None, guidance: float | None) -> _Sampling:
-        own = self.machine.config.sampling
-        return _Sampling(
-            steps=own.steps if steps is None else steps,
-            guidance=own.guidance if guidance is None else guidance,
-            decoder_steps=own.decoder_steps,
+    def _sampling(self, steps: int | None, guidance: float | None) -> SamplingConfig:
+        given = {"steps": steps, "guidance": guidance}
+        return replace(
+            self.machine.config.sampling, **{key: value for key, value in given.items() if value is not None}
         )
 
     def _draw(
@@ -284,7 +278,7 @@ class BLIP3o:
             yield from (Reply(text=self._say(ids)[0]) for ids in written)
 
     def _reply(
-        self, talks: Sequence[Conversation], seeds: Sequence[int], sampling: _Sampling, max_tokens: int
+        self, talks: Sequence[Conversation], seeds: Sequence[int], sampling: SamplingConfig, max_tokens: int
     ) -> list[Reply]:
         written = self._write(talks, max_tokens)
         start = self.machine.template.words.control[tok.IMAGE_START]
@@ -322,7 +316,7 @@ class BLIP3o:
         talks: Sequence[Conversation],
         begun: Sequence[Sequence[int]],
         seeds: Sequence[int],
-        sampling: _Sampling,
+        sampling: SamplingConfig,
     ) -> list[Image.Image]:
         """Draw the assistant's picture in each conversation, of which it has `begun` to write an answer."""
         if not talks:
@@ -350,7 +344,7 @@ class BLIP3o:
         known = replace(newest, features=self._features([newest])[0].cpu().numpy())
         return replace(encoded, pictures=[*encoded.pictures[:-1], known])
 
-    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: _Sampling) -> dict[str, str]:
+    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, str]:
         prompt = " ".join(part for part in talk[-1].content if isinstance(part, str))
         facts = {"prompt": prompt, "seed": str(seed), "model": self.name, "version": __version__}
         facts |= {"steps": str(sampling.steps), "guidance": str(sampling.guidance)}
@@ -377,18 +371,6 @@ class Chat:
         answer = reply.text if reply.image is None else square(reply.image, size)
         self.turns += [asked, Turn("assistant", (answer,))]
         return reply
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The folder of a shipped checkpoint or of the user's own. Raises CheckpointError naming what is shipped."""
-    shipped = Path(__file__).parent / "checkpoints"
-    own = Path(name_or_path)
-    if own.is_dir():
-        return own
-    if (shipped / str(name_or_path)).is_dir() and os.sep not in str(name_or_path):
-        return shipped / str(name_or_path)
-    names = ", ".join(sorted(path.name for path in shipped.glob("*") if path.is_dir())) or "none"
-    raise CheckpointError(f"no model {str(name_or_path)!r}: name a checkpoint's folder, or a shipped model ({names})")
 
 
 def _device(name: str) -> torch.device:

@@ -69,12 +69,15 @@ def check(*claims: tuple[bool, str]) -> None:
 
 
 def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config from a YAML file, or from a shipped recipe by its name, and change it by `a.b=3` overrides."""
+    """Read a config from a YAML file, or from a shipped recipe by its name, and change it by `a.b=3` overrides.
+
+    A file may say `extends: <recipe or file>` and `changes: {a.b: 3, ...}`: it is the other one with these overrides.
+    """
     path = Path(path_or_name)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = recipe_path(str(path_or_name))
-    values = _read_yaml(path)
     try:
+        values = _extended(_read_yaml(path), path)
         for override in overrides:
             values = _override(values, override)
         return from_dict(cls, values)
@@ -96,6 +99,21 @@ def dump(config: Any, path: str | Path) -> None:
         raise OutputError(
             f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable"
         ) from None
+
+
+def _extended(values: Any, path: Path) -> Any:
+    """The values of a file, or those of the file it extends, changed."""
+    if not isinstance(values, Mapping) or "extends" not in values:
+        return values
+    strange = sorted(values.keys() - {"extends", "changes"})
+    if strange:
+        raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
+    beside = path.parent / str(values["extends"])
+    other = beside if beside.is_file() else recipe_path(str(values["extends"]))
+    extended = _extended(_read_yaml(other), other)
+    for place, value in (values.get("changes") or {}).items():
+        extended = _replaced(extended, str(place).split("."), value, "")
+    return extended
 
 
 def recipe_path(name: str) -> Path:

@@ -27,10 +27,11 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         print(f"blip3o {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except UserError as error:
         return _fail(f"error: {error}", 2, debug)
     except typer.TyperException as error:
-        return _fail(f"error: {error.format_message()} `blip3o --help` shows what there is.", 2, debug)
+        return _fail(f"error: {error.format_message().rstrip('.')} (`blip3o --help` shows what there is)", 2, debug)
     except Stopped as error:
         return _fail(str(error), 130, debug)
     except (KeyboardInterrupt, typer.Abort):

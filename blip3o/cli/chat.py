@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blip3o.cli.files import check_writable, slug, unused, write_picture, write_text
+from blip3o.cli.files import check_folder, slug, unused, write_picture, write_text
 from blip3o.cli.options import Debug, Device, Json, Model, Seed, Think, examples
 from blip3o.cli.progress import open_model, working
-from blip3o.errors import OutputError, UserError
+from blip3o.errors import UserError
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -40,9 +40,7 @@ def chat(
     another, /quit ends. Lines may also come from a pipe: then the first mistake
     ends it. With --json each answer is one line of JSON.
     """
-    if output.is_file() or output.suffix:
-        raise OutputError(f"cannot write pictures to {output}: name a folder with --output")
-    check_writable(output)
+    check_folder(output)
     talk = _Talk(open_model(model, device), output, seed, think, json)
     typed = sys.stdin.isatty()
     if typed:

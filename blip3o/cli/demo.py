@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from blip3o.cli.files import as_json, check_writable, write_picture, write_text
+from blip3o.cli.files import as_json, check_folder, write_picture, write_text
 from blip3o.cli.options import Debug, Device, Json, Model, Seed, examples
 from blip3o.cli.progress import open_model
-from blip3o.errors import OutputError
 
 EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
 
@@ -26,9 +25,7 @@ def demo(
 
     Writes a contact sheet of all pictures and a transcript.
     """
-    if output.suffix or output.is_file():
-        raise OutputError(f"cannot write the demo to {output}: name a folder with --output")
-    check_writable(output)
+    check_folder(output)
     started = time.monotonic()
     artist = open_model(model, device)
     from blip3o.cli.showing import Show

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from blip3o.cli.files import as_json, write_text
+from blip3o.cli.files import as_json, check_folder, write_text
 from blip3o.cli.options import Debug, Device, Json, Model, examples
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import OutputError
 
 EXAMPLES = examples(
     "blip3o evaluate --suite picturebook --json",
@@ -34,8 +33,8 @@ def evaluate(
     Drawing by GenEval's rules, unseen combinations, reading, captions, edits,
     dialogues, riddles; each score with its 95 % interval.
     """
-    if output is not None and output.exists() and not output.is_dir():
-        raise OutputError(f"cannot write samples to {output}: it is a file; name a folder with --output")
+    if output is not None:
+        check_folder(output)
     candidate = open_model(model, device)
     from blip3o.evals import suite as suites
 

@@ -33,11 +33,15 @@ def is_folder(output: Path | None) -> bool:
 
 def check_writable(output: Path | None) -> None:
     """Raise OutputError for an output that cannot be made, before work is put into it."""
-    place = Path() if output is None else output if is_folder(output) else output.parent
-    there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    check_folder(Path() if output is None else output if is_folder(output) else output.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OutputError for a folder that cannot be made or written to."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        why = "is no folder" if not there.is_dir() else "may not be written to"
-        raise OutputError(f"cannot write to {output or place.absolute()}: {there} {why}; choose another with --output")
+        why = "is a file" if not there.is_dir() else "may not be written to"
+        raise OutputError(f"cannot write to {folder}: {there} {why}; name another folder with --output")
 
 
 def unused(path: Path) -> Path:

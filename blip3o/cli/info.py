@@ -19,7 +19,7 @@ def info(
 ) -> None:
     """Say what a model is made of and which words it knows."""
     facts = open_model(model, device).info()
-    from blip3o.api import find
+    from blip3o.weights.hub import find
 
     folder = find(model)
     facts |= {"folder": str(folder), "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())}

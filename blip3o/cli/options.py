@@ -1,17 +1,9 @@
 """The options that several verbs share, and how a verb stops."""
 
-from math import isnan
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-
-
-def _number(value: float | None) -> float | None:
-    if value is not None and isnan(value):
-        raise typer.BadParameter("nan is no number")
-    return value
-
 
 Model = Annotated[str, typer.Option("--model", "-m", help="A shipped model, or the folder of a checkpoint.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
@@ -19,7 +11,7 @@ Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed giv
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Solver steps; default: the model's own.")]
 Guidance = Annotated[
     float | None,
-    typer.Option(min=0, max=100, callback=_number, help="How closely to follow the words; 1 is none."),
+    typer.Option(min=0, max=100, help="How closely to follow the words; 1 is none."),
 ]
 Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]

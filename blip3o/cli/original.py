@@ -21,7 +21,10 @@ GROUPS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one line."""
+    """Takes whole names only, so that a verb's own options pass, and complains in one line."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog, description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}: `python {self.prog} --help` shows what there is")

@@ -24,19 +24,16 @@ def working(what: str) -> Iterator[Tell]:
 def working_on_many(what: str) -> Iterator[TellMore]:
     """A bar for several things after each other, each told by its name."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    def told(named: str, done: int, total: int) -> None:
+        bar.update(task, description=named, completed=done, total=total, count=f"{done}/{total}")
 
     console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[count]}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda named, done, total: bar.update(task, description=named, completed=done, total=total)
+        task = bar.add_task(what, total=None, count="")
+        yield told
 
 
 def open_model(name: str, device: str) -> "blip3o.api.BLIP3o":

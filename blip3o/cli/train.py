@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blip3o.cli.files import check_writable
+from blip3o.cli.files import check_folder
 from blip3o.cli.options import Debug, Stopped, examples
 from blip3o.cli.progress import working
-from blip3o.errors import ConfigError, OutputError
+from blip3o.errors import ConfigError
 
 if TYPE_CHECKING:
     import blip3o.train.loop
@@ -69,9 +69,7 @@ def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path
     names = [one.name for one in recipe.stages]
     if stage is not None and stage not in names:
         raise ConfigError(f"the recipe has no stage {stage!r}: choose one of {', '.join(names)}")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"cannot write a run to {folder}: it is a file; name a folder with --output")
-    check_writable(folder / "recipe.png")
+    check_folder(folder)
 
 
 def _put_aside(folder: Path) -> None:

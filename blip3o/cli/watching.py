@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
 
 from blip3o.api import BLIP3o
 from blip3o.cli.evaluate import shares
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 PROMPTS = (
     *("a photo of a red dog", "a photo of three yellow balloons", "a photo of a cat left of a tree"),
-    *("a blue car and a pink umbrella", "a castle in the snow at night", "a photo of a bird above a house"),
+    *("a red car and a blue umbrella", "a castle in the snow at night", "a photo of a bird above a house"),
 )
 INSTRUCTIONS = ("make it night", "add a red ball", "make it a winter day")
+WIDE = 120
+"""Columns of a terminal from which on it shows every loss."""
 SEED = 1000
 """Of the questions asked while training: others than those of the final scores."""
 LIMIT = 20
@@ -49,8 +52,8 @@ class Watch:
         self.every_s = every_s
         self.last = -every_s
         self.console = Console(stderr=True, highlight=False)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
-        facts = TextColumn("{task.fields[facts]}")
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn())
+        facts = TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True))
         self.bar = Progress(*columns, facts, console=self.console, disable=not self.console.is_terminal)
         self.tasks: dict[str, int] = {}
 
@@ -65,7 +68,7 @@ class Watch:
 
     def see(self, progress: log.Progress) -> None:
         """Show a step."""
-        facts = told(progress)
+        facts = told(progress, brief=self.console.is_terminal and self.console.width < WIDE)
         if self.console.is_terminal:
             if progress.stage not in self.tasks:
                 self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.steps, facts="")
@@ -82,11 +85,11 @@ class Watch:
             print(line, flush=True)
 
 
-def told(progress: log.Progress) -> str:
-    """Losses, speed and time left in words."""
+def told(progress: log.Progress, *, brief: bool = False) -> str:
+    """Losses (in brief: what is minimised), speed and time left in words."""
     if not progress.losses:
         return ""
-    losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
+    losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items() if not brief or name == "total")
     minutes, seconds = divmod(round(progress.left_s), 60)
     return f"{losses}  {progress.samples_per_s:.0f} samples/s  {minutes}:{seconds:02d} left"
 
@@ -98,14 +101,14 @@ def score_in(recipe: Recipe, watch: Watch) -> Callable[[Machine, Path], dict[str
     def score(machine: Machine, folder: Path) -> dict[str, float]:
         stage = stages[folder.name.rpartition("-")[0]]
         model = BLIP3o(machine, {"stage": folder.name})
-        if stage.objective != "unified":
+        if stage.objective in ("space", "decoder"):
             reconstruct(model, folder)
-            return {}
         tasks = {*stage.draw, *stage.text}
         if stage.draw:
             draw(model, folder, edits="edit" in tasks)
         scores = asked(model, [group for task, groups in GROUPS_OF_TASKS.items() if task in tasks for group in groups])
-        watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
+        if scores:
+            watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
 
     return score

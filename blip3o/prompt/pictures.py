@@ -39,7 +39,7 @@ def open_picture(path: str | Path) -> Image.Image:
         raise PictureError(f"{path} is no picture that Pillow can read: give a PNG, JPEG, WebP, GIF or TIFF") from None
     except Image.DecompressionBombError as error:
         raise PictureError(f"{path} is too large ({error}): scale it down") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, EOFError) as error:
         if isinstance(error, PictureError):
             raise
         raise PictureError(f"{path} is damaged ({error}): save it again") from None

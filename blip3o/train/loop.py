@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from blip3o import __version__
 from blip3o.data.picturebook.book import PictureBook
 from blip3o.data.picturebook.tasks import vocabulary
-from blip3o.errors import CheckpointError
+from blip3o.errors import CheckpointError, ConfigError
 from blip3o.prompt.tokenizer import make
 from blip3o.train.log import Journal, Meter, Observer, Progress
-from blip3o.train.objectives import OBJECTIVES, Objective, address
+from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
 from blip3o.train.optim import Average, learning_rate, optimizer, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint
@@ -44,7 +44,7 @@ class Trainer:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the machine, ready to use."""
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
-            raise ValueError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
+            raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
         book = self.book()
         for index, stage in enumerate(self.recipe.stages):
             done = self.folder / "stages" / stage.name
@@ -75,6 +75,7 @@ class Trainer:
 
     def run_stage(self, stage: Stage, book: PictureBook) -> None:
         """Train one stage to its end and keep the average of its weights."""
+        torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
         objective = OBJECTIVES[stage.objective](stage, self.machine, book)
         parameters = trained(self.machine, objective, stage.trains)
         steps = _Steps(self, stage, objective, parameters)
@@ -162,9 +163,9 @@ class _Steps:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The machine with the average of its weights, for as long as this lasts."""
-        with undivided():
-            self.average.swap(self.parameters)
         try:
+            with undivided():
+                self.average.swap(self.parameters)
             yield
         finally:
             with undivided():
@@ -191,18 +192,29 @@ class _Steps:
         tensors, about = checkpoint.read_tensors(self.path)
         if about.get("stage") != self.stage.name:
             return
+        self.check(tensors)
         self.done = int(str(about["done"]))
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])
-            self.optimizer.state[parameter] = {
-                key: tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            if f"step/{name}" in tensors:  # a parameter that no batch has used yet has none
+                self.optimizer.state[parameter] = {
+                    key: tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+
+    def check(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Raise CheckpointError for a saved state that is not of these parameters."""
+        shapes = {f"{kind}/{name}": p.shape for kind in ("weight", "average") for name, p in self.parameters.items()}
+        strange = [key for key, shape in shapes.items() if key not in tensors or tensors[key].shape != shape]
+        if strange:
+            raise CheckpointError(
+                f"{self.path} was written by another recipe ({strange[0]} does not fit): train into another folder"
+            )
 
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Ctrl-C waits until this is done, so that no step is half in the state. (Only the main thread is ever interrupted.)"""
+    """Ctrl-C waits until this is done: no step is half in the state. (Only the main thread is ever interrupted.)"""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

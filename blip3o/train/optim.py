@@ -6,13 +6,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from blip3o.errors import ConfigError
 from blip3o.train.recipe import Stage
 
 
 def trained(machine: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
     """The parameters that learn, by name; all others are frozen.
 
-    Raises ValueError where a prefix names no parameter.
+    Raises ConfigError where a prefix names no parameter.
     """
     chosen: dict[str, nn.Parameter] = {}
     for name, parameter in machine.named_parameters():
@@ -22,7 +23,7 @@ def trained(machine: nn.Module, objective: nn.Module, prefixes: tuple[str, ...])
             chosen[name] = parameter
     idle = [prefix for prefix in prefixes if not any(f"{name}.".startswith(f"{prefix}.") for name in chosen)]
     if idle:
-        raise ValueError(f"trains names {', '.join(idle)}, which is no part of the model: see `blip3o info`")
+        raise ConfigError(f"trains names {', '.join(idle)}, which is no part of the model: see `blip3o info`")
     return chosen | {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}
 
 

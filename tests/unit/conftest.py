@@ -1,4 +1,4 @@
-"""The smallest whole model (tests/tiny.yaml), for tests of its parts. What is heavy is imported only when it is asked for."""
+"""The smallest whole model (tests/tiny.yaml), for tests of its parts; heavy modules are imported when first needed."""
 
 from pathlib import Path
 

@@ -247,3 +247,27 @@ def test_a_recipe_is_found_by_name_and_a_misspelt_one_gets_the_nearest(monkeypat
     assert load(Flow, "picturebook").guidance == 2.0
     with pytest.raises(ConfigError, match="no recipe or file 'picturebok', did you mean picturebook"):
         load(Flow, "picturebok")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extended:
+    name: str
+    head: Head
+
+
+def test_a_file_that_extends_another_is_the_other_with_its_changes(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("name: base\nhead: {steps: 3}\n")
+    (tmp_path / "more.yaml").write_text("extends: base.yaml\nchanges: {name: more, head.steps: 5}\n")
+    assert load(Extended, tmp_path / "more.yaml") == Extended(name="more", head=Head(steps=5))
+
+
+def test_a_key_beside_extends_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("name: base\nhead: {steps: 3}\n")
+    (tmp_path / "more.yaml").write_text("extends: base.yaml\nname: more\n")
+    with pytest.raises(ConfigError, match="unknown key name beside extends"):
+        load(Extended, tmp_path / "more.yaml")

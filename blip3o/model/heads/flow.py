@@ -25,7 +25,7 @@ class FlowHead(Head):
     def __init__(self, config: HeadConfig, denoiser: Denoiser) -> None:
         super().__init__()
         self.config = config
-        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width))
+        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)
         self.denoiser = denoiser
 
     def fill(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.errors import ConfigError
 from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
 
 
@@ -22,11 +23,11 @@ class RegressionHead(Head):
         super().__init__()
         self.config = config
         if config.slot_length != config.side**2:
-            raise ValueError(
+            raise ConfigError(
                 f"slot is {config.slot_length} positions but the head fills {config.side**2}: "
                 f"set slot_length={config.side**2}"
             )
-        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width))
+        self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)
         self.project = nn.Linear(config.width, config.channels)
         self.refer = nn.Linear(config.channels, config.channels)
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from blip3o.errors import UserError
 from blip3o.flow.noise import generators
 from blip3o.prompt import tokenizer as tok
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn
     for row, item in enumerate(drawn):
         batch = template.collate([item])
         alone = unified.imagine(batch, generators([7 + row]), steps=2, guidance=2.0)
-        torch.testing.assert_close(together[row : row + 1], alone, **CLOSE)
+        assert_close(together[row : row + 1], alone)
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def test_padding_on_the_left_imagines_the_same(unified, template, drawn):
         unified.imagine(template.collate(drawn, left=left), generators([0, 1, 2]), steps=2, guidance=1.0)
         for left in (False, True)
     )
-    torch.testing.assert_close(left, right, **CLOSE)
+    assert_close(left, right)
 
 
 @torch.no_grad()
@@ -134,7 +135,7 @@ def test_the_score_of_an_answer_is_its_log_probability_in_any_batch(unified, tem
     for score, item in zip(scores, answered, strict=True):
         batch = template.collate([item])
         written = (batch.labels != IGNORED).sum()
-        torch.testing.assert_close(score, -written * unified(batch, rng()).text, **CLOSE)
+        assert_close(score, -written * unified(batch, rng()).text)
     assert (scores < 0).all()
 
 
@@ -145,9 +146,7 @@ def test_padding_does_not_change_the_losses(unified, template, answered):
     narrow, wide = batches
     only_first = wide.labels.clone()
     only_first[1] = IGNORED
-    torch.testing.assert_close(
-        unified(narrow, rng()).text, unified(replace(wide, labels=only_first), rng()).text, **CLOSE
-    )
+    assert_close(unified(narrow, rng()).text, unified(replace(wide, labels=only_first), rng()).text)
 
 
 def test_an_unknown_head_is_refused_with_the_names_there_are(tiny):

@@ -1,6 +1,7 @@
 """The Qwen2.5-VL backbone: what is padded, cached or read together is thought as if it were not."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from blip3o.model.backbones.qwen2_5_vl import EQUAL_WINDOWS, Qwen, attend_by_picture
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
@@ -43,15 +44,15 @@ def test_padding_on_either_side_changes_nothing(backbone, side):
     order = (filler, said) if side == "left" else (said, filler)
     masks = (hidden_there, ones(1, 5)) if side == "left" else (ones(1, 5), hidden_there)
     padded = backbone.think(torch.cat(order, 1), torch.cat(masks, 1))
-    torch.testing.assert_close(padded[:, 3:] if side == "left" else padded[:, :5], alone, **CLOSE)
+    assert_close(padded[:, 3:] if side == "left" else padded[:, :5], alone)
 
 
 def test_rows_of_different_lengths_are_thought_as_if_alone(backbone):
     said = words(backbone, 2, 6)
     mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6]).bool()
     together = backbone.think(said, mask)
-    torch.testing.assert_close(together[:1, 2:], backbone.think(said[:1, 2:], ones(1, 4)), **CLOSE)
-    torch.testing.assert_close(together[1:], backbone.think(said[1:], ones(1, 6)), **CLOSE)
+    assert_close(together[:1, 2:], backbone.think(said[:1, 2:], ones(1, 4)))
+    assert_close(together[1:], backbone.think(said[1:], ones(1, 6)))
 
 
 def test_what_comes_later_does_not_change_what_was_thought_before(backbone):
@@ -70,27 +71,27 @@ def test_thinking_on_from_a_cache_is_thinking_the_whole_again(backbone, cuts):
     whole, cache, parts = backbone.think(said, mask), backbone.new_cache(), []
     for start, end in zip((0, *cuts), (*cuts, 8), strict=True):
         parts.append(backbone.think(said[:, start:end], mask[:, :end], cache))
-    torch.testing.assert_close(torch.cat(parts, 1)[mask], whole[mask], **CLOSE)
+    assert_close(torch.cat(parts, 1)[mask], whole[mask])
 
 
 def test_the_mask_may_have_holes_behind_which_positions_go_on(backbone):
     said = words(backbone, 1, 5)
     holed = backbone.think(said, torch.tensor([[1, 1, 0, 1, 1]]).bool())
     closed = backbone.think(said[:, [0, 1, 3, 4]], ones(1, 4))
-    torch.testing.assert_close(holed[:, [0, 1, 3, 4]], closed, **CLOSE)
+    assert_close(holed[:, [0, 1, 3, 4]], closed)
 
 
 def test_tied_scores_are_products_with_the_embeddings(backbone):
     hidden = words(backbone, 1, 2)
     every = backbone.embed(torch.arange(backbone.config.text.vocab_size)[None])[0]
-    torch.testing.assert_close(backbone.logits(hidden), hidden @ every.T, **CLOSE)
+    assert_close(backbone.logits(hidden), hidden @ every.T)
 
 
 def test_an_untied_backbone_has_scores_of_its_own(config):
     untied = Qwen(replace(config, text=replace(config.text, tie_word_embeddings=False)))
     assert untied.lm_head is not None
     hidden = words(untied, 1, 2)
-    torch.testing.assert_close(untied.logits(hidden), untied.lm_head(hidden), **CLOSE)
+    assert_close(untied.logits(hidden), untied.lm_head(hidden))
 
 
 def pictures(backbone, *sides, seed=0):
@@ -111,14 +112,14 @@ def test_pictures_of_one_size_are_read_as_the_library_reads_them(backbone):
     read = backbone.read(patches, grid)
     assert backbone.visual.config._attn_implementation == EQUAL_WINDOWS
     assert read.shape == (3 * 16, backbone.width)
-    torch.testing.assert_close(read, read_by_the_library(backbone, patches, grid), **CLOSE)
+    assert_close(read, read_by_the_library(backbone, patches, grid))
 
 
 def test_pictures_of_several_sizes_are_read_as_if_alone(backbone):
     patches, grid = pictures(backbone, 8, 4)
     read = backbone.read(patches, grid)
-    torch.testing.assert_close(read[:16], backbone.read(patches[:64], grid[:1]), **CLOSE)
-    torch.testing.assert_close(read[16:], backbone.read(patches[64:], grid[1:]), **CLOSE)
+    assert_close(read[:16], backbone.read(patches[:64], grid[:1]))
+    assert_close(read[16:], backbone.read(patches[64:], grid[1:]))
 
 
 def test_a_picture_of_several_windows_is_left_to_the_library(config, awake):

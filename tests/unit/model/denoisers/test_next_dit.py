@@ -81,9 +81,7 @@ def test_every_row_is_moved_as_if_it_were_alone(network, inputs):
     together = network(x, time, network.condition(thought), x.flip(0), torch.tensor([True, False, True]))
     for row in range(BATCH):
         one = slice(row, row + 1)
-        alone = network(
-            x[one], time[one], network.condition(thought[one]), x.flip(0)[one], torch.tensor([row != 1])
-        )
+        alone = network(x[one], time[one], network.condition(thought[one]), x.flip(0)[one], torch.tensor([row != 1]))
         torch.testing.assert_close(together[one], alone, rtol=1e-4, atol=1e-4)
 
 

@@ -17,8 +17,9 @@ def features(seed=0):
 def test_two_words_that_are_equally_likely_cost_at_least_the_log_of_two():
     telling = Telling(SIZES)
     assert telling(features(), SAID) > torch.tensor(2.0).log()
-    telling.answer[-1].weight.zero_()
-    telling.answer[-1].bias.copy_(100 * SAID[0, 0])
+    last = telling.answer[-1]
+    last.get_parameter("weight").zero_()
+    last.get_parameter("bias").copy_(100 * SAID[0, 0])
     torch.testing.assert_close(telling(features(), SAID), torch.tensor(2.0).log())
 
 

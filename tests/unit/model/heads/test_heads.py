@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.head import HeadConfig, Reference
@@ -152,7 +153,7 @@ def test_a_regression_that_is_right_has_no_loss(head):
 
 
 def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
-    with pytest.raises(ValueError, match="slot_length=4"):
+    with pytest.raises(ConfigError, match="slot_length=4"):
         head("regression", slot_length=5)
 
 

@@ -1,0 +1,1 @@
+"""The shapes of the kinds of object, a file for each group."""

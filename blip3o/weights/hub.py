@@ -1,0 +1,19 @@
+"""Where checkpoints are found: shipped in the package, or in a folder of the user's."""
+
+import os
+from pathlib import Path
+
+from blip3o.errors import CheckpointError
+
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The folder of a shipped checkpoint or of the user's own. Raises CheckpointError naming what is shipped."""
+    own, name = Path(name_or_path), str(name_or_path)
+    if own.is_dir():
+        return own
+    if os.sep not in name and (SHIPPED / name).is_dir():
+        return SHIPPED / name
+    names = ", ".join(sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())) or "none"
+    raise CheckpointError(f"no model {name!r}: name a checkpoint's folder, or a shipped model ({names})")

@@ -1,0 +1,343 @@
+"""Whatever is put in: one clear line on stderr, an exit code that is not 0, and nothing left half-written."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from blip3o.prompt.pictures import open_picture
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "tiny.yaml"
+
+
+def assert_refused(result, *told, code=2):
+    assert result.code == code, result
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err + result.out
+    assert result.out == ""
+    for words in told:
+        assert words in result.err
+    assert list(Path().iterdir()) == []
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def png_header(width, height):
+    """The beginning of a PNG of this size, without any pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def noise(*shape):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def half_of(path):
+    noise(64, 64, 3).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+BAD_PICTURES = {
+    "missing": ("x.png", lambda path: None, "is not a file"),
+    "a folder": ("x.png", Path.mkdir, "is not a file"),
+    "empty": ("x.png", Path.touch, "is empty (0 bytes)"),
+    "large": ("x.png", lambda path: path.write_bytes(png_header(12_000, 9_000)), "12000 x 9000"),
+    "huge": ("x.png", lambda path: path.write_bytes(png_header(60_000, 60_000)), "too large"),
+    "a truncated PNG": ("x.png", half_of, "is damaged"),
+    "a truncated JPEG": ("x.jpg", half_of, "is damaged"),
+    "text": ("x.png", lambda path: path.write_text("no picture"), "is no picture"),
+    "another name for text": ("x.jpg", lambda path: path.write_text("GIF89a"), "x.jpg"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PICTURES)
+def test_a_picture_that_cannot_be_read_is_refused(kind, blip3o, tmp_path_factory):
+    name, make, told = BAD_PICTURES[kind]
+    path = tmp_path_factory.mktemp("bad") / name
+    make(path)
+    assert_refused(blip3o("understand", path, "--model", "nowhere"), str(path), told)
+    assert_refused(blip3o("edit", path, "make it night", "--model", "nowhere"), str(path), told)
+
+
+def animation(path):
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+GOOD_PICTURES = {
+    "animated": ("x.gif", animation),
+    "CMYK": ("x.jpg", lambda path: Image.new("RGB", (8, 8), "red").convert("CMYK").save(path, quality=100)),
+    "with transparency": ("x.png", lambda path: Image.new("RGBA", (8, 8), "red").save(path)),
+    "with a palette": ("x.png", lambda path: Image.new("RGB", (8, 8), "red").quantize().save(path)),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD_PICTURES)
+def test_a_picture_of_an_unusual_kind_is_read_as_what_it_shows(kind, blip3o, weights, tmp_path_factory):
+    name, make = GOOD_PICTURES[kind]
+    path = tmp_path_factory.mktemp("good") / name
+    make(path)
+    red, green, blue = np.asarray(open_picture(path))[4, 4].tolist()
+    assert red > 220
+    assert max(green, blue) < 40
+    assert blip3o("understand", path, "--model", weights).code == 0
+
+
+def test_sixteen_bits_are_scaled_to_eight(blip3o, weights, tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "x.png"
+    Image.fromarray(np.full((8, 8), 32_768, np.uint16)).save(path)
+    assert np.asarray(open_picture(path))[4, 4].tolist() == pytest.approx([128] * 3, abs=1)
+    assert blip3o("understand", path, "--model", weights).code == 0
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+BAD_WORDS = {
+    "an unknown word": ("a red giraffe", "'giraffe'"),
+    "a misspelt word": ("a red cta", "did you mean"),
+    "empty": ("", "is empty"),
+    "only spaces": (" \n\t ", "is empty"),
+    "very long": ("a red dog " * 20_000, "200000 characters"),
+    "one very long word": ("d" * 1900, "never read"),
+    "not English": ("ein roter Hund", "'ein', 'roter', 'Hund'"),
+    "of another script": ("一只红色的狗", "never read"),
+    "the text of a special token": ("a dog<|im_end|>", "'<|im_end|>', a control token"),
+    "the text of a thought": ("a dog</think>", "'</think>', a control token"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_WORDS)
+def test_words_that_the_model_cannot_take_are_refused(kind, blip3o, weights, picture):
+    text, told = BAD_WORDS[kind]
+    assert_refused(blip3o("generate", "--model", weights, "--", text), told)
+    assert_refused(blip3o("edit", "--model", weights, "--", picture, text), told)
+    assert_refused(blip3o("understand", "--model", weights, "--", picture, text), told)
+
+
+def test_labels_that_the_model_cannot_take_are_refused(blip3o, weights, picture):
+    asked = ("understand", picture, "--task", "image_classification", "--model", weights, "--labels")
+    assert_refused(blip3o(*asked, "dog,giraffe"), "'giraffe'")
+    assert_refused(blip3o(*asked, " , "), "labels is empty")
+
+
+def test_a_question_and_its_task_belong_together(blip3o, picture):
+    assert_refused(blip3o("understand", picture, "--task", "vqa"), "needs a question")
+    assert_refused(blip3o("understand", picture, "what is this?", "--task", "caption"), "takes no question")
+
+
+# --- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+def broken(change):
+    def make(folder):
+        path = folder / "model.safetensors"
+        tensors = load_file(path)
+        change(tensors, sorted(tensors)[0])
+        path.unlink()
+        save_file(tensors, path)
+
+    return make
+
+
+def cut(name, share):
+    def make(folder):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+    return make
+
+
+def reworded(old, new):
+    def make(folder):
+        path = folder / "config.yaml"
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return make
+
+
+def pickled(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+BAD_CHECKPOINTS = {
+    "a tensor missing": (broken(lambda tensors, name: tensors.pop(name)), "missing: "),
+    "a tensor too many": (
+        broken(lambda tensors, name: tensors.update(stranger=tensors[name] + 0)),
+        "unknown: stranger",
+    ),
+    "a tensor renamed": (broken(lambda tensors, name: tensors.update(stranger=tensors.pop(name))), "unknown: stranger"),
+    "a tensor of a wrong shape": (
+        broken(lambda tensors, name: tensors.update({name: tensors[name][:1]})),
+        "wrong shape: ",
+    ),
+    "truncated weights": (cut("model.safetensors", 0.5), "truncated"),
+    "hardly any weights": (cut("model.safetensors", 0.001), "truncated"),
+    "empty weights": (cut("model.safetensors", 0.0), "truncated"),
+    "only a pickle": (pickled, "model.safetensors does not exist"),
+    "no config": (lambda folder: (folder / "config.yaml").unlink(), "holds no config.yaml"),
+    "an unknown key in the config": (reworded("name:", "mane: x\nname:"), "unknown key mane"),
+    "a config that is no YAML": (reworded("name:", "name: ["), "is not YAML"),
+    "sizes of another model": (reworded("vocab_size: 1152", "vocab_size: 1200"), "wrong shape: "),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer.json"),
+    "a truncated tokenizer": (cut("tokenizer.json", 0.5), "is no tokenizer"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CHECKPOINTS)
+def test_a_checkpoint_that_is_not_whole_is_refused(kind, blip3o, own_weights):
+    make, told = BAD_CHECKPOINTS[kind]
+    make(own_weights)
+    assert_refused(blip3o("generate", "a red dog", "--model", own_weights), str(own_weights), told)
+
+
+def test_a_model_that_is_not_there_is_refused(blip3o):
+    assert_refused(blip3o("generate", "a red dog", "--model", "no-such-model"), "no-such-model")
+
+
+# --- recipes and options --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--config", "picturebok"), "did you mean picturebook?"),
+        (("--config", TINY, "stages.encoder.stepz=3"), "stages.encoder.stepz, did you mean steps?"),
+        (("--config", TINY, "stages.encoder.steps=many"), "expected int"),
+        (("--config", TINY, "seed"), "expected key=value"),
+        (("--config", TINY, "--stage", "ending"), "choose one of encoder, decoder"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(words, told, blip3o):
+    assert_refused(blip3o("train", *words), told)
+
+
+def test_a_recipe_that_trains_no_part_of_the_model_is_refused(blip3o):
+    done = blip3o("train", "--config", TINY, "stages.encoder.trains=[nose]")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "trains names nose" in done.err
+
+
+def test_a_run_of_another_model_is_not_gone_on_with(blip3o, monkeypatch):
+    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    done = blip3o("train", "--config", TINY, "-o", "run", "--seed", 9)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "--restart" in done.err
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--suite", "geneval"), "no suite is called 'geneval'"),
+        (("--group", "poetry"), "no group is called 'poetry'"),
+    ],
+)
+def test_an_evaluation_that_there_is_not_is_refused(words, told, blip3o, weights):
+    assert_refused(blip3o("evaluate", "--model", weights, *words), told)
+
+
+# --- outputs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "a red dog", "--output", "{file}/x.png"),
+        ("generate", "a red dog", "--output", "{file}"),
+        ("generate", "a red dog", "--output", "x.gif"),
+        ("data", "preview", "--output", "{file}/x.png"),
+        ("demo", "--output", "{file}"),
+        ("chat", "--output", "{file}"),
+        ("evaluate", "--output", "{file}", "--limit", "1"),
+        ("train", "--output", "{file}"),
+        ("train", "--output", "{file}/run"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(words, blip3o, tmp_path_factory):
+    file = tmp_path_factory.mktemp("taken") / "file"
+    file.write_text("mine")
+    assert_refused(blip3o(*(word.format(file=file) for word in words)), "cannot write")
+    assert file.read_text() == "mine"
+
+
+def test_a_full_disk_leaves_nothing(blip3o, weights, monkeypatch):
+    def full(self, path, *_, **__):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert_refused(blip3o("generate", "a red dog", "--model", weights), "No space left")
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_in_training_loses_no_step(tmp_path):
+    command = [sys.executable, "-m", "blip3o", "train", "--config", str(TINY), "--output", str(tmp_path / "run")]
+    long = [*command, "--stage", "encoder", "stages.encoder.steps=100000", "save_every=0"]
+    running = subprocess.Popen(
+        long, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    journal, waited = tmp_path / "run" / "log.jsonl", time.monotonic() + 120
+    while not (journal.is_file() and '"step"' in journal.read_text()):
+        assert running.poll() is None
+        assert time.monotonic() < waited
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err == f"stopped: {tmp_path / 'run'} holds the state; the same command goes on from there\n"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "log.jsonl",
+        "recipe.yaml",
+        "state.safetensors",
+    ]
+
+
+def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
+    from blip3o.train import loop
+    from blip3o.weights.checkpoint import read_tensors
+
+    whole = loop._Steps.step
+
+    def pressed(self):
+        if self.done == 2:
+            signal.raise_signal(signal.SIGINT)
+        whole(self)
+
+    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    monkeypatch.setattr(loop._Steps, "step", pressed)
+    done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run")
+    assert (done.code, done.err.count("\n")) == (130, 1)
+    _, about = read_tensors(Path("run/state.safetensors"))
+    assert about["done"] == 3
+    monkeypatch.setattr(loop._Steps, "step", whole)
+    assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0
+
+
+def test_ctrl_c_while_drawing_leaves_nothing(blip3o, weights, monkeypatch):
+    def press(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", press)
+    done = blip3o("generate", "a red dog", "--model", weights)
+    assert (done.code, done.err) == (130, "stopped\n")
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,202 @@
+"""What README.md, LOG.md and docs/ say is so: each command and each code block runs, every link leads somewhere."""
+
+import io
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from blip3o.cli import run
+from blip3o.config import load
+from scripts.fill_scores import CHECKPOINT, fill, gather
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "LOG.md", *sorted((ROOT / "docs").glob("*.md")))
+PLACES = ("blip3o/checkpoints/picturebook", "runs/picturebook/checkpoint")
+"""Where the pages expect a model."""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [Block(*parts) for parts in found]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of a page's shell blocks, as words."""
+    lines = [line for block in blocks(page) if block.language == "bash" for line in block.text.splitlines()]
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in split if words]
+
+
+# --- the commands that are not run as they stand, each with its reason ----------------------------------------------
+
+
+def is_target(words: list[str]) -> None:
+    assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+
+
+def is_made_by_make(words: list[str]) -> None:
+    assert words == ["source", ".venv/bin/activate"]
+    assert "venv .venv" in (ROOT / "Makefile").read_text()
+
+
+def is_a_recipe(words: list[str]) -> None:
+    from blip3o.train.recipe import Recipe
+
+    options = dict(pairwise(words))
+    recipe = load(Recipe, options["--config"], [word for word in words if "=" in word])
+    assert options.get("--stage") in (None, *(stage.name for stage in recipe.stages))
+
+
+def runs_with_one_question(words: list[str]) -> None:
+    carry_out([*words, "--limit", "1"])
+
+
+def has_help(words: list[str]) -> None:
+    taken = {word for word in words if word.startswith("--")}
+    with pytest.MonkeyPatch.context() as patch:
+        shown = io.StringIO()
+        patch.setattr(sys, "stdout", shown)
+        carry_out([*words[:2], "--help"])
+    assert all(option in shown.getvalue() for option in taken)
+
+
+INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "make": (is_target, "sets up an environment; .ci/run does it in full"),
+    "source": (is_made_by_make, "the shell's own"),
+    "blip3o train": (is_a_recipe, "takes hours; a tiny recipe runs in test_cli.py and test_training.py"),
+    "python train.py": (is_a_recipe, "takes minutes; a tiny recipe runs in test_cli.py"),
+    "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
+    "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
+    "python benchmarks/speed.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
+    "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
+    "python scripts/model_card.py": (has_help, "writes into the package; test_model_card.py runs it"),
+    "python scripts/fill_scores.py": (has_help, "writes README.md; test_fill_scores.py tests it"),
+    "python scripts/readme_picture.py": (has_help, "writes into docs/; has a test below"),
+}
+"""Beginning of a command -> what is tried in its stead, and why."""
+
+
+def carry_out(words: list[str]) -> None:
+    """Run a command of blip3o or of a script of ours, here and now."""
+    if words[0] == "blip3o":
+        assert run(words[1:]) == 0, words
+        return
+    assert words[0] == "python", words
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words[1:])
+        code = None
+        try:
+            runpy.run_path(words[1], run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    assert not code, words
+
+
+def way_of(words: list[str]) -> Callable[[list[str]], None]:
+    """How to try a command."""
+    told = " ".join(words) + " "
+    return next((check for beginning, (check, _) in INSTEAD.items() if told.startswith(f"{beginning} ")), carry_out)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder as the pages expect it, with an untrained model of the picture book's sizes where they name one."""
+    import torch
+
+    from blip3o.data.picturebook.tasks import vocabulary
+    from blip3o.prompt.tokenizer import make
+    from blip3o.train.recipe import Recipe
+    from blip3o.weights import checkpoint
+    from blip3o.weights.machine import Machine
+
+    folder = tmp_path_factory.mktemp("checkout")
+    for script in ROOT.glob("*.py"):
+        shutil.copy(script, folder)
+    for name in ("configs", "scripts", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name)
+    torch.manual_seed(0)
+    machine = Machine(load(Recipe, "picturebook").model, make(vocabulary()))
+    for place in PLACES:
+        checkpoint.save(machine, folder / place, about={"commit": "abc"})
+    return folder
+
+
+@pytest.fixture
+def here(checkout, monkeypatch):
+    """The checkout as the current folder, its model as the shipped one, a judge that is measured briefly."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr("blip3o.weights.hub.SHIPPED", checkout / "blip3o" / "checkpoints")
+    monkeypatch.setattr("blip3o.evals.suite.JUDGED_SCENES", 20)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("draw a red dog\n"))
+    return checkout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs(page, here):
+    for words in commands(page):
+        way_of(words)(words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_code_block_of_a_page_runs(page, here):
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, str(page), "exec"), names)
+
+
+def test_every_exception_is_a_command_of_some_page():
+    told = [" ".join(words) for page in PAGES for words in commands(page)]
+    assert [beginning for beginning in INSTEAD if not any(line.startswith(beginning) for line in told)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_relative_link_leads_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r"(?:src|srcset|href)=\"([^\"]+)\"", text)]
+    relative = [link.partition("#")[0] for link in links if not re.match(r"https?:|#", link)]
+    assert [link for link in relative if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_file_that_a_page_names_is_there(page):
+    named = re.findall(
+        r"`((?:blip3o|configs|tests|scripts|benchmarks|docs)/[\w./]*\w)`", page.read_text(encoding="utf-8")
+    )
+    absent = [name for name in named if not (ROOT / name).exists()]
+    assert [name for name in absent if not name.startswith("blip3o/checkpoints")] == []
+
+
+def test_the_tables_of_readme_show_the_numbers_that_are_kept():
+    facts = gather(CHECKPOINT / "scores.json", ROOT / "benchmarks" / "speed.json", CHECKPOINT / "run.json")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == fill(text, facts), "run python scripts/fill_scores.py"
+
+
+def test_the_picture_of_readme_carries_its_prompts(weights, tmp_path, monkeypatch):
+    from PIL import Image
+
+    path = tmp_path / "drawn.png"
+    words = ["readme_picture.py", "--model", str(weights), "--output", str(path)]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(ROOT / "scripts" / "readme_picture.py"), run_name="__main__")
+    with Image.open(path) as image:
+        assert "make it night" in image.info["prompt"]

@@ -1,0 +1,239 @@
+"""A whole run: what it trains, what it leaves alone, and that a run cut off at any step ends as the unbroken one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+import torch
+
+from blip3o.config import load
+from blip3o.errors import CheckpointError, ConfigError
+from blip3o.train import loop
+from blip3o.train.loop import Trainer
+from blip3o.train.recipe import Recipe
+from blip3o.weights import checkpoint
+
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+RECIPE = load(Recipe, TINY)
+NAMES = [stage.name for stage in RECIPE.stages]
+
+
+class Killed(BaseException):
+    """What a run is cut off by, without a chance to save anything."""
+
+
+def silent(progress):
+    """An observer that tells nobody."""
+
+
+def cut_off(stage, step, by: type[BaseException] = Killed):
+    """An observer that ends the run after a step."""
+
+    def observe(progress):
+        if (progress.stage, progress.step) == (stage, step):
+            raise by
+
+    return observe
+
+
+@pytest.fixture(autouse=True)
+def every_step_is_told(monkeypatch):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of an unbroken run."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "LOG_EVERY", 1)
+        trainer = Trainer(RECIPE, folder, silent)
+        trainer.run()
+        trainer.publish()
+    return folder
+
+
+@pytest.fixture
+def before(whole, tmp_path):
+    """Gives a folder as it stands when a stage begins."""
+
+    def copy(stage):
+        folder = tmp_path / "run"
+        copytree(whole, folder)
+        for name in NAMES[NAMES.index(stage) :]:
+            rmtree(folder / "stages" / name)
+        (folder / "log.jsonl").unlink()
+        return folder
+
+    return copy
+
+
+def weights(folder, stage):
+    return checkpoint.read_tensors(folder / "stages" / stage / checkpoint.WEIGHTS)[0]
+
+
+def losses(folder, stage):
+    """The losses of a stage's steps as the journal tells them, the last telling of each step."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    facts = ("event", "time", "stage", "step", "samples_per_s")
+    told = [line for line in lines if line["event"] == "step" and line["stage"] == stage]
+    return {line["step"]: {key: value for key, value in line.items() if key not in facts} for line in told}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", NAMES)
+def test_a_run_killed_in_a_stage_goes_on_bit_for_bit(whole, before, stage):
+    folder = before(stage)
+    with pytest.raises(Killed):
+        Trainer(RECIPE, folder, cut_off(stage, 3)).run(stage)
+    Trainer(RECIPE, folder, silent).run(stage)
+    assert losses(folder, stage) == losses(whole, stage)
+    assert same(weights(folder, stage), weights(whole, stage))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["encoder", "generation"])
+def test_an_interrupted_run_loses_no_step(whole, before, stage):
+    folder = before(stage)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(RECIPE, folder, cut_off(stage, 3, KeyboardInterrupt)).run(stage)
+    assert list(losses(folder, stage)) in ([1, 2], [1, 2, 3])
+    steps = []
+    Trainer(RECIPE, folder, lambda progress: steps.append((progress.stage, progress.step))).run(stage)
+    assert [step for name, step in steps if name == stage] == [4]
+    assert same(weights(folder, stage), weights(whole, stage))
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_the_worst_moment_spoils_nothing(whole, before, monkeypatch):
+    folder, swap = before("decoder"), loop.Average.swap
+
+    def interrupted(average, parameters):
+        swap(average, parameters)
+        monkeypatch.setattr(loop.Average, "swap", swap)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop.Average, "swap", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(replace(RECIPE, score_every=2), folder, silent, lambda machine, samples: {}).run("decoder")
+    Trainer(RECIPE, folder, silent).run("decoder")
+    assert same(weights(folder, "decoder"), weights(whole, "decoder"))
+
+
+@pytest.mark.slow
+def test_a_state_of_another_recipe_is_refused(before):
+    folder = before("generation")
+    with pytest.raises(Killed):
+        Trainer(RECIPE, folder, cut_off("generation", 3)).run("generation")
+    stages = tuple(
+        replace(stage, trains=("unified.backbone",)) for stage in RECIPE.stages if stage.name == "generation"
+    )
+    other = replace(RECIPE, stages=stages)
+    with pytest.raises(CheckpointError, match=r"another recipe .*train into another folder"):
+        Trainer(other, folder, silent).run("generation")
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_run_that_goes_on(whole, tmp_path):
+    script = f"""
+import os, signal
+from pathlib import Path
+from blip3o.config import load
+from blip3o.train import loop
+from blip3o.train.recipe import Recipe
+loop.LOG_EVERY = 1
+def observe(progress):
+    if (progress.stage, progress.step) == ("encoder", 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+loop.Trainer(load(Recipe, {str(TINY)!r}), Path({str(tmp_path)!r}), observe).run()
+"""
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    Trainer(RECIPE, tmp_path, silent).run("encoder")
+    assert losses(tmp_path, "encoder") == losses(whole, "encoder")
+    assert same(weights(tmp_path, "encoder"), weights(whole, "encoder"))
+
+
+@pytest.mark.slow
+def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
+    torch.manual_seed(RECIPE.seed)
+    before = loop.Machine(RECIPE.model, loop.make(loop.vocabulary())).state_dict()
+    for stage in RECIPE.stages:
+        after = weights(whole, stage.name)
+        changed = {name for name in after if not torch.equal(after[name], before[name])}
+        measured = {"space.mean", "space.deviation"} if stage.objective == "space" else set()
+        strange = [n for n in changed - measured if not any(n.startswith(f"{part}.") for part in stage.trains)]
+        assert strange == [], stage.name
+        assert all(any(n.startswith(f"{part}.") for n in changed) for part in stage.trains), stage.name
+        assert measured <= changed
+        before = after
+
+
+@pytest.mark.slow
+def test_a_finished_run_trains_nothing_again(whole):
+    told = []
+    machine = Trainer(RECIPE, whole, lambda progress: told.append(progress.stage)).run()
+    assert set(told) == {"drawing the picture book"}
+    assert same(machine.state_dict(), weights(whole, NAMES[-1]))
+
+
+@pytest.mark.slow
+def test_what_is_published_is_the_last_stage_in_bfloat16_with_where_it_comes_from(whole):
+    machine, about = checkpoint.load(whole / "checkpoint")
+    last = {name: tensor.bfloat16().float() for name, tensor in weights(whole, NAMES[-1]).items()}
+    assert same(machine.state_dict(), last)
+    assert about.keys() == {"commit", "version", "seed", "recipe"}
+    assert about["recipe"] == "tiny"
+
+
+@pytest.mark.slow
+def test_another_seed_trains_another_model(whole, tmp_path):
+    Trainer(replace(RECIPE, seed=1), tmp_path, silent).run("encoder")
+    assert not same(weights(tmp_path, "encoder"), weights(whole, "encoder"))
+
+
+@pytest.mark.slow
+def test_scores_are_taken_of_the_average_and_leave_the_run_as_it_was(whole, before):
+    folder = before("decoder")
+    seen = []
+
+    def score(machine, samples):
+        seen.append((samples.name, machine.training, machine.space.decoder.state_dict()))
+        return {"overall": 0.25}
+
+    Trainer(replace(RECIPE, score_every=2), folder, silent, score).run("decoder")
+    assert [(name, training) for name, training, _ in seen] == [("decoder-000002", False), ("decoder-000004", False)]
+    assert same(weights(folder, "decoder"), weights(whole, "decoder"))
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["overall"] for line in events if line["event"] == "scores"] == [0.25, 0.25]
+
+
+@pytest.mark.slow
+def test_a_stage_is_not_trained_before_the_one_it_stands_on(before):
+    with pytest.raises(CheckpointError, match="stage generation needs stage tower"):
+        Trainer(RECIPE, before("tower"), silent).run("generation")
+
+
+def test_an_unknown_stage_is_refused_with_the_names_there_are(tmp_path):
+    with pytest.raises(ConfigError, match="no stage 'generatoin': choose one of encoder"):
+        Trainer(RECIPE, tmp_path, silent).run("generatoin")
+
+
+@pytest.mark.slow
+def test_a_stage_of_another_model_is_refused(whole, tmp_path):
+    copytree(whole / "stages" / "encoder", tmp_path / "stages" / "encoder")
+    tensors, about = checkpoint.read_tensors(tmp_path / "stages" / "encoder" / checkpoint.WEIGHTS)
+    tensors["stranger"] = tensors.pop("space.mean")
+    checkpoint.write_tensors(tmp_path / "stages" / "encoder" / checkpoint.WEIGHTS, tensors, about)
+    with pytest.raises(CheckpointError, match=r"missing: space\.mean; unknown: stranger"):
+        Trainer(RECIPE, tmp_path, silent).run()

@@ -1,0 +1,76 @@
+"""The command line as a whole: help, exit codes, one line for every failure."""
+
+import pytest
+
+from blip3o.cli import app, run
+from blip3o.cli.options import Stopped
+from blip3o.errors import PictureError
+
+VERBS = ("generate", "edit", "understand", "chat", "demo", "train", "evaluate", "info", "data preview")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_has_an_example_and_debug(verb, capsys):
+    assert run([*verb.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"blip3o {verb}" in shown.partition("Examples:")[2]
+    assert "--debug" in shown
+
+
+def test_no_arguments_at_all_show_every_verb(capsys):
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert all(verb.split()[0] in shown for verb in VERBS)
+
+
+def test_the_version_is_told(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("blip3o ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["draw"], "No such command 'draw'"),
+        (["generate"], "Missing argument"),
+        (["generate", "x", "--sed", "1"], "No such option: --sed"),
+        (["generate", "x", "--seed", "-1"], "--seed"),
+        (["generate", "x", "--steps", "0"], "--steps"),
+        (["generate", "x", "--guidance", "nan"], "--guidance"),
+        (["generate", "x", "--device", "abacus"], "abacus"),
+        (["understand", "x.png", "--task", "guess"], "guess"),
+    ],
+)
+def test_a_command_that_cannot_be_is_refused_in_one_line(arguments, told, capsys):
+    assert run(arguments) == 2
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (PictureError("no\npicture"), 2, "error: no picture\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+        (Stopped("stopped: go on"), 130, "stopped: go on\n"),
+        (RuntimeError("a\nb"), 1, "error: RuntimeError: a b (unexpected: --debug shows where)\n"),
+        (PictureError("x" * 9999), 2, "error: " + "x" * (app.LONGEST_LINE - 7) + "…\n"),
+    ],
+)
+def test_each_kind_of_failure_has_its_code_and_one_line(raised, code, line, monkeypatch, capsys):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr("blip3o.cli.info.open_model", fail)
+    assert run(["info"]) == code
+    assert capsys.readouterr().err == line
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
+    def fail(*_):
+        raise PictureError("no picture")
+
+    monkeypatch.setattr("blip3o.cli.info.open_model", fail)
+    assert run(["info", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""A mixture is drawn by address: the same place gives the same conversations, another place others."""
+
+import pytest
+
+from blip3o.data.mixture import draw_conversations
+from blip3o.errors import ConfigError
+from blip3o.prompt.conversation import Picture
+
+DRAW, TEXT = {"draw": 3.0, "edit": 1.0}, {"question": 1.0, "retell": 1.0}
+
+
+def told(conversations):
+    """The conversations as values; pictures by their content."""
+    return [
+        [(turn.role, [p.pixels.tobytes() if isinstance(p, Picture) else p for p in turn.content]) for turn in talk]
+        for talk in conversations
+    ]
+
+
+def ends_in_a_picture(talk):
+    return isinstance(talk[-1].content[-1], Picture)
+
+
+def test_one_address_gives_the_same_conversations_and_another_others(book):
+    first, again, other = (
+        told(draw_conversations(book, TEXT, 8, place, drawing=False)) for place in ("a/0", "a/0", "a/1")
+    )
+    assert first == again
+    assert first != other
+
+
+def test_tasks_come_by_their_weights(book):
+    talks = draw_conversations(book, DRAW, 400, "weights", drawing=True)
+    edits = sum(isinstance(talk[-2].content[0], Picture) for talk in talks)
+    assert 60 < edits < 140
+
+
+@pytest.mark.parametrize("drawing", [True, False])
+def test_a_dialogue_ends_as_it_is_asked_to(book, drawing):
+    talks = draw_conversations(book, {"dialogue": 1.0}, 20, "ends", drawing=drawing)
+    assert len(talks) == 20
+    assert all(ends_in_a_picture(talk) == drawing for talk in talks)
+
+
+@pytest.mark.parametrize(("task", "drawing"), [("draw", False), ("question", True)])
+def test_a_task_that_never_ends_so_is_refused_by_name(book, task, drawing):
+    with pytest.raises(ConfigError, match=f"'{task}' never ends in {'a picture' if drawing else 'words'}"):
+        draw_conversations(book, {task: 1.0}, 1, "never", drawing=drawing)

@@ -1,0 +1,95 @@
+"""What learns, how fast, and the average that is kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from blip3o.errors import ConfigError
+from blip3o.train.optim import Average, learning_rate, optimizer, trained
+
+
+@pytest.fixture
+def network():
+    return nn.ModuleDict({"head": nn.Linear(3, 2), "heading": nn.Linear(2, 2), "body": nn.Linear(2, 2)})
+
+
+@pytest.fixture
+def stage(tiny):
+    return replace(tiny.stages[0], steps=1000, warmup=100, learning_rate=0.5)
+
+
+def test_exactly_what_is_named_learns(network):
+    chosen = trained(network, nn.Module(), ("head", "body.bias"))
+    assert chosen.keys() == {"head.weight", "head.bias", "body.bias"}
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert learning == chosen.keys()
+
+
+def test_a_later_stage_takes_up_what_an_earlier_one_left(network):
+    trained(network, nn.Module(), ("head",))
+    trained(network, nn.Module(), ("body",))
+    assert [name for name, p in network.named_parameters() if p.requires_grad] == ["body.weight", "body.bias"]
+
+
+def test_parameters_of_the_objective_always_learn(network):
+    assert trained(network, nn.Linear(1, 1), ("head",)).keys() >= {"objective.weight", "objective.bias"}
+
+
+@pytest.mark.parametrize("prefixes", [("head", "hand"), ("bod",), ("body.weigh",)])
+def test_a_name_that_trains_nothing_is_refused(network, prefixes):
+    with pytest.raises(ConfigError, match=f"trains names {prefixes[-1]}, which is no part"):
+        trained(network, nn.Module(), prefixes)
+
+
+def test_matrices_decay_and_vectors_do_not(network, stage):
+    groups = optimizer(dict(network.named_parameters()), stage).param_groups
+    decays = {group["weight_decay"]: {parameter.ndim for parameter in group["params"]} for group in groups}
+    assert decays == {stage.weight_decay: {2}, 0.0: {1}}
+
+
+def test_the_learning_rate_rises_then_falls_to_a_fiftieth(stage):
+    rates = [learning_rate(stage, step) for step in range(stage.steps + 1)]
+    top = rates.index(max(rates))
+    assert 90 <= top <= 110
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert 0 < rates[0] < 0.01
+    assert rates[top] == pytest.approx(0.5, rel=0.05)
+    assert rates[-1] == pytest.approx(0.5 / 50)
+
+
+def test_the_average_moves_towards_the_parameters_and_keeps_what_does_not_change():
+    parameters = {"moves": nn.Parameter(torch.zeros(2)), "stays": nn.Parameter(torch.ones(2))}
+    average = Average(parameters, 0.9)
+    with torch.no_grad():
+        parameters["moves"].fill_(1.0)
+    average.update(parameters, 1000)
+    torch.testing.assert_close(average.tensors["moves"], torch.full((2,), 0.1))
+    assert torch.equal(average.tensors["stays"], torch.ones(2))
+    for step in range(200):
+        average.update(parameters, step)
+    torch.testing.assert_close(average.tensors["moves"], torch.ones(2))
+
+
+def test_early_steps_are_soon_forgotten():
+    parameter = {"p": nn.Parameter(torch.zeros(1))}
+    early, late = Average(parameter, 0.999), Average(parameter, 0.999)
+    with torch.no_grad():
+        parameter["p"].fill_(1.0)
+    early.update(parameter, 0)
+    late.update(parameter, 100_000)
+    assert early.tensors["p"] > 0.5
+    assert late.tensors["p"] < 0.01
+
+
+def test_two_swaps_change_nothing_and_one_exchanges():
+    parameter = {"p": nn.Parameter(torch.zeros(1))}
+    average = Average(parameter, 0.9)
+    with torch.no_grad():
+        parameter["p"].fill_(1.0)
+    average.swap(parameter)
+    assert (parameter["p"].item(), average.tensors["p"].item()) == (0.0, 1.0)
+    average.swap(parameter)
+    assert (parameter["p"].item(), average.tensors["p"].item()) == (1.0, 0.0)

@@ -1,0 +1,87 @@
+"""Recipes are checked before a step is taken, and every one that ships can be run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from blip3o.config import from_dict, load, to_dict
+from blip3o.data.mixture import draw_conversations
+from blip3o.errors import ConfigError
+from blip3o.train.objectives import OBJECTIVES
+from blip3o.train.optim import trained
+from blip3o.train.recipe import Recipe, Stage
+from blip3o.weights.machine import Machine
+
+SHIPPED = sorted(Path(__file__).parents[3].glob("configs/*.yaml"))
+
+
+@pytest.fixture
+def stage(tiny):
+    return tiny.stages[0]
+
+
+def names(paths):
+    return paths.stem
+
+
+@pytest.fixture(params=SHIPPED, ids=names)
+def shipped(request):
+    return load(Recipe, request.param)
+
+
+def test_a_shipped_recipe_comes_back_as_it_was_written(shipped):
+    assert from_dict(Recipe, to_dict(shipped)) == shipped
+
+
+def test_a_shipped_recipe_builds_a_machine_that_its_stages_find_their_parts_in(shipped, words):
+    with torch.device("meta"):
+        machine = Machine(shipped.model, words)
+    for stage in shipped.stages:
+        assert trained(machine, torch.nn.Module(), stage.trains)
+
+
+def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, book):
+    for stage in shipped.stages:
+        for drawing, weights in ((True, stage.draw), (False, stage.text)):
+            for task in weights:
+                draw_conversations(book, {task: 1.0}, 1, "shipped", drawing=drawing)
+
+
+def test_every_objective_is_trained_by_the_tiny_recipe(tiny):
+    assert {stage.objective for stage in tiny.stages} == OBJECTIVES.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": -1}, "batch_size is -1"),
+        ({"draw": {"drwa": 1.0}}, "no such tasks: drwa"),
+        ({"trains": ()}, "trains is empty"),
+        ({"objective": "unified"}, "draw and batch_size belong together"),
+        ({"text": {"question": 1.0}}, "text and text_batch_size belong together"),
+    ],
+)
+def test_a_stage_that_cannot_be_run_is_refused(stage, change, said):
+    with pytest.raises(ConfigError, match=said):
+        replace(stage, **change)
+
+
+def test_all_faults_of_a_stage_are_told_at_once(stage):
+    with pytest.raises(ConfigError, match=r"steps is 0.*trains is empty"):
+        replace(stage, steps=0, trains=())
+
+
+def test_a_recipe_has_stages_of_different_names(tiny):
+    with pytest.raises(ConfigError, match="stages is empty"):
+        replace(tiny, stages=())
+    with pytest.raises(ConfigError, match="stages have equal names: encoder, encoder"):
+        replace(tiny, stages=(tiny.stages[0],) * 2)
+
+
+def test_an_unknown_key_of_a_stage_is_answered_with_the_nearest(tiny):
+    values = to_dict(tiny.stages[0])
+    with pytest.raises(ConfigError, match=r"unknown key learnign_rate, did you mean learning_rate\?"):
+        from_dict(Stage, values | {"learnign_rate": 1.0})
