@@ -100,7 +100,7 @@ def machine() -> str:
 
 
 def measured(model: str) -> dict[str, float | str]:
-    """All numbers, by name."""
+    """All numbers, by name; the demo first, since a child's peak counts from its parent's size, which torch swells."""
     with tempfile.TemporaryDirectory() as folder:
         demo = ran("-m", "blip3o", "demo", "--model", model, "--output", str(Path(folder) / "demo"))
     return {

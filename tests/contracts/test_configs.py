@@ -15,7 +15,7 @@ RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 TOLD = {
     "hardware": r"\d+ (CPU )?cores?\b|\bGPUs?\b",
     "minutes": r"\d\S* (minutes|min|hours|h)\b",
-    "result": r"\bExpect\b",
+    "result": r"\bExpect\b|\bafter which\b|\breach(es)?\b",
 }
 
 
