@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +17,10 @@ from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
 from blip3o.model.heads.regression import RegressionHead
 
-HEADS: dict[str, Callable[[HeadConfig, Denoiser], Head]] = {"flow": FlowHead, "regression": RegressionHead}
+HEADS: dict[str, Callable[[HeadConfig, Callable[[], Denoiser]], Head]] = {
+    "flow": FlowHead,
+    "regression": RegressionHead,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class Unified(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Qwen(config.backbone)
-        self.head = HEADS[config.head.kind](config.head, NextDiT(config.denoiser))
+        self.head = HEADS[config.head.kind](config.head, partial(NextDiT, config.denoiser))
 
     def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of words and of read pictures; what stands in the slot is left to the head."""

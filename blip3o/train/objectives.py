@@ -29,7 +29,7 @@ Losses = dict[str, Float[Tensor, ""]]
 
 
 def address(seed: int, stage: Stage, rank: int, step: int) -> str:
-    """Where a step's randomness lives: f(run seed, rank, samples seen), so that resuming needs no state of a generator."""
+    """Where a step's randomness lives: f(run seed, rank, samples seen); resuming needs no state of a generator."""
     return f"train/{seed}/{stage.name}/{rank}/{step * (stage.batch_size + stage.text_batch_size)}"
 
 

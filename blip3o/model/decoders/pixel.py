@@ -127,8 +127,8 @@ class PixelDecoder(Decoder):
         rng: Generator,
     ) -> Float[Tensor, " batch"]:
         """Mean squared error of the velocity (flow/path.py, equation 2)."""
-        noise = torch.randn(pixels.shape, generator=rng, device=pixels.device)
-        time = draw_times(len(pixels), self.config.shift, rng)
+        noise = torch.randn(pixels.shape, generator=rng).to(pixels.device)
+        time = draw_times(len(pixels), self.config.shift, rng).to(pixels.device)
         guess = self.velocity(point(pixels, noise, time), time, self.sketcher(features))
         return (guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1)
 

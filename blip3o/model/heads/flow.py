@@ -3,7 +3,7 @@
 Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -22,11 +22,11 @@ class FlowHead(Head):
 
     causal = True
 
-    def __init__(self, config: HeadConfig, denoiser: Denoiser) -> None:
+    def __init__(self, config: HeadConfig, denoiser: Callable[[], Denoiser]) -> None:
         super().__init__()
         self.config = config
         self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)
-        self.denoiser = denoiser
+        self.denoiser = denoiser()
 
     def fill(
         self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
@@ -37,9 +37,9 @@ class FlowHead(Head):
             slot=self.queries.expand(batch, -1, -1),
             data=data,
             reference=reference,
-            keep=torch.rand(batch, generator=rng, device=data.device) >= self.config.dropout,
-            noise=torch.randn((draws * batch, *data.shape[1:]), generator=rng, device=data.device),
-            time=draw_times(draws * batch, self.config.shift, rng),
+            keep=(torch.rand(batch, generator=rng) >= self.config.dropout).to(data.device),
+            noise=torch.randn((draws * batch, *data.shape[1:]), generator=rng).to(data.device),
+            time=draw_times(draws * batch, self.config.shift, rng).to(data.device),
         )
 
     def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:

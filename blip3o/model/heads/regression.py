@@ -4,7 +4,7 @@ Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + MSE). It answers with the
 noise enters, so every seed gives the same image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,7 @@ class RegressionHead(Head):
 
     causal = True
 
-    def __init__(self, config: HeadConfig, denoiser: Denoiser) -> None:
+    def __init__(self, config: HeadConfig, denoiser: Callable[[], Denoiser]) -> None:
         super().__init__()
         self.config = config
         if config.slot_length != config.side**2:

@@ -1,6 +1,7 @@
 """What every head keeps of the slot's protocol, and what tells them apart."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def config(kind, **changes):
 @pytest.fixture
 def head(awake):
     """Builds a head with random weights."""
-    return lambda kind, **changes: awake(HEADS[kind](config(kind, **changes), NextDiT(SIZES)), std=0.4)
+    return lambda kind, **changes: awake(HEADS[kind](config(kind, **changes), partial(NextDiT, SIZES)), std=0.4)
 
 
 def draw(*shape, seed=0):
@@ -163,7 +164,7 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
     answers = {}
     for kind in HEADS:
         torch.manual_seed(0)
-        network = HEADS[kind](config(kind), NextDiT(SIZES))
+        network = HEADS[kind](config(kind), partial(NextDiT, SIZES))
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
         random = rng()
         for _ in range(150):
