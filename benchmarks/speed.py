@@ -22,7 +22,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 STARTS = 5
 """A command is started this often; the median counts."""
-SCENES = 3000
+SCENES = 20_000
 PROMPT = "a photo of a red dog"
 
 
