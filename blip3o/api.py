@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
-from blip3o.errors import PromptError
+from blip3o.errors import ConfigError, PromptError
 from blip3o.flow.noise import generators
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Conversation, Picture, Turn
@@ -214,7 +214,7 @@ class BLIP3o:
             "weights": self.about,
             "sampling": asdict(config.sampling),
             "picture_size": config.prompt.picture_size,
-            "words": self.machine.template.words.known() if config.prompt.closed_vocabulary else None,
+            "words": self.machine.template.words.known,
         }
 
     @property
@@ -374,9 +374,11 @@ class Chat:
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device(name)
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, there in found.items() if there]
+    if name != "auto" and name.partition(":")[0] not in here:
+        raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
+    return torch.device(here[0] if name == "auto" else name)
 
 
 def _seeds(seed: int | Sequence[int], count: int) -> list[int]:

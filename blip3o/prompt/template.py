@@ -33,8 +33,6 @@ class PromptConfig:
     temporal_patch_size: int
     """The backbone's vision tower: patch side in px, patches merged per axis, frames per patch."""
     slot_length: int
-    closed_vocabulary: bool
-    """Whether words outside the tokenizer's vocabulary are refused."""
     longest_prompt: int = 2000
     """In characters."""
 
@@ -65,7 +63,7 @@ class Template:
 
     def check(self, text: str) -> None:
         """Raise PromptError for a text that this model cannot be asked."""
-        tok.check_text(self.words, text, longest=self.config.longest_prompt, closed=self.config.closed_vocabulary)
+        tok.check_text(self.words, text, longest=self.config.longest_prompt)
 
     def encode(self, conversation: Conversation) -> Encoded:
         """A whole conversation, for training or scoring; it ends with the assistant's turn."""

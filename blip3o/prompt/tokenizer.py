@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from blip3o.errors import CheckpointError, PromptError
@@ -32,10 +32,17 @@ CHAT_TEMPLATE = (
 _WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
-class Words:
-    """Text <-> token ids, and the ids of the control tokens."""
+KNOWN = "words.txt"
+"""Beside tokenizer.json where the vocabulary is closed: its words, one a line."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+
+class Words:
+    """Text <-> token ids, and the ids of the control tokens.
+
+    `known` lists the words of a closed vocabulary, the only ones the model was taught; None where any word will do.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, known: Iterable[str] | None = None) -> None:
         vocabulary = tokenizer.get_vocab()
         lost = [token for token in CONTROL if token not in vocabulary]
         if lost:
@@ -43,6 +50,7 @@ class Words:
                 f"the tokenizer lacks the control tokens {', '.join(lost)}: use the model's own tokenizer"
             )
         self.tokenizer = tokenizer
+        self.known = None if known is None else tuple(sorted(set(known)))
         self.control: dict[str, int] = {token: vocabulary[token] for token in CONTROL}
         self.encode = lru_cache(maxsize=100_000)(self._encode)
 
@@ -52,20 +60,22 @@ class Words:
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def normal(self, text: str) -> str:
+        """The text as the tokenizer takes it: this one may, for example, be blind to case."""
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens left out."""
         text = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         assert isinstance(text, str)
         return text
 
-    def known(self) -> list[str]:
-        """The words that are one token each, sorted."""
-        tokens = (token.removeprefix("Ġ") for token in self.tokenizer.get_vocab() if token.startswith("Ġ"))
-        return sorted({token for token in tokens if token.isascii() and token.isalpha()})
-
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files."""
         self.tokenizer.save_pretrained(str(folder))
+        if self.known is not None:
+            (folder / KNOWN).write_text("\n".join(self.known) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Words":
@@ -77,7 +87,8 @@ class Words:
             read = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower
             raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
-        return cls(_wrap(read))
+        known = folder / KNOWN
+        return cls(_wrap(read), known.read_text(encoding="utf-8").split() if known.is_file() else None)
 
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -87,8 +98,12 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def make(words: Iterable[str]) -> Words:
-    """A tokenizer in which each of these words is one token, after a space or without; any other text is bytes."""
+    """A closed vocabulary: each of these words is one token, after a space or without; any other text is bytes.
+
+    Case does not matter to it, and "!" is a full stop.
+    """
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("!", ".")])
     split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
@@ -99,18 +114,19 @@ def make(words: Iterable[str]) -> Words:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    listed = sorted(set(words) | {"system", "user", "assistant"})
+    known = sorted(set(words))
+    listed = sorted({*known, "system", "user", "assistant"})
     tokenizer.train_from_iterator([text for word in listed for text in (word, f" {word}")], trainer)
-    return Words(_wrap(tokenizer))
+    return Words(_wrap(tokenizer), known)
 
 
 _WORD = re.compile(r"[^\W\d_]+|\d|[^\s\w]|_")
 
 
-def check_text(words: Words, text: str, *, longest: int, closed: bool) -> None:
+def check_text(words: Words, text: str, *, longest: int) -> None:
     """Raise PromptError for a text this model cannot be asked: empty, too long, with control tokens, of unknown words.
 
-    `longest` is in characters; in a `closed` vocabulary every word must be one token.
+    `longest` is in characters.
     """
     if not text.strip():
         raise PromptError("the prompt is empty: say what you want to see or know")
@@ -119,15 +135,14 @@ def check_text(words: Words, text: str, *, longest: int, closed: bool) -> None:
     held = [token for token in CONTROL if token in text]
     if held:
         raise PromptError(f"the prompt holds {held[0]!r}, a control token of the model: remove it")
-    if closed:
-        strange = [word for word in _WORD.findall(text) if len(words.encode(f" {word}")) != 1]
+    if words.known is not None:
+        strange = [word for word in _WORD.findall(text) if words.normal(word) not in words.known]
         if strange:
-            raise PromptError(_strange(words, strange))
+            raise PromptError(_strange(words.known, strange))
 
 
-def _strange(words: Words, strange: list[str]) -> str:
-    known = [token.removeprefix("Ġ") for token in words.tokenizer.get_vocab() if token.startswith("Ġ")]
-    near = get_close_matches(strange[0], known, 3, 0.6)
+def _strange(known: Sequence[str], strange: list[str]) -> str:
+    near = get_close_matches(strange[0].lower(), known, 3, 0.6)
     advice = f"did you mean {' or '.join(near)}?" if near else "`blip3o info` lists the words it knows"
     named = ", ".join(repr(word) for word in strange[:5])
     return f"this model has never read {named}: {advice}"

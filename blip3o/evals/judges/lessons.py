@@ -119,7 +119,9 @@ def _uniform(low: float, high: float, shape: tuple[int, ...], rng: torch.Generat
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
-def blurred(pixels: Float[Tensor, "batch 3 height width"], sigma: Float[Tensor, " batch"]) -> Float[Tensor, "batch 3 height width"]:
+def blurred(
+    pixels: Float[Tensor, "batch 3 height width"], sigma: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch 3 height width"]:
     """Each picture under its own Gaussian of `sigma` px, cut off at 3 px."""
     taps = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * sigma[:, None] ** 2))
     taps = (taps / taps.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
@@ -129,7 +131,9 @@ def blurred(pixels: Float[Tensor, "batch 3 height width"], sigma: Float[Tensor, 
     return F.conv2d(rows, taps[:, None, None, :], groups=batch * 3).reshape(pixels.shape)
 
 
-def spoiled(pixels: Float[Tensor, "batch 3 height width"], rng: torch.Generator) -> Float[Tensor, "batch 3 height width"]:
+def spoiled(
+    pixels: Float[Tensor, "batch 3 height width"], rng: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
     """Slight blur, contrast, tint and noise, each on a part of the pictures; the first fifth stays clean."""
     batch = pixels.shape[0]
     changed = torch.where(_chance(0.5, batch, rng), blurred(pixels, _uniform(0.25, 0.9, (batch,), rng)), pixels)

@@ -30,7 +30,10 @@ class ConvolutionalEncoderConfig:
 
     def __post_init__(self) -> None:
         check(
-            (len(self.strides) == len(self.widths) - 1, f"{len(self.strides)} strides lie between {len(self.widths)} widths"),
+            (
+                len(self.strides) == len(self.widths) - 1,
+                f"{len(self.strides)} strides lie between {len(self.widths)} widths",
+            ),
             (self.size % (4 * prod(self.strides)) == 0, f"size {self.size} is no multiple of 4 x {self.strides}"),
         )
 

@@ -39,7 +39,7 @@ def test_a_saved_tokenizer_is_read_back_the_same(words, tmp_path):
     words.save(tmp_path)
     read = Words.load(tmp_path)
     assert read.encode(SENTENCE + "<think>") == words.encode(SENTENCE + "<think>")
-    assert (read.control, len(read), read.known()) == (words.control, len(words), words.known())
+    assert (read.control, len(read), read.known) == (words.control, len(words), words.known)
 
 
 def test_a_folder_without_a_tokenizer_or_with_a_broken_one_is_refused(words, tmp_path):
@@ -96,6 +96,11 @@ def test_a_misspelt_word_is_answered_with_the_nearest_ones(template):
 
 
 def test_an_open_vocabulary_takes_any_word(words):
-    from blip3o.prompt.tokenizer import check_text
+    from blip3o.prompt.tokenizer import Words, check_text
 
-    check_text(words, "ein Zeppelin über 日本", longest=100, closed=False)
+    check_text(Words(words.tokenizer), "ein Zeppelin über 日本", longest=100)
+
+
+def test_a_piece_of_a_word_is_no_word_of_a_closed_vocabulary(template):
+    with pytest.raises(PromptError, match=r"'airplan': did you mean airplane"):
+        template.check("a red airplan")
