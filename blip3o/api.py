@@ -19,7 +19,7 @@ from blip3o import __version__
 from blip3o.errors import ConfigError, PromptError
 from blip3o.flow.noise import generators
 from blip3o.prompt import tokenizer as tok
-from blip3o.prompt.conversation import Conversation, Picture, Turn
+from blip3o.prompt.conversation import THINK, Conversation, Picture, Turn
 from blip3o.prompt.pictures import square, to_image, to_pixels
 from blip3o.prompt.template import Encoded
 from blip3o.weights import checkpoint, hub
@@ -29,8 +29,6 @@ Pictures = Image.Image | Sequence[Image.Image]
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""
 
-THINK = "Think before you draw."
-"""The system turn that asks for reasoning before the picture."""
 QUESTIONS = {
     "caption": "describe this picture.",
     "long_caption": "describe this picture in detail.",

@@ -5,6 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+THINK = "Think before you draw."
+"""The system turn that asks for reasoning before the picture."""
+
 Role = Literal["system", "user", "assistant"]
 
 

@@ -8,9 +8,8 @@ from functools import cache
 from blip3o.data.picturebook import captions, dialogues, edits, prompts, questions, riddles
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, KINDS, Scene
 from blip3o.data.picturebook.world import SceneTurn, Story
+from blip3o.prompt.conversation import THINK
 
-THINK = "Think before you draw."
-"""The system turn that asks for reasoning before the picture."""
 RETELL_SHORT = ("tell me in short: {text}", "in short: {text}")
 RETELL_LONG = ("tell me in sentences: {text}", "in sentences: {text}")
 
