@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from blip3o.errors import CheckpointError, PromptError
@@ -60,6 +60,11 @@ class Words:
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def normal(self, text: str) -> str:
+        """The text as the tokenizer takes it: this one may, for example, be blind to case."""
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens left out."""
         text = self.tokenizer.decode(list(ids), skip_special_tokens=True)
@@ -93,8 +98,12 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def make(words: Iterable[str]) -> Words:
-    """A closed vocabulary: each of these words is one token, after a space or without; any other text is bytes."""
+    """A closed vocabulary: each of these words is one token, after a space or without; any other text is bytes.
+
+    Case does not matter to it, and "!" is a full stop.
+    """
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("!", ".")])
     split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
@@ -127,7 +136,7 @@ def check_text(words: Words, text: str, *, longest: int) -> None:
     if held:
         raise PromptError(f"the prompt holds {held[0]!r}, a control token of the model: remove it")
     if words.known is not None:
-        strange = [word for word in _WORD.findall(text) if word not in words.known]
+        strange = [word for word in _WORD.findall(text) if words.normal(word) not in words.known]
         if strange:
             raise PromptError(_strange(words.known, strange))
 

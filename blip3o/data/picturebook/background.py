@@ -113,7 +113,7 @@ def shells(easel: Easel, rng: random.Random) -> None:
 
 def peaks(easel: Easel, rng: random.Random) -> None:
     """Snowy mountains and the snow field's soft edge."""
-    for x in (rng.uniform(4, 16), rng.uniform(26, 38), rng.uniform(48, 60)):
+    for x in (rng.uniform(4, 18), rng.uniform(28, 44), rng.uniform(54, 68)):
         height = rng.uniform(4, 7)
         easel.polygon((186, 204, 226), (x - 9, HORIZON + 1), (x, HORIZON - height), (x + 9, HORIZON + 1))
     easel.ellipse((234, 242, 250), 20, HORIZON + 4, 44, 5)
@@ -129,7 +129,7 @@ def flakes(easel: Easel, rng: random.Random) -> None:
 
 def dunes(easel: Easel, rng: random.Random) -> None:
     """Dunes on the horizon, dark on their lee side."""
-    for x in (rng.uniform(0, 16), rng.uniform(24, 40), rng.uniform(48, 64)):
+    for x in (rng.uniform(0, 18), rng.uniform(26, 44), rng.uniform(54, 72)):
         width, crest = rng.uniform(12, 18), HORIZON - rng.uniform(2, 4)
         easel.polygon((222, 168, 108), (x - width, HORIZON + 1), (x, crest), (x + width, HORIZON + 1))
         easel.polygon((206, 150, 92), (x, crest), (x + width, HORIZON + 1), (x + 2, HORIZON + 1))
@@ -181,7 +181,7 @@ def night_sky(easel: Easel, rng: random.Random) -> None:
 
 
 @lru_cache(maxsize=1024)
-def variant(place: str, night: bool, index: int) -> UInt8[np.ndarray, "64 64 3"]:
+def variant(place: str, night: bool, index: int) -> UInt8[np.ndarray, "height width 3"]:
     """The background number `index` of a place by day or by night, 0..255; do not write to it. First call: 0.7 ms."""
     look, easel, rng = PLACES[place], Easel(night), random.Random(index)
     easel.fade(*(NIGHT_SKY if night else look.sky), 0, HORIZON)
@@ -194,6 +194,6 @@ def variant(place: str, night: bool, index: int) -> UInt8[np.ndarray, "64 64 3"]
     return picture
 
 
-def background(place: str, night: bool, detail: int) -> UInt8[np.ndarray, "64 64 3"]:
+def background(place: str, night: bool, detail: int) -> UInt8[np.ndarray, "height width 3"]:
     """An empty place, 0..255, read-only; `detail` picks one of its VARIANTS."""
     return variant(place, night, detail % VARIANTS)

@@ -27,7 +27,7 @@ def stamp(thing: Object) -> tuple[Sprite, int, int]:
     return drawn, x // PHASES, y // PHASES
 
 
-def lay(picture: UInt8[np.ndarray, "64 64 3"], thing: Object, night: bool) -> None:
+def lay(picture: UInt8[np.ndarray, "height width 3"], thing: Object, night: bool) -> None:
     """Paints an object and its shadow over the picture, in place; what reaches past the edges is cut off."""
     drawn, x, y = stamp(thing)
     height, width, _ = drawn.cover.shape
@@ -39,7 +39,7 @@ def lay(picture: UInt8[np.ndarray, "64 64 3"], thing: Object, night: bool) -> No
     under[...] = under * drawn.keep[rows, columns] + over + 0.5
 
 
-def draw(scene: Scene) -> UInt8[np.ndarray, "64 64 3"]:
+def draw(scene: Scene) -> UInt8[np.ndarray, "height width 3"]:
     """The picture of a scene, 0..255: the same scene always gives the same pixels.
 
     Costs about 0.05 ms once sprites and backgrounds are cached; to draw all of them takes 5 s and 27 MB.

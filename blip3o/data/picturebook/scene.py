@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, replace
 
-SIZE = 64
+SIZE = 72
 """Width and height of a picture in px."""
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -21,12 +21,11 @@ COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown",
 """The ten colours of GenEval, in its order."""
 PLACES = ("meadow", "beach", "snow", "desert")
 
-COLUMNS = (12.0, 32.0, 52.0)
-ROWS = (15.0, 34.0, 52.0)
-"""Centres in px of the 3 x 3 cells in which objects stand."""
+COLUMNS = ROWS = (12.0, 36.0, 60.0)
+"""Centres in px of the 3 x 3 cells of 24 px in which objects stand."""
 JITTER = 1.5
 """Largest distance in px, per axis, of an object from the centre of its cell."""
-SIZES = (17.0, 19.0)
+SIZES = (19.0, 21.0)
 """Range of an object's larger side in px."""
 
 Cell = tuple[int, int]

@@ -126,7 +126,7 @@ _WORD = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
 
 def words_of(text: str) -> list[str]:
     """The words and punctuation marks of a text, without its think tags."""
-    return _WORD.findall(re.sub(r"</?think>", " ", text))
+    return _WORD.findall(re.sub(r"</?think>", " ", text.lower()))
 
 
 _TEMPLATES: tuple[object, ...] = (

@@ -25,9 +25,9 @@ RARE = 4.6
 class Maps(NamedTuple):
     """What the detector says of a batch; all but `box` are logits. `box` is (right, down, width, height) in cells."""
 
-    heat: Float[Tensor, "batch kinds 16 16"]
-    color: Float[Tensor, "batch colors 16 16"]
-    box: Float[Tensor, "batch 4 16 16"]
+    heat: Float[Tensor, "batch kinds rows columns"]
+    color: Float[Tensor, "batch colors rows columns"]
+    box: Float[Tensor, "batch 4 rows columns"]
     place: Float[Tensor, "batch places"]
     night: Float[Tensor, "batch 2"]
 
@@ -49,7 +49,7 @@ class Detector(nn.Module):
         self.scenery = nn.Linear(width, len(PLACES) + 2)
         nn.init.constant_(self.heads.bias[: len(ALL_KINDS)], -RARE)  # type: ignore[index]
 
-    def forward(self, pixels: Float[Tensor, "batch 3 64 64"]) -> Maps:
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Maps:
         """Pixels are -1..1."""
         hidden = self.stem(pixels)
         for layer in self.body:
@@ -59,6 +59,6 @@ class Detector(nn.Module):
         return Maps(heat, color, box, place, night)
 
 
-def to_pixels(pictures: UInt8[np.ndarray, "batch 64 64 3"]) -> Float[Tensor, "batch 3 64 64"]:
+def to_pixels(pictures: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
     """0..255 -> -1..1, channels last in memory."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

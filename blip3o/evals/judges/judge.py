@@ -66,7 +66,7 @@ class Sight:
         return ", ".join([*told, self.place, "night" if self.night else "day"])
 
 
-def at_size(picture: Image.Image | np.ndarray) -> UInt8[np.ndarray, "64 64 3"]:
+def at_size(picture: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     """The picture at the size the judge knows; another size is scaled down or up to it."""
     if isinstance(picture, np.ndarray) and picture.shape == (SIZE, SIZE, 3):
         return picture

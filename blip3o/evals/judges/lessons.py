@@ -119,7 +119,9 @@ def _uniform(low: float, high: float, shape: tuple[int, ...], rng: torch.Generat
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
-def blurred(pixels: Float[Tensor, "batch 3 64 64"], sigma: Float[Tensor, " batch"]) -> Float[Tensor, "batch 3 64 64"]:
+def blurred(
+    pixels: Float[Tensor, "batch 3 height width"], sigma: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch 3 height width"]:
     """Each picture under its own Gaussian of `sigma` px, cut off at 3 px."""
     taps = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * sigma[:, None] ** 2))
     taps = (taps / taps.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
@@ -129,7 +131,9 @@ def blurred(pixels: Float[Tensor, "batch 3 64 64"], sigma: Float[Tensor, " batch
     return F.conv2d(rows, taps[:, None, None, :], groups=batch * 3).reshape(pixels.shape)
 
 
-def spoiled(pixels: Float[Tensor, "batch 3 64 64"], rng: torch.Generator) -> Float[Tensor, "batch 3 64 64"]:
+def spoiled(
+    pixels: Float[Tensor, "batch 3 height width"], rng: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
     """Slight blur, contrast, tint and noise, each on a part of the pictures; the first fifth stays clean."""
     batch = pixels.shape[0]
     changed = torch.where(_chance(0.5, batch, rng), blurred(pixels, _uniform(0.25, 0.9, (batch,), rng)), pixels)
@@ -140,7 +144,7 @@ def spoiled(pixels: Float[Tensor, "batch 3 64 64"], rng: torch.Generator) -> Flo
     return torch.cat([pixels[: batch // 5], changed[batch // 5 :]])
 
 
-def lesson(rng: random.Random, batch: int) -> tuple[Float[Tensor, "batch 3 64 64"], Targets]:
+def lesson(rng: random.Random, batch: int) -> tuple[Float[Tensor, "batch 3 height width"], Targets]:
     """A batch of spoiled pictures and what is to be seen in them."""
     scenes = [any_scene(rng) for _ in range(batch)]
     scenes = [scene if rng.random() < 0.6 else astray(rng, scene) for scene in scenes]

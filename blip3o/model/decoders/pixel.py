@@ -42,7 +42,9 @@ class PixelDecoderConfig:
     fold: int
     """Both networks end in squares of this many px folded into channels."""
     sketch_widths: tuple[int, ...]
-    """Channels of the sketcher, from the features' resolution, doubled from each to the next, to 1/fold of the side."""
+    """Channels of the sketcher's levels, from the features' resolution to 1/fold of the picture's side."""
+    sketch_zooms: tuple[int, ...]
+    """How much finer each level is than the one before: one fewer than sketch_widths."""
     sketch_blocks: int
     """Residual blocks at each of these."""
     widths: tuple[int, ...]
@@ -60,10 +62,12 @@ class Sketcher(nn.Module):
         super().__init__()
         widths = config.sketch_widths
         layers: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 3, padding=1)]
-        for index, width in enumerate(widths):
-            if index:
-                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(widths[index - 1], width, 3, padding=1)]
+        before = widths[0]
+        for width, zoom in zip(widths, (1, *config.sketch_zooms), strict=True):
+            if zoom > 1:
+                layers += [nn.Conv2d(before, width * zoom**2, 1), nn.PixelShuffle(zoom)]
             layers += [ResidualBlock(width) for _ in range(config.sketch_blocks)]
+            before = width
         self.trunk = nn.Sequential(*layers, nn.SiLU())
         self.picture = nn.Conv2d(widths[-1], 3 * config.fold**2, 3, padding=1)
 

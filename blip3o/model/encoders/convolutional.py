@@ -1,32 +1,51 @@
-"""A small convolutional encoder: from 64 px to a grid of 4 x 4 features.
+"""A small convolutional encoder: from the picture to a small grid of features.
 
 Between pixels and so few tokens it learns several times faster on a CPU than a patch transformer (LOG.md, first entry).
 """
 
 from dataclasses import dataclass
+from math import prod
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blip3o.config import check
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.layers.convolution import ResidualBlock
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionalEncoderConfig:
-    """Widths at 1/4, 1/8 and 1/16 of the picture's side, residual blocks at each, and the channels that come out."""
+    """Widths and strides of the levels, residual blocks at each, and the channels that come out."""
 
     size: int
     """Height and width of the picture in px."""
     channels: int
     widths: tuple[int, ...]
+    """Channels of each level; the first stands at 1/4 of the picture's side."""
+    strides: tuple[int, ...]
+    """2 or 3 from each level to the next: one fewer than widths."""
     blocks: int
+
+    def __post_init__(self) -> None:
+        check(
+            (
+                len(self.strides) == len(self.widths) - 1,
+                f"{len(self.strides)} strides lie between {len(self.widths)} widths",
+            ),
+            (self.size % (4 * prod(self.strides)) == 0, f"size {self.size} is no multiple of 4 x {self.strides}"),
+        )
+
+    @property
+    def side(self) -> int:
+        """Rows and columns of the features."""
+        return self.size // (4 * prod(self.strides))
 
     @property
     def positions(self) -> int:
         """Grid points of the features."""
-        return (self.size // 2 ** (len(self.widths) + 1)) ** 2
+        return self.side**2
 
 
 class ConvolutionalEncoder(Encoder):
@@ -35,10 +54,12 @@ class ConvolutionalEncoder(Encoder):
     def __init__(self, config: ConvolutionalEncoderConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(48, config.widths[0], 3, padding=1)]
-        for index, width in enumerate(config.widths):
-            if index:
-                layers.append(nn.Conv2d(config.widths[index - 1], width, 3, stride=2, padding=1))
+        before = config.widths[0]
+        for width, stride in zip(config.widths, (1, *config.strides), strict=True):
+            if stride > 1:
+                layers.append(nn.Conv2d(before, width, 3, stride, padding=3 - stride))
             layers += [ResidualBlock(width) for _ in range(config.blocks)]
+            before = width
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Conv2d(config.widths[-1], config.channels, 1)
 
