@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from blip3o.data.picturebook.scene import SIZE
 from blip3o.evals.judges.detector import Detector
 from blip3o.evals.judges.judge import WEIGHTS, Judge
 from blip3o.evals.judges.training import TrainingConfig, num_right, train
@@ -20,8 +21,8 @@ from blip3o.weights.checkpoint import write_tensors
 
 CARD = """# The judge of the picture book
 
-A heat-map detector of {parameters:,} parameters (`blip3o/evals/judges/detector.py`) that says what stands in a 64 x
-64 px picture, where, in which colour, and in what place and time. `blip3o evaluate` scores pictures with it.
+A heat-map detector of {parameters:,} parameters (`blip3o/evals/judges/detector.py`) that says what stands in a {size} x
+{size} px picture, where, in which colour, and in what place and time. `blip3o evaluate` scores pictures with it.
 
 It was trained on drawn scenes alone, spoiled a little by blur, noise, tint and JPEG so that a network's drawings are
 judged fairly. It never saw a picture of any model and never trains, filters or steers one. Its scenes hold every
@@ -69,6 +70,7 @@ def main() -> None:
     accuracy = num_right(Judge(detector), seed=0, n=options.n) / options.n
     write_tensors(options.output / WEIGHTS.name, tensors, asdict(config))
     card = CARD.format(
+        size=SIZE,
         parameters=sum(parameter.numel() for parameter in detector.parameters()),
         command=f"python scripts/train_judge.py --seed {config.seed} --steps {config.steps} --batch {config.batch}",
         seed=config.seed,

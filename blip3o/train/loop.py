@@ -18,7 +18,7 @@ from blip3o.errors import CheckpointError, ConfigError
 from blip3o.prompt.tokenizer import make
 from blip3o.train.log import Journal, Meter, Observer, Progress
 from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
-from blip3o.train.optim import Average, learning_rate, optimizer, trained
+from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint
 from blip3o.weights.machine import Machine
@@ -26,6 +26,8 @@ from blip3o.weights.machine import Machine
 Score = Callable[[Machine, Path], dict[str, float]]
 """Draws samples of the machine into a folder and scores it; given by the caller, because judging is not training."""
 LOG_EVERY = 20
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+"""What optimizers remember of a parameter."""
 
 
 class Trainer:
@@ -139,7 +141,7 @@ class _Steps:
         self, trainer: Trainer, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter]
     ) -> None:
         self.trainer, self.stage, self.objective, self.parameters = trainer, stage, objective, parameters
-        self.optimizer = optimizer(parameters, stage)
+        self.optimizer = Optimizer(parameters, linear_weights(trainer.machine, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.batch_size + stage.text_batch_size)
         self.done = 0
@@ -148,14 +150,11 @@ class _Steps:
     def step(self) -> None:
         """One step of the optimizer."""
         recipe = self.trainer.recipe
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.stage, self.done)
         with arithmetic(recipe.precision), attention():
             losses = self.objective.losses(address(recipe.seed, self.stage, 0, self.done))
-        self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.stage, self.done))
         self.average.update(self.parameters, self.done)
         self.done += 1
         self.meter.add({name: loss.item() for name, loss in losses.items()})
@@ -173,11 +172,10 @@ class _Steps:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The whole state as named tensors."""
-        state = self.optimizer.state
         held = {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         for name, parameter in self.parameters.items():
             held[f"weight/{name}"] = parameter.detach()
-            held |= {f"{key}/{name}": value for key, value in state[parameter].items()}
+            held |= {f"{key}/{name}": value for key, value in self.optimizer.state(parameter).items()}
         return held
 
     def save(self) -> None:
@@ -197,10 +195,9 @@ class _Steps:
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])
-            if f"step/{name}" in tensors:  # a parameter that no batch has used yet has none
-                self.optimizer.state[parameter] = {
-                    key: tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
-                }
+            moments = {key: tensors[f"{key}/{name}"].clone() for key in MOMENTS if f"{key}/{name}" in tensors}
+            if moments:  # a parameter that no batch has used yet has none
+                self.optimizer.remember(parameter, moments)
 
     def check(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Raise CheckpointError for a saved state that is not of these parameters."""

@@ -1,7 +1,8 @@
 """The optimizer, its schedule, and the running average of the weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +28,57 @@ def trained(machine: nn.Module, objective: nn.Module, prefixes: tuple[str, ...])
     return chosen | {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}
 
 
-def optimizer(parameters: Mapping[str, nn.Parameter], stage: Stage) -> torch.optim.AdamW:
-    """AdamW; vectors (biases, gains, gates) do not decay."""
-    decays = [parameter for parameter in parameters.values() if parameter.ndim > 1]
-    others = [parameter for parameter in parameters.values() if parameter.ndim <= 1]
-    groups = [{"params": decays, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=stage.learning_rate, betas=(0.9, 0.98), fused=True)
+class Optimizer:
+    """Muon for the weights of linear layers, AdamW for everything else (embeddings, queries, convolutions, vectors).
+
+    Muon takes the learning rate of AdamW, because its steps are scaled to the size of AdamW's.
+    Vectors (biases, gains, gates) do not decay.
+    Source: Liu et al., Muon is Scalable for LLM Training, arXiv 2502.16982, eq. 4.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], linear: Set[str], stage: Stage) -> None:
+        matrices = [value for name, value in parameters.items() if name in linear]
+        others = [value for name, value in parameters.items() if name not in linear]
+        groups = [
+            {"params": [value for value in others if value.ndim > 1], "weight_decay": stage.weight_decay},
+            {"params": [value for value in others if value.ndim <= 1], "weight_decay": 0.0},
+        ]
+        rate = stage.learning_rate
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=(0.9, 0.98), fused=True)
+        ]
+        if matrices:
+            self.parts.append(
+                torch.optim.Muon(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            )
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups of parameters of both."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self, learning_rate: float) -> None:
+        """One step along the gradients, which are gone afterwards."""
+        for group in self.groups:
+            group["lr"] = learning_rate
+        for part in self.parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What is remembered of a parameter, by name, not copied; empty before its first step."""
+        return next((part.state[parameter] for part in self.parts if parameter in part.state), {})
+
+    def remember(self, parameter: nn.Parameter, state: Mapping[str, Tensor]) -> None:
+        """Go on from such a state."""
+        part = next(p for p in self.parts for g in p.param_groups if any(parameter is q for q in g["params"]))
+        part.state[parameter] = dict(state)
+
+
+def linear_weights(machine: nn.Module, objective: nn.Module) -> set[str]:
+    """The names, as `trained` gives them, of the weights of linear layers."""
+    modules = [*machine.named_modules(), *objective.named_modules(prefix="objective")]
+    return {f"{name}.weight" for name, module in modules if isinstance(module, nn.Linear)}
 
 
 def learning_rate(stage: Stage, step: int) -> float:

@@ -126,7 +126,7 @@ def blurred(
     taps = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * sigma[:, None] ** 2))
     taps = (taps / taps.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
     batch = pixels.shape[0]
-    rows = F.pad(pixels, (3, 3, 3, 3), mode="replicate").reshape(1, batch * 3, 70, 70)
+    rows = F.pad(pixels, (3, 3, 3, 3), mode="replicate").flatten(0, 1)[None]
     rows = F.conv2d(rows, taps[:, None, :, None], groups=batch * 3)
     return F.conv2d(rows, taps[:, None, None, :], groups=batch * 3).reshape(pixels.shape)
 

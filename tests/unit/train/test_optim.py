@@ -1,5 +1,6 @@
 """What learns, how fast, and the average that is kept."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from blip3o.errors import ConfigError
-from blip3o.train.optim import Average, learning_rate, optimizer, trained
+from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 
 
 @pytest.fixture
@@ -44,9 +45,48 @@ def test_a_name_that_trains_nothing_is_refused(network, prefixes):
 
 
 def test_matrices_decay_and_vectors_do_not(network, stage):
-    groups = optimizer(dict(network.named_parameters()), stage).param_groups
+    groups = Optimizer(dict(network.named_parameters()), set(), stage).groups
     decays = {group["weight_decay"]: {parameter.ndim for parameter in group["params"]} for group in groups}
     assert decays == {stage.weight_decay: {2}, 0.0: {1}}
+
+
+def test_weights_of_linear_layers_learn_by_muon_and_all_else_by_adamw(network, stage):
+    network["words"] = nn.Embedding(5, 2)
+    parameters = trained(network, nn.Linear(2, 2), ("body", "words"))
+    optimizer = Optimizer(parameters, linear_weights(network, nn.Linear(2, 2)), stage)
+    for parameter in parameters.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(0.1)
+    remembered = {name: optimizer.state(parameter).keys() for name, parameter in parameters.items()}
+    adam = {"step", "exp_avg", "exp_avg_sq"}
+    muon = {"momentum_buffer"}
+    assert remembered == {
+        "body.weight": muon,
+        "body.bias": adam,
+        "words.weight": adam,
+        "objective.weight": muon,
+        "objective.bias": adam,
+    }
+    assert all(parameter.grad is None for parameter in parameters.values())
+
+
+def test_an_optimizer_that_is_told_what_another_remembers_steps_like_it(stage):
+    def steps(layer, optimizer, count):
+        for _ in range(count):
+            layer(torch.ones(1, 3)).square().sum().backward()
+            optimizer.step(0.01)
+
+    layer = nn.Linear(3, 2)
+    parameters = dict(layer.named_parameters())
+    first = Optimizer(parameters, {"weight"}, stage)
+    steps(layer, first, 2)
+    copy = deepcopy(layer)
+    second = Optimizer(dict(copy.named_parameters()), {"weight"}, stage)
+    for before, after in zip(layer.parameters(), copy.parameters(), strict=True):
+        second.remember(after, {name: value.clone() for name, value in first.state(before).items()})
+    steps(layer, first, 2)
+    steps(copy, second, 2)
+    torch.testing.assert_close(copy.state_dict(), layer.state_dict(), rtol=0, atol=0)
 
 
 def test_the_learning_rate_rises_then_falls_to_a_fiftieth(stage):
