@@ -76,7 +76,8 @@ class SpaceObjective(Objective):
         return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
 
     def finish(self) -> None:
-        """Measure the space's statistics, from here on part of it."""
+        """Measure the space's statistics, from here on part of it; features from before are no longer true."""
+        self.book.features = None
         space = self.machine.space
         space.mean.zero_()
         space.deviation.fill_(1)
@@ -107,7 +108,7 @@ class DecoderObjective(Objective):
 
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
-        book.features = encode_book(machine, book)
+        encode_once(machine, book)
 
     def losses(self, place: str) -> Losses:
         """Painting from noised features."""
@@ -125,7 +126,7 @@ class UnifiedObjective(Objective):
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
         if stage.draw:
-            book.features = encode_book(machine, book)
+            encode_once(machine, book)
 
     def losses(self, place: str) -> Losses:
         """Cross-entropy of what is written, and the head's loss of what is imagined."""
@@ -175,6 +176,12 @@ def said(book: PictureBook, indices: list[int]) -> Float[Tensor, "batch place vo
 def seeded(place: str) -> Generator:
     """The torch generator of an address."""
     return torch.Generator().manual_seed(random.Random(place).getrandbits(62))
+
+
+def encode_once(machine: Machine, book: PictureBook) -> None:
+    """Give the book its features, unless a stage before this one has."""
+    if book.features is None:
+        book.features = encode_book(machine, book)
 
 
 @torch.no_grad()
