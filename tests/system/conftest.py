@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from blip3o.cli import run
+from blip3o.data.picturebook.scene import SIZE
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 
@@ -63,5 +64,5 @@ def blip3o(tmp_path, monkeypatch, capsys):
 def picture(tmp_path_factory):
     """A picture file."""
     path = tmp_path_factory.mktemp("pictures") / "dog.png"
-    Image.new("RGB", (64, 64), "red").save(path)
+    Image.new("RGB", (SIZE, SIZE), "red").save(path)
     return path

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blip3o.data.picturebook.scene import SIZE
 from blip3o.prompt.pictures import open_picture
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +119,7 @@ def test_a_dialogue_through_a_pipe_keeps_pictures_and_text(blip3o, weights, pict
     assert done.code == 0
     assert done.out.splitlines() == [
         "[picture: talk/01-draw-a-dog.png]",
-        "shown (64, 64)",
+        f"shown {(SIZE, SIZE)}",
         "shown None",
         "[picture: talk/01-draw-it.png]",
     ]

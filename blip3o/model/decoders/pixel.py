@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from blip3o.config import check
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.solver import solve
@@ -53,6 +54,16 @@ class PixelDecoderConfig:
     """Residual blocks at each width."""
     shift: float = 3.0
     """Shift of its times towards noise, in training and in painting (flow/time.py)."""
+
+    def __post_init__(self) -> None:
+        sketched, zooms, coarsest = len(self.sketch_widths), len(self.sketch_zooms), 2 ** (len(self.widths) - 1)
+        check(
+            (zooms == sketched - 1, f"{zooms} sketch_zooms lie between {sketched} sketch_widths"),
+            (
+                self.size % (self.fold * coarsest) == 0,
+                f"size {self.size} in squares of {self.fold} px cannot be halved for each of {len(self.widths)} widths",
+            ),
+        )
 
 
 class Sketcher(nn.Module):

@@ -10,7 +10,7 @@ from PIL import Image
 from blip3o.data.picturebook.captions import caption
 from blip3o.data.picturebook.draw import draw
 from blip3o.data.picturebook.prompts import PHOTO
-from blip3o.data.picturebook.scene import COLORS, Cell, Scene, stand
+from blip3o.data.picturebook.scene import COLORS, SIZE, Cell, Scene, stand
 from blip3o.data.picturebook.world import sample_scene
 from blip3o.evals.judges.judge import Judge
 from blip3o.evals.picturebook import drawing, editing, reading, talking
@@ -67,7 +67,8 @@ class Scribbler:
         return [Reply("", drawn) for drawn in self.draws(seed)]
 
     def features(self, images):
-        return np.stack([np.asarray(image, np.float32).reshape(8, 8, 8, 8, 3).mean((1, 3)).ravel() for image in images])
+        shape = (8, SIZE // 8, 8, SIZE // 8, 3)
+        return np.stack([np.asarray(image, np.float32).reshape(shape).mean((1, 3)).ravel() for image in images])
 
     def info(self):
         return {"name": "scribbler"}

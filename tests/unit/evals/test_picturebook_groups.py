@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from blip3o.data.picturebook.edits import EDITS
-from blip3o.data.picturebook.scene import Object, Scene
+from blip3o.data.picturebook.scene import COLUMNS, ROWS, Object, Scene
 from blip3o.data.picturebook.split import is_held_out
 from blip3o.evals.exam import Exam
 from blip3o.evals.picturebook import drawing, editing, talking
 from blip3o.evals.picturebook.reading import same_answer
 from blip3o.evals.picturebook.wishes import after_edit, of_prompt
 
-DOG = Object(kind="dog", color="red", x=12.0, y=34.0, size=18.0)
-CAT = Object(kind="cat", color="blue", x=52.0, y=34.0, size=18.0)
-BUS = Object(kind="bus", color="green", x=32.0, y=15.0, size=18.0)
+DOG = Object(kind="dog", color="red", x=COLUMNS[0], y=ROWS[1], size=20.0)
+CAT = Object(kind="cat", color="blue", x=COLUMNS[2], y=ROWS[1], size=20.0)
+BUS = Object(kind="bus", color="green", x=COLUMNS[1], y=ROWS[0], size=20.0)
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,17 @@ class Said:
 
 
 PAIR = Scene(place="snow", night=False, objects=(DOG, CAT))
+STOOD = [(DOG.x - 1, DOG.y - 1), (CAT.x + 1, CAT.y + 1)]
+"""Where a model put the two."""
 
 
 def wants(instruction, *things):
-    return after_edit(instruction, PAIR, PAIR.with_objects(things), [(11.0, 33.0), (53.0, 35.0)])
+    return after_edit(instruction, PAIR, PAIR.with_objects(things), STOOD)
 
 
 def test_what_an_edit_does_not_name_stays_where_it_really_stood():
     bus, dog, cat = wants("add a green bus", DOG, CAT, BUS)
-    assert (dog.at, cat.at) == ((11, 33), (53, 35))
+    assert [dog.at, cat.at] == STOOD
     assert (bus.at, bus.cell, bus.relation) == (None, None, None)
 
 
@@ -43,13 +45,13 @@ def test_an_insertion_beside_an_object_must_stand_beside_it():
 
 
 def test_what_is_recoloured_or_replaced_stays_at_its_place():
-    assert wants("paint the dog pink", replace(DOG, color="pink"), CAT)[0].at == (11, 33)
-    assert wants("turn the dog into a green bus", replace(DOG, kind="bus", color="green"), CAT)[0].at == (11, 33)
+    assert wants("paint the dog pink", replace(DOG, color="pink"), CAT)[0].at == STOOD[0]
+    assert wants("turn the dog into a green bus", replace(DOG, kind="bus", color="green"), CAT)[0].at == STOOD[0]
 
 
 def test_what_is_moved_must_reach_its_cell():
-    moved, cat = wants("move the dog to the top", replace(DOG, x=32.5, y=14.0), CAT)
-    assert (moved.at, moved.cell, cat.at) == (None, (0, 1), (53, 35))
+    moved, cat = wants("move the dog to the top", replace(DOG, x=COLUMNS[1] + 0.5, y=ROWS[0] - 1), CAT)
+    assert (moved.at, moved.cell, cat.at) == (None, (0, 1), STOOD[1])
 
 
 def test_a_prompt_settles_what_it_says_and_no_more():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from blip3o.data.picturebook.scene import SIZE
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace
 
@@ -13,15 +14,16 @@ def space(tiny, awake):
 
 
 def pictures(count):
-    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 @torch.no_grad()
 def test_pictures_become_a_grid_of_features_and_features_pictures(space):
     features = space.encode(pictures(2))
-    assert features.shape == (2, 8, 4, 4)
+    sizes = space.config.encoder
+    assert features.shape == (2, sizes.channels, sizes.side, sizes.side)
     painted = space.decode(features, generators([0, 1]), steps=2)
-    assert painted.shape == (2, 3, 64, 64)
+    assert painted.shape == (2, 3, SIZE, SIZE)
     assert painted.abs().max() <= 1
 
 
@@ -29,8 +31,9 @@ def test_pictures_become_a_grid_of_features_and_features_pictures(space):
 def test_measured_statistics_make_features_of_mean_zero_and_deviation_one(space):
     space.measure(space.encoder(pictures(8)))
     channels = space.encode(pictures(8)).movedim(1, -1).flatten(0, -2)
-    torch.testing.assert_close(channels.mean(0), torch.zeros(8), atol=1e-4, rtol=0)
-    torch.testing.assert_close(channels.std(0), torch.ones(8), atol=1e-4, rtol=0)
+    zeros = torch.zeros(space.config.encoder.channels)
+    torch.testing.assert_close(channels.mean(0), zeros, atol=1e-4, rtol=0)
+    torch.testing.assert_close(channels.std(0), zeros + 1, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()

@@ -159,4 +159,4 @@ def test_an_unknown_head_is_refused_with_the_names_there_are(tiny):
 def test_sizes_that_do_not_fit_are_refused(tiny, place):
     config = tiny.model.unified
     with pytest.raises(UserError, match=place):
-        replace(config, head=replace(config.head, **{place: 3}))
+        replace(config, head=replace(config.head, **{place: 5}))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from blip3o.batch import IGNORED
+from blip3o.data.picturebook.scene import SIZE
 from blip3o.errors import PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Picture, Turn
@@ -16,8 +17,8 @@ THOUGHT = "<think>so a red dog.</think>"
 
 
 def picture(shade=0, features=True):
-    known = np.full((8, 4, 4), shade / 255, np.float16) if features else None
-    return Picture(np.full((64, 64, 3), shade, np.uint8), known)
+    known = np.full((8, 3, 3), shade / 255, np.float16) if features else None
+    return Picture(np.full((SIZE, SIZE, 3), shade, np.uint8), known)
 
 
 def text(template, tokens):
@@ -104,7 +105,8 @@ def test_pictures_stand_at_their_places_in_order(template):
     per_picture = template.config.tokens_per_picture
     assert batch.pictured.sum(1).tolist() == [2 * per_picture, 0]
     assert batch.slot.sum(1).tolist() == [template.config.slot_length] * 2
-    assert batch.grid.tolist() == [[1, 8, 8], [1, 8, 8]]
+    side = SIZE // template.config.patch_size
+    assert batch.grid.tolist() == [[1, side, side]] * 2
     shades = ((batch.patches.view(2, -1)[:, 0] + 1) * 127.5).round()
     assert shades.tolist() == [10, 20]
 

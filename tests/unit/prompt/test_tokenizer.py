@@ -26,9 +26,18 @@ def test_every_control_token_is_one_token_with_an_id_of_its_own(words):
     assert len(set(words.control.values())) == len(CONTROL)
 
 
-@pytest.mark.parametrize("text", [SENTENCE, "two  spaces\nand a line", "été 日本 🦊 42", "_under-scored_?!"])
+@pytest.mark.parametrize("text", [SENTENCE, "two  spaces\nand a line", "été 日本 🦊 42", "_under-scored_?"])
 def test_any_text_comes_back_from_its_tokens(words, text):
     assert words.decode(words.encode(text)) == text
+
+
+def test_case_does_not_matter_and_an_exclamation_mark_is_a_full_stop(words):
+    assert words.encode("A Red DOG!") == words.encode("a red dog.")
+    assert words.decode(words.encode("_Under-Scored_?!")) == "_under-scored_?."
+
+
+def test_the_text_of_a_control_token_in_another_case_is_no_control_token(words):
+    assert not {*words.encode("<THINK>[img]<|IM_END|>")} & {*words.control.values()}
 
 
 def test_control_tokens_are_left_out_of_what_is_read_back(words):
@@ -61,7 +70,7 @@ def test_a_tokenizer_without_the_control_tokens_is_refused_once_with_their_names
 
 
 def test_known_words_are_taken(template):
-    for text in (SENTENCE, f"  {SENTENCE}\n", "a dog?."):
+    for text in (SENTENCE, f"  {SENTENCE}\n", "a dog?.", "A Red DOG!"):
         template.check(text)
 
 
@@ -83,7 +92,7 @@ def test_a_prompt_with_the_text_of_a_control_token_is_refused_by_its_name(templa
     assert repr(token) in str(raised.value)
 
 
-@pytest.mark.parametrize("word", ["zeppelin", "Hund", "дом", "日本", "🦊", "été", "DOG", "7"])
+@pytest.mark.parametrize("word", ["zeppelin", "Hund", "дом", "日本", "🦊", "été", "HUND", "7"])
 def test_a_word_that_was_never_read_is_named(template, word):
     with pytest.raises(PromptError) as raised:
         template.check(f"a red {word} at night")

@@ -84,7 +84,8 @@ def test_the_finished_space_gives_its_pictures_unit_features(tiny, fresh, pages)
     stage = named(tiny, "encoder")
     OBJECTIVES["space"](stage, fresh, pages).finish()
     features = encode_book(fresh, pages).astype(np.float32)
-    assert features.shape == (len(pages), 8, 4, 4)
+    sizes = tiny.model.space.encoder
+    assert features.shape == (len(pages), sizes.channels, sizes.side, sizes.side)
     np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
     np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
 

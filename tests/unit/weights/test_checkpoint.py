@@ -149,8 +149,8 @@ def test_an_unknown_key_of_the_config_is_named(copied):
 
 def test_parts_that_do_not_fit_each_other_are_refused_together(tiny):
     with pytest.raises(ConfigError) as raised:
-        replace(tiny.model, prompt=replace(tiny.model.prompt, slot_length=9, patch_size=16))
-    assert "slot_length is 9" in str(raised.value)
+        replace(tiny.model, prompt=replace(tiny.model.prompt, slot_length=5, patch_size=16))
+    assert "slot_length is 5" in str(raised.value)
     assert "patches of (16, 2, 1)" in str(raised.value)
 
 

@@ -9,10 +9,12 @@ from blip3o.data.picturebook.background import PLACES as LOOKS
 from blip3o.data.picturebook.background import VARIANTS, background
 from blip3o.data.picturebook.draw import draw, object_box
 from blip3o.data.picturebook.palette import COLOR_RGB, NIGHT_TINT, OWN_COLOR, palette
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES, SIZE, Object, Scene
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, COLUMNS, PLACES, ROWS, SIZE, SIZES, Object, Scene
 from blip3o.data.picturebook.sprite import SHAPES, sprite
 
-BALL = Object(kind="ball", color="red", x=32.0, y=34.0, size=18.0)
+MIDDLE = sum(SIZES) / 2
+"""Size of a middling object."""
+BALL = Object(kind="ball", color="red", x=COLUMNS[1], y=ROWS[1], size=MIDDLE)
 MEADOW = Scene(place="meadow", night=False, objects=(BALL,), detail=5)
 
 
@@ -71,7 +73,8 @@ def test_every_kind_in_every_color_stands_out_from_the_empty_place(place: str, n
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_box_is_tight_about_the_drawn_pixels(kind: str, flip: bool):
-    for x, y, size in ((30.13, 33.4, 17.0), (31.62, 32.9, 18.3), (33.9, 34.55, 19.0)):
+    for dx, dy, size in ((-1.87, -0.6, SIZES[0]), (-0.38, -1.1, MIDDLE + 0.3), (1.9, 0.55, SIZES[1])):
+        x, y = BALL.x + dx, BALL.y + dy
         thing = Object(kind=kind, color="red", x=x, y=y, size=size, flip=flip)
         rows, columns = np.nonzero(drawn_pixels(thing) > 0)
         x0, y0, x1, y1 = object_box(thing)
@@ -84,7 +87,7 @@ def test_the_box_is_tight_about_the_drawn_pixels(kind: str, flip: bool):
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_at_least_three_fifths_of_an_object_inside_its_contour_have_its_own_color(kind: str):
-    drawn = sprite(kind, False, 18, 0, 0)
+    drawn = sprite(kind, False, round(MIDDLE), 0, 0)
     areas = dict(zip(drawn.materials, drawn.cover.sum(axis=(0, 1)), strict=True))
     own = sum(areas.get(material, 0) for material in OWN_COLOR)
     assert own / (sum(areas.values()) - areas[1]) >= 0.6
@@ -128,12 +131,13 @@ def test_detail_changes_small_things_only():
 
 
 def test_flipping_mirrors_the_object():
-    thing = replace(BALL, kind="dog", x=32.0)
+    thing = replace(BALL, kind="dog", x=SIZE / 2)
     straight, flipped = drawn_pixels(thing), drawn_pixels(replace(thing, flip=True))
     assert np.abs(straight - flipped[:, ::-1]).mean() < 0.1 * np.abs(straight - flipped).mean()
 
 
 def test_an_object_beyond_the_edge_is_cut_off():
     empty = background("meadow", False, 0)
-    for x, y, shows in ((1.0, 62.0, True), (63.0, 2.0, True), (-40.0, 90.0, False), (90.0, -40.0, False)):
+    beyond, edge = SIZE + MIDDLE, SIZE - 1.0
+    for x, y, shows in ((1.0, edge, True), (edge, 1.0, True), (-beyond, beyond, False), (beyond, -beyond, False)):
         assert np.array_equal(picture(replace(BALL, x=x, y=y)), empty) != shows

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from blip3o.data.picturebook.draw import draw
+from blip3o.data.picturebook.scene import SIZE
 from blip3o.errors import CheckpointError
 from blip3o.evals.generation.geneval import Prompt
 from blip3o.evals.judges import judge as judge_module
@@ -48,12 +49,12 @@ def test_the_same_picture_gets_the_same_verdict_in_any_company(judge, pictures):
 
 
 def test_a_larger_picture_is_judged_like_a_small_one(judge, pictures):
-    large = Image.fromarray(pictures[3]).resize((256, 256), Image.Resampling.NEAREST)
+    large = Image.fromarray(pictures[3]).resize((4 * SIZE, 4 * SIZE), Image.Resampling.NEAREST)
     assert judge.see([large])[0].in_words == judge.see(pictures[3:4])[0].in_words
 
 
 def test_nothing_is_seen_in_noise_or_in_an_empty_place(judge):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     empty = draw(any_scene(random.Random(0), most=0))
     assert [sight.clear() for sight in judge.see([noise, empty])] == [(), ()]
 

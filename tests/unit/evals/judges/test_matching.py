@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from blip3o.data.picturebook.scene import Object, Scene
+from blip3o.data.picturebook.scene import COLUMNS, ROWS, Object, Scene
 from blip3o.evals.judges.judge import Seen, Sight
 from blip3o.evals.judges.matching import Want, match, nearest_cell, shows
 
-DOG = Object(kind="dog", color="red", x=12.0, y=34.0, size=18.0)
-CAT = Object(kind="cat", color="blue", x=52.0, y=34.0, size=18.0)
+DOG = Object(kind="dog", color="red", x=COLUMNS[0], y=ROWS[1], size=20.0)
+CAT = Object(kind="cat", color="blue", x=COLUMNS[2], y=ROWS[1], size=20.0)
 SCENE = Scene(place="snow", night=True, objects=(DOG, CAT))
 
 
@@ -45,7 +45,7 @@ def test_colour_place_and_time_count():
 
 
 def test_the_assignment_is_looked_for_among_all():
-    left, anywhere = Want(kind="dog", color="red", at=(12.0, 34.0)), Want(kind="dog", color="red")
+    left, anywhere = Want(kind="dog", color="red", at=(DOG.x, DOG.y)), Want(kind="dog", color="red")
     near, far = seen(DOG), seen(DOG, dx=30.0)
     assert match([anywhere, left], [near, far]) == (far, near)
 
@@ -53,9 +53,10 @@ def test_the_assignment_is_looked_for_among_all():
 def test_a_relation_is_to_the_object_that_was_matched():
     dog, cat = Want(kind="dog", color="red", relation=("left of", 1)), Want(kind="cat", color="blue")
     assert match([dog, cat], [seen(CAT), seen(DOG)]) is not None
-    assert match([dog, cat], [seen(CAT, dx=-50.0), seen(DOG)]) is None
+    assert match([dog, cat], [seen(CAT, dx=2 * (DOG.x - CAT.x)), seen(DOG)]) is None
 
 
 def test_a_cell_is_the_nearest_one():
-    assert nearest_cell(12.0, 15.0) == (0, 0)
-    assert nearest_cell(43.0, 60.0) == (2, 2)
+    assert nearest_cell(COLUMNS[0], ROWS[0]) == (0, 0)
+    assert nearest_cell((COLUMNS[1] + COLUMNS[2]) / 2 + 1, ROWS[2] + 8) == (2, 2)
+    assert nearest_cell((COLUMNS[1] + COLUMNS[2]) / 2 - 1, ROWS[2] + 8) == (2, 1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blip3o.data.picturebook.draw import object_box
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, Object, Scene
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, SIZE, Object, Scene
 from blip3o.data.picturebook.split import is_held_out
 from blip3o.evals.judges.detector import CELL, Detector, Maps
 from blip3o.evals.judges.judge import read_maps
@@ -47,7 +47,7 @@ def test_maps_that_meet_their_targets_read_as_the_scenes():
 
 def test_an_object_of_which_the_judge_is_certain_is_seen_once():
     targets = Targets(
-        [Scene(place="beach", night=False, objects=(Object(kind="cup", color="red", x=30.0, y=22.0, size=18.0),))]
+        [Scene(place="beach", night=False, objects=(Object(kind="cup", color="red", x=30.0, y=22.0, size=20.0),))]
     )
     maps = perfect(targets)
     sure = torch.nn.functional.max_pool2d(maps.heat, 3, stride=1, padding=1) * 4 + maps.heat
@@ -55,7 +55,7 @@ def test_an_object_of_which_the_judge_is_certain_is_seen_once():
 
 
 def test_an_object_lies_in_the_cell_of_its_boxs_centre():
-    thing = Object(kind="fish", color="blue", x=30.0, y=22.0, size=18.0)
+    thing = Object(kind="fish", color="blue", x=30.0, y=22.0, size=20.0)
     targets = Targets([Scene(place="beach", night=False, objects=(thing,))])
     (index, kind, row, column) = np.argwhere(targets.heat == 1)[0]
     x0, y0, x1, y1 = object_box(thing)
@@ -66,7 +66,7 @@ def test_an_object_lies_in_the_cell_of_its_boxs_centre():
 
 def test_a_batch_holds_pixels_within_range():
     pixels, targets = lesson(random.Random(0), 10)
-    assert pixels.shape == (10, 3, 64, 64)
+    assert pixels.shape == (10, 3, SIZE, SIZE)
     assert -1 <= pixels.min() <= pixels.max() <= 1
     assert len(targets.place) == 10
 

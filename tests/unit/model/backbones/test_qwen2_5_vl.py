@@ -28,6 +28,18 @@ def backbone(config, awake):
     return awake(Qwen(config))
 
 
+@pytest.fixture(scope="module")
+def side(config):
+    """Rows and columns of patches of the largest picture that is one window."""
+    return config.vision.window_size // config.vision.patch_size
+
+
+@pytest.fixture(scope="module")
+def seen(config, side):
+    """Tokens of such a picture."""
+    return (side // config.vision.spatial_merge_size) ** 2
+
+
 def words(backbone, *shape, seed=0):
     return torch.randn(*shape, backbone.width, generator=torch.Generator().manual_seed(seed))
 
@@ -107,37 +119,38 @@ def read_by_the_library(backbone, patches, grid):
     return backbone.visual(patches, grid).pooler_output
 
 
-def test_pictures_of_one_size_are_read_as_the_library_reads_them(backbone):
-    patches, grid = pictures(backbone, 8, 8, 8)
+def test_pictures_of_one_size_are_read_as_the_library_reads_them(backbone, side, seen):
+    patches, grid = pictures(backbone, side, side, side)
     read = backbone.read(patches, grid)
     assert backbone.visual.config._attn_implementation == EQUAL_WINDOWS
-    assert read.shape == (3 * 16, backbone.width)
+    assert read.shape == (3 * seen, backbone.width)
     assert_close(read, read_by_the_library(backbone, patches, grid))
 
 
-def test_pictures_of_several_sizes_are_read_as_if_alone(backbone):
-    patches, grid = pictures(backbone, 8, 4)
+def test_pictures_of_several_sizes_are_read_as_if_alone(backbone, side, seen):
+    patches, grid = pictures(backbone, side, side - 2)
     read = backbone.read(patches, grid)
-    assert_close(read[:16], backbone.read(patches[:64], grid[:1]))
-    assert_close(read[16:], backbone.read(patches[64:], grid[1:]))
+    assert_close(read[:seen], backbone.read(patches[: side**2], grid[:1]))
+    assert_close(read[seen:], backbone.read(patches[side**2 :], grid[1:]))
 
 
-def test_a_picture_of_several_windows_is_left_to_the_library(config, awake):
-    windowed = awake(Qwen(replace(config, vision=replace(config.vision, window_size=32))))
-    patches, grid = pictures(windowed, 8, 8)
+def test_a_picture_of_several_windows_is_left_to_the_library(config, awake, side):
+    smaller = (side - 2) * config.vision.patch_size
+    windowed = awake(Qwen(replace(config, vision=replace(config.vision, window_size=smaller))))
+    patches, grid = pictures(windowed, side, side)
     read = windowed.read(patches, grid)
     assert windowed.visual.config._attn_implementation == "sdpa"
     whole = awake(Qwen(config)).read(patches, grid)
     assert (read - whole).abs().max() > 1e-3
 
 
-def test_a_change_of_one_picture_leaves_the_others_as_read(backbone):
-    patches, grid = pictures(backbone, 8, 8)
+def test_a_change_of_one_picture_leaves_the_others_as_read(backbone, side, seen):
+    patches, grid = pictures(backbone, side, side)
     changed = patches.clone()
-    changed[:64] += 1
+    changed[: side**2] += 1
     before, after = backbone.read(patches, grid), backbone.read(changed, grid)
-    assert torch.equal(before[16:], after[16:])
-    assert (before[:16] - after[:16]).abs().max() > 1e-3
+    assert torch.equal(before[seen:], after[seen:])
+    assert (before[:seen] - after[:seen]).abs().max() > 1e-3
 
 
 def test_windows_of_different_lengths_are_no_case_for_one_call():

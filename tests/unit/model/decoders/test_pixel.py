@@ -1,29 +1,38 @@
 """The pixel decoder: a sketch, and a flow that goes on from it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
+from blip3o.config import load
+from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.flow.path import point, velocity
 from blip3o.model.decoders.pixel import NEAREST, PixelDecoder
+from blip3o.train.recipe import Recipe
+
+SPACE = load(Recipe, Path(__file__).parents[3] / "tiny.yaml").model.space
+CONFIG, SIDE, SIZE = SPACE.decoder, SPACE.encoder.side, SPACE.decoder.size
 
 
 @pytest.fixture(scope="module")
-def decoder(tiny, awake):
-    return awake(PixelDecoder(tiny.model.space.decoder), std=0.1)
+def decoder(awake):
+    return awake(PixelDecoder(CONFIG), std=0.1)
 
 
 @pytest.fixture(scope="module")
-def sketcher_only(tiny, awake):
+def sketcher_only(awake):
     """A decoder whose UNet adds nothing to the sketch."""
-    made = awake(PixelDecoder(tiny.model.space.decoder), std=0.1)
+    made = awake(PixelDecoder(CONFIG), std=0.1)
     for parameter in made.unet.conv_out.parameters():
         torch.nn.init.zeros_(parameter)
     return made
 
 
-FEATURES = torch.randn(3, 8, 4, 4, generator=torch.Generator().manual_seed(0))
-PIXELS = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+FEATURES = torch.randn(3, CONFIG.channels, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+PIXELS = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 @torch.no_grad()
@@ -67,9 +76,27 @@ def test_a_right_sketch_has_no_loss_and_a_right_guess_the_right_velocity(sketche
     torch.testing.assert_close(moved, velocity(right, noise), rtol=1e-3, atol=1e-3)
 
 
-def test_the_loss_teaches_sketcher_and_unet(tiny):
-    decoder = PixelDecoder(tiny.model.space.decoder)
+def test_the_loss_teaches_sketcher_and_unet():
+    decoder = PixelDecoder(CONFIG)
     losses = decoder.loss(FEATURES, PIXELS, torch.Generator().manual_seed(0))
     assert losses.shape == (3,)
     losses.mean().backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("zooms", "fold"), [((3,), 8), ((3, 2), 4), ((), 24)])
+def test_the_zooms_lead_from_the_features_to_folded_pixels(zooms, fold):
+    widths = (16,) * (len(zooms) + 1)
+    config = replace(CONFIG, size=72, fold=fold, sketch_widths=widths, sketch_zooms=zooms, widths=(16,))
+    assert PixelDecoder(config).sketch(torch.zeros(1, config.channels, 3, 3)).shape == (1, 3, 72, 72)
+
+
+def test_zooms_lie_between_widths():
+    with pytest.raises(ConfigError, match="2 sketch_zooms lie between 2 sketch_widths"):
+        replace(CONFIG, sketch_widths=(16, 16), sketch_zooms=(3, 2))
+
+
+def test_a_grid_that_the_unet_cannot_halve_is_refused():
+    with pytest.raises(ConfigError, match="size 72 in squares of 8 px cannot be halved for each of 2 widths"):
+        replace(CONFIG, size=72, fold=8)
