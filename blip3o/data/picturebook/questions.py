@@ -287,6 +287,79 @@ def determined_question(rng: random.Random, scene: Scene) -> Question:
     return QUESTIONS[rng.choice(DETERMINED)](rng, scene) or _existence(rng, scene)
 
 
+def _drill_search(rng: random.Random, scene: Scene) -> tuple[str, str] | None:
+    """Where something is, if it is there at all."""
+    looks = Counter((thing.color, thing.kind) for thing in scene.objects)
+    alone = [thing for thing in scene.objects if looks[thing.color, thing.kind] == 1]
+    if rng.random() < 0.5 or not alone:
+        what = _absent_kind(rng, scene) if rng.random() < 0.5 else " ".join(_absent_look(rng, scene))
+        return rng.choice(WHERE_TEXTS).format(what=what), f"there is no {what}."
+    thing = rng.choice(alone)
+    by_kind = _kinds(scene)[thing.kind] == 1 and rng.random() < 0.6
+    what = thing.kind if by_kind else f"{thing.color} {thing.kind}"
+    return rng.choice(WHERE_TEXTS).format(what=what), CELL_NAMES[thing.cell]
+
+
+def _drill_relation(rng: random.Random, scene: Scene) -> tuple[str, str] | None:
+    """Which of two opposite relations holds."""
+    unique = _unique(scene)
+    if len(unique) < 2:
+        return None
+    a, b = rng.sample(unique, 2)
+    relation = rng.choice(clear_relations(a, b))
+    first, second = rng.sample((relation, OPPOSITES[relation]), 2)
+    return f"is the {a.kind} {first} or {second} the {b.kind}?", relation
+
+
+def _drill_counts(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """How many there are of two kinds."""
+    counted = _kinds(scene)
+    kinds = [rng.choice(sorted(counted)), _absent_kind(rng, scene)]
+    if len(counted) > 1 and rng.random() < 0.7:
+        kinds = rng.sample(sorted(counted), 2)
+    rng.shuffle(kinds)
+    a, b = kinds
+    return f"how many {plural(a)} and {plural(b)} are there?", f"{COUNTS[counted[a]]} and {COUNTS[counted[b]]}"
+
+
+def _drill_choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """A multiple choice without letters."""
+    told, roll = _one_colored(scene), rng.random()
+    if roll < 0.3 and told:
+        kind, color, count = rng.choice(told)
+        colors = [color, *rng.sample([other for other in COLORS if other != color], 3)]
+        rng.shuffle(colors)
+        what = f"is the {kind}" if count == 1 else f"are the {plural(kind)}"
+        return f"{what} {', '.join(colors[:3])} or {colors[3]}?", color
+    right = rng.choice(sorted(_kinds(scene)))
+    kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in _kinds(scene)], 3)]
+    rng.shuffle(kinds)
+    named = [with_article(kind) for kind in kinds]
+    return f"is there {', '.join(named[:3])} or {named[3]}?", with_article(right)
+
+
+def _drill_letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """What letters stand for, whatever the scene shows."""
+    choices = rng.sample(ALL_KINDS if rng.random() < 0.6 else COLORS, 4)
+    told = " ".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
+    index = rng.randrange(4)
+    if rng.random() < 0.5:
+        return f"{told}. what is {LETTERS[index]}?", choices[index]
+    return f"{told}. which is {choices[index]}?", LETTERS[index]
+
+
+DRILLS = (_drill_search, _drill_relation, _drill_counts, _drill_choice, _drill_letters)
+
+
+def sample_drill(rng: random.Random, scene: Scene) -> Question:
+    """An exercise for training alone: a step on the way to a question of existence, comparison or multiple choice.
+
+    Its answer says more than yes, no or a letter, and so teaches more than the question itself (LOG.md).
+    """
+    text, answer = rng.choice(DRILLS)(rng, scene) or _drill_counts(rng, scene)
+    return Question(kind="drill", text=text, answer=answer)
+
+
 def _related_question(rng: random.Random, a: str, relation: str, b: str) -> tuple[str, str]:
     """A question that "a relation b" answers; `a` and `b` are kinds."""
     if rng.random() < 0.5:

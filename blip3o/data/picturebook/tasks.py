@@ -67,6 +67,23 @@ def _classification(rng: random.Random, story: Story) -> Conversation:
     return _turns((scene, question.text), question.answer)
 
 
+def _asked_about(rng: random.Random, scene: Scene, question: questions.Question) -> Conversation:
+    """A question about the picture, or one time in three about its description."""
+    told = (scene, question.text) if rng.random() < 2 / 3 else (f"{captions.long_caption(scene, rng)} {question.text}",)
+    return _turns(told, question.answer)
+
+
+def _comparing(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    kind = rng.choice(("existence", "comparison", "multiple_choice"))
+    return _asked_about(rng, scene, questions.sample_question(rng, scene, kind))
+
+
+def _drill(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    return _asked_about(rng, scene, questions.sample_drill(rng, scene))
+
+
 def _reading(rng: random.Random, story: Story) -> Conversation:
     question = questions.sample_reading(rng, rng.choice(story.scenes))
     return _turns((question.text,), question.answer)
@@ -108,6 +125,8 @@ TASKS: dict[str, Task] = {
     "caption_long": _caption_long,
     "question": _question,
     "classification": _classification,
+    "comparing": _comparing,
+    "drill": _drill,
     "reading": _reading,
     "retell": _retell,
     "edit": _edit,
