@@ -8,7 +8,14 @@ import pytest
 
 from blip3o.data.picturebook.captions import CELL_NAMES, CELL_PHRASES, COUNTS, plural
 from blip3o.data.picturebook.edits import PLACE_NAMES
-from blip3o.data.picturebook.questions import LETTERS, QUESTIONS, Question, sample_question, sample_reading
+from blip3o.data.picturebook.questions import (
+    LETTERS,
+    QUESTIONS,
+    Question,
+    sample_drill,
+    sample_question,
+    sample_reading,
+)
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, KINDS, Object, Scene, relations
 from blip3o.data.picturebook.world import sample_scene
 
@@ -149,3 +156,57 @@ def test_a_related_pair_in_words_is_read_rightly():
             assert (found[2] in relations(a, b)) == (question.answer != "no")
             seen += 1
     assert seen > 20
+
+
+@pytest.fixture(scope="module")
+def drills() -> list[tuple[Scene, str, str]]:
+    rng = random.Random("drills")
+    return [(scene, (drill := sample_drill(rng, scene)).text, drill.answer) for scene in SCENES * 4]
+
+
+def test_a_searched_object_is_where_the_answer_says_or_nowhere(drills):
+    found = [(scene, text, answer) for scene, text, answer in drills if text.startswith("where")]
+    for scene, text, answer in found:
+        wanted = noun_words(text)[0]
+        cells = [CELL_NAMES[thing.cell] for thing in scene.objects if fits(thing, wanted)]
+        assert cells == ([] if answer == f"there is no {' '.join(wanted)}." else [answer]), text
+    assert 0.35 < sum(answer.startswith("there") for _, _, answer in found) / len(found) < 0.7
+
+
+def test_the_answered_relation_holds_and_its_opposite_was_offered(drills):
+    found = [case for case in drills if re.match("is the .* or ", case[1]) and case[2] not in COLORS]
+    assert len(found) > 100
+    for scene, text, answer in found:
+        a, b = (kinds_of(scene, words[-1])[0] for words in noun_words(text))
+        assert answer in relations(a, b)
+        assert f"{answer} or" in text or f"or {answer} the" in text
+
+
+def test_two_counts_are_right(drills):
+    found = [case for case in drills if case[1].startswith("how many")]
+    assert len(found) > 100
+    for scene, text, answer in found:
+        counts = [COUNTS[len(kinds_of(scene, SINGULAR[words[-1]]))] for words in noun_words(text)]
+        assert answer == " and ".join(counts), text
+
+
+def test_exactly_the_answered_choice_is_right(drills):
+    found = [case for case in drills if case[1].startswith(("is there", "is the ", "are the")) and "," in case[1]]
+    assert len(found) > 100
+    for scene, text, answer in found:
+        if answer in COLORS:
+            kind = SINGULAR.get(noun_words(text)[0][-1], noun_words(text)[0][-1])
+            assert {thing.color for thing in kinds_of(scene, kind)} == {answer}
+            assert answer in text
+        else:
+            offered = [words[-1] for words in noun_words(text)]
+            assert [kind for kind in offered if kinds_of(scene, kind)] == [answer.split()[-1]]
+
+
+def test_letters_stand_for_what_follows_them(drills):
+    found = [case for case in drills if case[1].startswith("a. ")]
+    assert len(found) > 100
+    for _, text, answer in found:
+        listed = dict(re.findall(r"\b([a-d])\. (\w+)", text.rpartition(". wh")[0]))
+        asked_for = text.split()[-1].rstrip("?")
+        assert answer == (listed[asked_for] if asked_for in LETTERS else {v: k for k, v in listed.items()}[asked_for])
