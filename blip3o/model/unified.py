@@ -87,12 +87,17 @@ class Unified(nn.Module):
         return Losses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> Float[Tensor, ""] | None:
-        """Cross-entropy of the labelled tokens; only their logits are computed."""
+        """Cross-entropy of the labelled tokens, a mean for each row and then over rows: a "yes" counts like a caption.
+
+        Only the logits of labelled tokens are computed.
+        """
         asked = batch.labels[:, 1:] != IGNORED
-        if not asked.any():
+        lengths = asked.sum(1, keepdim=True)
+        if not lengths.any():
             return None
         logits = self.backbone.logits(hidden[:, :-1][asked]).float()
-        return F.cross_entropy(logits, batch.labels[:, 1:][asked])
+        losses = F.cross_entropy(logits, batch.labels[:, 1:][asked], reduction="none")
+        return (losses / lengths.expand_as(asked)[asked]).sum() / (lengths > 0).sum()
 
     def imagine(
         self, batch: Batch, rngs: Sequence[Generator], *, steps: int, guidance: float
