@@ -140,6 +140,13 @@ def test_the_score_of_an_answer_is_its_log_probability_in_any_batch(unified, tem
 
 
 @torch.no_grad()
+def test_every_answer_counts_alike_however_long_it_is(unified, template, answered):
+    alone = [unified(template.collate([item]), rng()).text for item in answered]
+    assert len({sum(label != IGNORED for label in item.labels) for item in answered}) == 3
+    assert_close(unified(template.collate(answered), rng()).text, torch.stack(alone).mean())
+
+
+@torch.no_grad()
 def test_padding_does_not_change_the_losses(unified, template, answered):
     batches = [template.collate([answered[0]])]
     batches.append(template.collate([answered[0], answered[1]]))
