@@ -87,17 +87,20 @@ class Unified(nn.Module):
         return Losses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> Float[Tensor, ""] | None:
-        """Cross-entropy of the labelled tokens, a mean for each row and then over rows: a "yes" counts like a caption.
+        """Cross-entropy of the labelled tokens, a mean for each answer and then over answers: "yes" counts like a caption.
 
-        Only the logits of labelled tokens are computed.
+        An answer is an unbroken run of labelled tokens. Only the logits of labelled tokens are computed.
         """
-        asked = batch.labels[:, 1:] != IGNORED
-        lengths = asked.sum(1, keepdim=True)
-        if not lengths.any():
+        asked = F.pad(batch.labels[:, 1:] != IGNORED, (1, 0))
+        begun = (asked[:, 1:] & ~asked[:, :-1]).flatten().cumsum(0)
+        asked = asked[:, 1:]
+        if not asked.any():
             return None
         logits = self.backbone.logits(hidden[:, :-1][asked]).float()
         losses = F.cross_entropy(logits, batch.labels[:, 1:][asked], reduction="none")
-        return (losses / lengths.expand_as(asked)[asked]).sum() / (lengths > 0).sum()
+        answer = begun[asked.flatten()] - 1
+        sums = losses.new_zeros(int(begun[-1])).index_add(0, answer, losses)
+        return (sums / answer.bincount()).mean()
 
     def imagine(
         self, batch: Batch, rngs: Sequence[Generator], *, steps: int, guidance: float

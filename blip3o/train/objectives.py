@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 from blip3o.batch import Batch
 from blip3o.data.mixture import draw_conversations
@@ -20,6 +21,10 @@ from blip3o.weights.machine import Machine
 
 SAID = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
 """The words that PictureBook.told uses."""
+LABELS = (*SAID[1:], "top", "left", "middle", "right", "bottom")
+"""The words that PictureBook.labelled uses."""
+TEMPERATURE = 0.05
+"""Of the cosines between a picture's tokens and words."""
 
 LENGTHS = 3
 """Batches of like length into which the conversations of a step are sorted."""
@@ -72,7 +77,7 @@ class SpaceObjective(Objective):
         features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
         noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
         sketch = self.machine.space.decoder.sketch_loss(features + noise, pixels).mean()
-        tell = self.telling(features + noise, said(self.book, indices))
+        tell = self.telling(features + noise, shares([self.book.told(index) for index in indices], SAID))
         return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
 
     def finish(self) -> None:
@@ -85,22 +90,27 @@ class SpaceObjective(Objective):
 
 
 class TowerObjective(Objective):
-    """The backbone's vision tower alone: its tokens tell what stands where, before a language model listens to them."""
+    """The backbone's vision tower alone, before a language model listens to it: a token of a picture points where the
+    embeddings of the words point that are true of its cell.
+
+    What is asked for in words can then be searched for in the picture by likeness.
+    Source: the contrastive loss of CLIP, arXiv 2103.00020, with the words of a cell in place of a caption.
+    """
 
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
-        seen = machine.config.prompt.tokens_per_picture
-        width = machine.unified.backbone.width
-        self.telling = Telling(TellingConfig(vocabulary=len(SAID), places=TOLD, channels=width, positions=seen))
+        self.ids = torch.tensor([machine.template.words.encode(word) for word in LABELS]).squeeze(1)
 
     def losses(self, place: str) -> Losses:
-        """Telling from the tower's tokens."""
-        rng = random.Random(place)
+        """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
+        rng, backbone = random.Random(place), self.machine.unified.backbone
         indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
         patches, grid = self.machine.template.patches([self.book.picture(index) for index in indices])
-        seen = self.machine.unified.backbone.read(patches, grid).unflatten(0, (len(indices), -1))
-        loss = self.telling(seen.mT[..., None], said(self.book, indices))
-        return {"total": loss, "telling": loss}
+        seen = F.normalize(backbone.read(patches, grid).unflatten(0, (len(indices), -1)).float(), dim=-1)
+        words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
+        true = shares([self.book.labelled(index) for index in indices], LABELS)
+        loss = -(true * (seen @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean()
+        return {"total": loss, "contrast": loss}
 
 
 class DecoderObjective(Objective):
@@ -162,15 +172,15 @@ OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
 }
 
 
-def said(book: PictureBook, indices: list[int]) -> Float[Tensor, "batch place vocabulary"]:
-    """The share of each word in what is said of each place of these pictures."""
-    index_of = {word: index for index, word in enumerate(SAID)}
-    shares = torch.zeros(len(indices), TOLD, len(SAID))
-    for row, index in enumerate(indices):
-        for place, text in enumerate(book.told(index)):
+def shares(texts: list[list[str]], vocabulary: tuple[str, ...]) -> Float[Tensor, "batch place vocabulary"]:
+    """The share of each word in these texts, as many in each row."""
+    index_of = {word: index for index, word in enumerate(vocabulary)}
+    held = torch.zeros(len(texts), len(texts[0]), len(vocabulary))
+    for row, told in enumerate(texts):
+        for place, text in enumerate(told):
             words = text.split()
-            shares[row, place, [index_of[word] for word in words]] = 1 / len(words)
-    return shares
+            held[row, place, [index_of[word] for word in words]] = 1 / len(words)
+    return held
 
 
 def seeded(place: str) -> Generator:

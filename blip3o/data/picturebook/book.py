@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from blip3o.data.picturebook.captions import CELL_NAMES
 from blip3o.data.picturebook.draw import draw
 from blip3o.data.picturebook.scene import SIZE, Scene
 from blip3o.data.picturebook.tasks import TASKS
@@ -49,6 +50,12 @@ class PictureBook:
         cells = {thing.cell: f"{thing.color} {thing.kind}" for thing in scene.objects}
         said = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]
         return [*said, f"{'night' if scene.night else 'day'} {scene.place}"]
+
+    def labelled(self, index: int) -> list[str]:
+        """The words that are true of each of picture `index`'s nine cells: "top left red dog day snow"."""
+        *cells, whole = self.told(index)
+        shown = ["" if told == "nothing" else told for told in cells]
+        return [f"{name} {told} {whole}" for name, told in zip(CELL_NAMES.values(), shown, strict=True)]
 
     def conversation(self, task: str, rng: random.Random) -> Conversation:
         """A random conversation of this task (a key of TASKS) over a random story, with pictures for its scenes."""

@@ -12,6 +12,10 @@ from blip3o.prompt.conversation import THINK
 
 RETELL_SHORT = ("tell me in short: {text}", "in short: {text}")
 RETELL_LONG = ("tell me in sentences: {text}", "in sentences: {text}")
+COMPARING = ("existence", "comparison", "multiple_choice")
+"""Kinds of questions whose answers say so little that they are asked more often."""
+INTERVIEW = 6
+"""Questions of an interview."""
 
 Conversation = tuple[SceneTurn, ...]
 Task = Callable[[random.Random, Story], Conversation]
@@ -67,21 +71,22 @@ def _classification(rng: random.Random, story: Story) -> Conversation:
     return _turns((scene, question.text), question.answer)
 
 
-def _asked_about(rng: random.Random, scene: Scene, question: questions.Question) -> Conversation:
-    """A question about the picture, or one time in three about its description."""
-    told = (scene, question.text) if rng.random() < 2 / 3 else (f"{captions.long_caption(scene, rng)} {question.text}",)
-    return _turns(told, question.answer)
+def _interview(rng: random.Random, story: Story) -> Conversation:
+    """Questions about the fuller of two scenes, one time in five about its description in place of its picture."""
+    scene = max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
+    first, *others = (_interview_question(rng, scene) for _ in range(INTERVIEW))
+    told = rng.random() < 0.2
+    opening = (f"{captions.long_caption(scene, rng)} {first.text}",) if told else (scene, first.text)
+    turns = [_turns(opening, first.answer), *(_turns((question.text,), question.answer) for question in others)]
+    return tuple(turn for pair in turns for turn in pair)
 
 
-def _comparing(rng: random.Random, story: Story) -> Conversation:
-    scene = rng.choice(story.scenes)
-    kind = rng.choice(("existence", "comparison", "multiple_choice"))
-    return _asked_about(rng, scene, questions.sample_question(rng, scene, kind))
-
-
-def _drill(rng: random.Random, story: Story) -> Conversation:
-    scene = rng.choice(story.scenes)
-    return _asked_about(rng, scene, questions.sample_drill(rng, scene))
+def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
+    """An exercise, a question that compares, or any question."""
+    roll = rng.random()
+    if roll < 0.25:
+        return questions.sample_drill(rng, scene)
+    return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
 
 
 def _reading(rng: random.Random, story: Story) -> Conversation:
@@ -125,8 +130,7 @@ TASKS: dict[str, Task] = {
     "caption_long": _caption_long,
     "question": _question,
     "classification": _classification,
-    "comparing": _comparing,
-    "drill": _drill,
+    "interview": _interview,
     "reading": _reading,
     "retell": _retell,
     "edit": _edit,

@@ -147,6 +147,22 @@ def test_every_answer_counts_alike_however_long_it_is(unified, template, answere
 
 
 @torch.no_grad()
+def test_each_answer_of_one_conversation_counts_alike(unified, template, book):
+    encoded = template.encode(book.conversation("interview", random.Random(2)))
+    batch = template.collate([encoded])
+    marked = [label != IGNORED for label in encoded.labels]
+    starts = [place for place, here in enumerate(marked) if here and not marked[place - 1]]
+    alone = []
+    for start in starts:
+        end = marked.index(False, start) if False in marked[start:] else len(marked)
+        only = torch.full_like(batch.labels, IGNORED)
+        only[0, start:end] = batch.labels[0, start:end]
+        alone.append(unified(replace(batch, labels=only), rng()).text)
+    assert len(alone) == 6
+    assert_close(unified(batch, rng()).text, torch.stack(alone).mean())
+
+
+@torch.no_grad()
 def test_padding_does_not_change_the_losses(unified, template, answered):
     batches = [template.collate([answered[0]])]
     batches.append(template.collate([answered[0], answered[1]]))
