@@ -87,7 +87,7 @@ class Unified(nn.Module):
         return Losses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> Float[Tensor, ""] | None:
-        """Cross-entropy of the labelled tokens, a mean for each answer and then over answers: "yes" counts like a caption.
+        """Cross-entropy of the labelled tokens, a mean for each answer, then over answers: "yes" counts like a caption.
 
         An answer is an unbroken run of labelled tokens. Only the logits of labelled tokens are computed.
         """
