@@ -30,6 +30,15 @@ CHAT_TEMPLATE = (
 # Qwen2.5 splits text into words by this rule before merging bytes (simplified: letters, one digit, marks, spaces of
 # which the last belongs to the word after them).
 _WORDS = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPACED = (
+    normalizers.Prepend(" "),
+    normalizers.Replace("\n", "\n "),
+    normalizers.Replace(Regex(r" +\n"), "\n"),
+    normalizers.Replace(Regex(r"^ {2,}"), " "),
+    normalizers.Replace(Regex(r"\n \z"), "\n"),
+)
+"""One space before the first word of every line."""
+_UNSPACED = (decoders.Replace("\n ", "\n"), decoders.Strip(" ", 1, 0))
 
 
 KNOWN = "words.txt"
@@ -63,7 +72,7 @@ class Words:
     def normal(self, text: str) -> str:
         """The text as the tokenizer takes it: this one may, for example, be blind to case."""
         normalizer = self.tokenizer.backend_tokenizer.normalizer
-        return text if normalizer is None else normalizer.normalize_str(text)
+        return text if normalizer is None else normalizer.normalize_str(text).removeprefix(" ")
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens left out."""
@@ -98,15 +107,16 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def make(words: Iterable[str]) -> Words:
-    """A closed vocabulary: each of these words is one token, after a space or without; any other text is bytes.
+    """A closed vocabulary: each of these words is one token, the same after a space and at the start of a line; any
+    other text is bytes.
 
-    Case does not matter to it, and "!" is a full stop.
+    Case does not matter to it, nor does one space at the start of a line, and "!" is a full stop.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("!", ".")])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("!", "."), *_SPACED])
     split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), *_UNSPACED])
     trainer = trainers.BpeTrainer(
         vocab_size=100_000,
         min_frequency=1,
@@ -116,7 +126,7 @@ def make(words: Iterable[str]) -> Words:
     )
     known = sorted(set(words))
     listed = sorted({*known, "system", "user", "assistant"})
-    tokenizer.train_from_iterator([text for word in listed for text in (word, f" {word}")], trainer)
+    tokenizer.train_from_iterator(listed, trainer)
     return Words(_wrap(tokenizer), known)
 
 

@@ -193,7 +193,7 @@ BAD_CHECKPOINTS = {
     "no config": (lambda folder: (folder / "config.yaml").unlink(), "holds no config.yaml"),
     "an unknown key in the config": (reworded("name:", "mane: x\nname:"), "unknown key mane"),
     "a config that is no YAML": (reworded("name:", "name: ["), "is not YAML"),
-    "sizes of another model": (reworded("vocab_size: 1152", "vocab_size: 1200"), "wrong shape: "),
+    "sizes of another model": (reworded("vocab_size: 896", "vocab_size: 1200"), "wrong shape: "),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer.json"),
     "a truncated tokenizer": (cut("tokenizer.json", 0.5), "is no tokenizer"),
 }

@@ -3,19 +3,16 @@
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from blip3o.data.picturebook.captions import (
     CELL_NAMES,
     CELL_PHRASES,
     COUNTS,
     OPPOSITES,
-    caption,
     clear_relations,
     groups,
-    long_caption,
     plural,
-    related,
     with_article,
 )
 from blip3o.data.picturebook.edits import PLACE_NAMES
@@ -42,32 +39,34 @@ class Question:
     choices: tuple[str, ...] = ()
 
 
-def _yes(claim: bool) -> str:
+def yes(claim: bool) -> str:
+    """The answer to a question that claims something."""
     return "yes" if claim else "no"
 
 
-def _kinds(scene: Scene) -> Counter[str]:
+def count_kinds(scene: Scene) -> Counter[str]:
+    """How many objects there are of each kind."""
     return Counter(thing.kind for thing in scene.objects)
 
 
-def _unique(scene: Scene) -> list[Object]:
+def unique(scene: Scene) -> list[Object]:
     """The objects that are the only one of their kind."""
-    counted = _kinds(scene)
+    counted = count_kinds(scene)
     return [thing for thing in scene.objects if counted[thing.kind] == 1]
 
 
-def _absent_kind(rng: random.Random, scene: Scene) -> str:
+def absent_kind(rng: random.Random, scene: Scene) -> str:
     """A kind that is not in the scene, half of the time of the same group as one that is."""
-    present = _kinds(scene)
+    present = count_kinds(scene)
     near = KINDS[GROUP_OF[rng.choice(scene.objects).kind]] if rng.random() < 0.5 else ALL_KINDS
     return rng.choice([kind for kind in near if kind not in present] or [k for k in ALL_KINDS if k not in present])
 
 
-def _absent_look(rng: random.Random, scene: Scene) -> tuple[str, str]:
+def absent_look(rng: random.Random, scene: Scene) -> tuple[str, str]:
     """(colour, kind) that is not in the scene, though its kind or its colour is."""
     thing = rng.choice(scene.objects)
     if rng.random() < 0.5:
-        return thing.color, _absent_kind(rng, scene)
+        return thing.color, absent_kind(rng, scene)
     seen = {other.color for other in scene.objects if other.kind == thing.kind}
     return rng.choice([color for color in COLORS if color not in seen]), thing.kind
 
@@ -76,9 +75,9 @@ def _count(rng: random.Random, scene: Scene) -> Question:
     roll = rng.random()
     thing = rng.choice(scene.objects)
     if roll < 0.15:
-        what, count = plural(_absent_kind(rng, scene)), 0
+        what, count = plural(absent_kind(rng, scene)), 0
     elif roll < 0.25:
-        color, kind = _absent_look(rng, scene)
+        color, kind = absent_look(rng, scene)
         what, count = f"{color} {plural(kind)}", 0
     elif roll < 0.45:
         what, count = "objects", len(scene.objects)
@@ -89,19 +88,19 @@ def _count(rng: random.Random, scene: Scene) -> Question:
         what = f"{GROUP_OF[thing.kind]}s"
         count = sum(GROUP_OF[other.kind] == GROUP_OF[thing.kind] for other in scene.objects)
     else:
-        what, count = plural(thing.kind), _kinds(scene)[thing.kind]
+        what, count = plural(thing.kind), count_kinds(scene)[thing.kind]
     return Question(kind="count", text=rng.choice(COUNT_TEXTS).format(what=what), answer=COUNTS[count])
 
 
-def _one_colored(scene: Scene) -> list[tuple[str, str, int]]:
+def one_colored(scene: Scene) -> list[tuple[str, str, int]]:
     """(kind, colour, count) of every kind that has a single colour."""
     by_kind = {kind: {t.color for t in members} for (_, kind), members in groups(scene, colored=False).items()}
-    counted = _kinds(scene)
+    counted = count_kinds(scene)
     return [(kind, next(iter(colors)), counted[kind]) for kind, colors in by_kind.items() if len(colors) == 1]
 
 
 def _color(rng: random.Random, scene: Scene) -> Question | None:
-    told = _one_colored(scene)
+    told = one_colored(scene)
     if not told:
         return None
     kind, color, count = rng.choice(told)
@@ -119,18 +118,18 @@ def _existence(rng: random.Random, scene: Scene) -> Question:
     if roll < 0.2 and asked:
         what = rng.choice(asked)
     elif roll < 0.6:
-        what = thing.kind if claim else _absent_kind(rng, scene)
+        what = thing.kind if claim else absent_kind(rng, scene)
     else:
-        what = " ".join((thing.color, thing.kind) if claim else _absent_look(rng, scene))
+        what = " ".join((thing.color, thing.kind) if claim else absent_look(rng, scene))
     text = rng.choice(EXISTENCE_TEXTS).format(what=with_article(what))
-    return Question(kind="existence", text=text, answer=_yes(claim))
+    return Question(kind="existence", text=text, answer=yes(claim))
 
 
 def _where(rng: random.Random, scene: Scene) -> Question | None:
-    unique = _unique(scene)
-    if not unique:
+    alone = unique(scene)
+    if not alone:
         return None
-    thing = rng.choice(unique)
+    thing = rng.choice(alone)
     text = rng.choice(WHERE_TEXTS).format(what=thing.kind)
     return Question(kind="position", text=text, answer=CELL_NAMES[thing.cell])
 
@@ -142,7 +141,7 @@ def _what_is_at(rng: random.Random, scene: Scene) -> Question:
 
 def _what_stands(rng: random.Random, scene: Scene) -> Question | None:
     found = []
-    for thing in _unique(scene):
+    for thing in unique(scene):
         for relation in OPPOSITES:
             there = [other for other in scene.objects if relation in clear_relations(other, thing)]
             if len(there) == 1:
@@ -159,10 +158,10 @@ def _position(rng: random.Random, scene: Scene) -> Question | None:
 
 
 def _compare_counts(rng: random.Random, scene: Scene) -> Question:
-    counted = _kinds(scene)
+    counted = count_kinds(scene)
     a = rng.choice(sorted(counted))
     others = sorted(kind for kind in counted if kind != a)
-    b = rng.choice(others) if others and rng.random() < 0.7 else _absent_kind(rng, scene)
+    b = rng.choice(others) if others and rng.random() < 0.7 else absent_kind(rng, scene)
     if counted[a] < counted[b] or (counted[a] == counted[b] and rng.random() < 0.5):
         a, b = b, a
     claim = rng.random() < 0.5
@@ -175,14 +174,14 @@ def _compare_counts(rng: random.Random, scene: Scene) -> Question:
         if (word == "more") != claim:
             a, b = b, a
     text = f"are there {word} {plural(a)} {'as' if word == 'as many' else 'than'} {plural(b)}?"
-    return Question(kind="comparison", text=text, answer=_yes(claim))
+    return Question(kind="comparison", text=text, answer=yes(claim))
 
 
 def _compare_positions(rng: random.Random, scene: Scene) -> Question | None:
-    unique = _unique(scene)
-    if len(unique) < 2:
+    alone = unique(scene)
+    if len(alone) < 2:
         return None
-    a, b = rng.sample(unique, 2)
+    a, b = rng.sample(alone, 2)
     held = clear_relations(a, b)
     claim = rng.random() < 0.5
     relation = rng.choice(held)
@@ -191,7 +190,7 @@ def _compare_positions(rng: random.Random, scene: Scene) -> Question | None:
         straight = a.cell[0] == b.cell[0] or a.cell[1] == b.cell[1]
         if straight and rng.random() < 0.3:
             relation = rng.choice([r for r in OPPOSITES if r not in (relation, OPPOSITES[relation])])
-    return Question(kind="comparison", text=f"is the {a.kind} {relation} the {b.kind}?", answer=_yes(claim))
+    return Question(kind="comparison", text=f"is the {a.kind} {relation} the {b.kind}?", answer=yes(claim))
 
 
 def _comparison(rng: random.Random, scene: Scene) -> Question:
@@ -208,10 +207,10 @@ def _place(rng: random.Random, scene: Scene) -> Question:
     elif roll < 0.85:
         claim = rng.random() < 0.5
         place = scene.place if claim else rng.choice([place for place in PLACE_NAMES if place != scene.place])
-        text, answer = f"is this {PLACE_NAMES[place]}?", _yes(claim)
+        text, answer = f"is this {PLACE_NAMES[place]}?", yes(claim)
     else:
         asked = rng.random() < 0.5
-        text, answer = f"is it {'night' if asked else 'day'}?", _yes(scene.night == asked)
+        text, answer = f"is it {'night' if asked else 'day'}?", yes(scene.night == asked)
     return Question(kind="place", text=text, answer=answer)
 
 
@@ -224,8 +223,8 @@ def _choose(rng: random.Random, text: str, right: str, wrong: list[str]) -> Ques
 
 
 def _multiple_choice(rng: random.Random, scene: Scene) -> Question:
-    roll, told = rng.random(), _one_colored(scene)
-    present = _kinds(scene)
+    roll, told = rng.random(), one_colored(scene)
+    present = count_kinds(scene)
     if roll < 0.3 and told:
         kind, color, count = rng.choice(told)
         text = COLOR_TEXTS[0] if count == 1 else COLOR_TEXTS_PLURAL[0]
@@ -244,10 +243,10 @@ def _multiple_choice(rng: random.Random, scene: Scene) -> Question:
 
 
 def _classification(rng: random.Random, scene: Scene) -> Question | None:
-    kinds = _kinds(scene)
-    if len(kinds) > 1:
+    counted = count_kinds(scene)
+    if len(counted) > 1:
         return None
-    return Question(kind="classification", text=rng.choice(CLASSIFICATION_TEXTS), answer=next(iter(kinds)))
+    return Question(kind="classification", text=rng.choice(CLASSIFICATION_TEXTS), answer=next(iter(counted)))
 
 
 QUESTIONS: dict[str, Callable[[random.Random, Scene], Question | None]] = {
@@ -276,7 +275,7 @@ def sample_question(rng: random.Random, scene: Scene, kind: str | None = None) -
         question = QUESTIONS[kind](rng, scene)
         if question is None:
             raise ValueError(
-                f"no {kind} question has one answer here: the scene shows {', '.join(sorted(_kinds(scene)))}"
+                f"no {kind} question has one answer here: the scene shows {', '.join(sorted(count_kinds(scene)))}"
             )
         return question
     return QUESTIONS[rng.choice(_VQA)](rng, scene) or _existence(rng, scene)
@@ -285,100 +284,3 @@ def sample_question(rng: random.Random, scene: Scene, kind: str | None = None) -
 def determined_question(rng: random.Random, scene: Scene) -> Question:
     """A question that every picture of the scene's short caption answers alike."""
     return QUESTIONS[rng.choice(DETERMINED)](rng, scene) or _existence(rng, scene)
-
-
-def _drill_search(rng: random.Random, scene: Scene) -> tuple[str, str] | None:
-    """Where something is, if it is there at all."""
-    looks = Counter((thing.color, thing.kind) for thing in scene.objects)
-    alone = [thing for thing in scene.objects if looks[thing.color, thing.kind] == 1]
-    if rng.random() < 0.5 or not alone:
-        what = _absent_kind(rng, scene) if rng.random() < 0.5 else " ".join(_absent_look(rng, scene))
-        return rng.choice(WHERE_TEXTS).format(what=what), f"there is no {what}."
-    thing = rng.choice(alone)
-    by_kind = _kinds(scene)[thing.kind] == 1 and rng.random() < 0.6
-    what = thing.kind if by_kind else f"{thing.color} {thing.kind}"
-    return rng.choice(WHERE_TEXTS).format(what=what), CELL_NAMES[thing.cell]
-
-
-def _drill_relation(rng: random.Random, scene: Scene) -> tuple[str, str] | None:
-    """Which of two opposite relations holds."""
-    unique = _unique(scene)
-    if len(unique) < 2:
-        return None
-    a, b = rng.sample(unique, 2)
-    relation = rng.choice(clear_relations(a, b))
-    first, second = rng.sample((relation, OPPOSITES[relation]), 2)
-    return f"is the {a.kind} {first} or {second} the {b.kind}?", relation
-
-
-def _drill_counts(rng: random.Random, scene: Scene) -> tuple[str, str]:
-    """How many there are of two kinds."""
-    counted = _kinds(scene)
-    kinds = [rng.choice(sorted(counted)), _absent_kind(rng, scene)]
-    if len(counted) > 1 and rng.random() < 0.7:
-        kinds = rng.sample(sorted(counted), 2)
-    rng.shuffle(kinds)
-    a, b = kinds
-    return f"how many {plural(a)} and {plural(b)} are there?", f"{COUNTS[counted[a]]} and {COUNTS[counted[b]]}"
-
-
-def _drill_choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
-    """A multiple choice without letters."""
-    told, roll = _one_colored(scene), rng.random()
-    if roll < 0.3 and told:
-        kind, color, count = rng.choice(told)
-        colors = [color, *rng.sample([other for other in COLORS if other != color], 3)]
-        rng.shuffle(colors)
-        what = f"is the {kind}" if count == 1 else f"are the {plural(kind)}"
-        return f"{what} {', '.join(colors[:3])} or {colors[3]}?", color
-    right = rng.choice(sorted(_kinds(scene)))
-    kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in _kinds(scene)], 3)]
-    rng.shuffle(kinds)
-    named = [with_article(kind) for kind in kinds]
-    return f"is there {', '.join(named[:3])} or {named[3]}?", with_article(right)
-
-
-def _drill_letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
-    """What letters stand for, whatever the scene shows."""
-    choices = rng.sample(ALL_KINDS if rng.random() < 0.6 else COLORS, 4)
-    told = " ".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
-    index = rng.randrange(4)
-    if rng.random() < 0.5:
-        return f"{told}. what is {LETTERS[index]}?", choices[index]
-    return f"{told}. which is {choices[index]}?", LETTERS[index]
-
-
-DRILLS = (_drill_search, _drill_relation, _drill_counts, _drill_choice, _drill_letters)
-
-
-def sample_drill(rng: random.Random, scene: Scene) -> Question:
-    """An exercise for training alone: a step on the way to a question of existence, comparison or multiple choice.
-
-    Its answer says more than yes, no or a letter, and so teaches more than the question itself (LOG.md).
-    """
-    text, answer = rng.choice(DRILLS)(rng, scene) or _drill_counts(rng, scene)
-    return Question(kind="drill", text=text, answer=answer)
-
-
-def _related_question(rng: random.Random, a: str, relation: str, b: str) -> tuple[str, str]:
-    """A question that "a relation b" answers; `a` and `b` are kinds."""
-    if rng.random() < 0.5:
-        a, relation, b = b, OPPOSITES[relation], a
-    if rng.random() < 0.5:
-        return f"what is {relation} the {b}?", a
-    claim = rng.random() < 0.5
-    return f"is the {a} {relation if claim else OPPOSITES[relation]} the {b}?", _yes(claim)
-
-
-def sample_reading(rng: random.Random, scene: Scene) -> Question:
-    """A scene told in words and a question that these words alone answer."""
-    roll, relation = rng.random(), related(scene, rng)
-    if relation and roll < 0.5:
-        a, b = (words.split()[-1] for words in (relation[0], relation[2]))
-        text, answer = _related_question(rng, a, relation[1], b)
-        return Question(kind="position", text=f"{' '.join(relation)}. {text}", answer=answer)
-    if roll < 0.75:
-        question = determined_question(rng, scene)
-        return replace(question, text=f"{caption(scene)}. {question.text}")
-    question = sample_question(rng, scene)
-    return replace(question, text=f"{long_caption(scene, rng)} {question.text}")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from blip3o.data.picturebook import captions, dialogues, edits, prompts, questions, riddles
+from blip3o.data.picturebook import captions, dialogues, edits, exercises, prompts, questions, riddles
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, KINDS, Scene
 from blip3o.data.picturebook.world import SceneTurn, Story
 from blip3o.prompt.conversation import THINK
@@ -73,10 +73,24 @@ def _classification(rng: random.Random, story: Story) -> Conversation:
 
 def _interview(rng: random.Random, story: Story) -> Conversation:
     """Questions about the fuller of two scenes, one time in five about its description in place of its picture."""
-    scene = max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
-    first, *others = (_interview_question(rng, scene) for _ in range(INTERVIEW))
-    told = rng.random() < 0.2
-    opening = (f"{captions.long_caption(scene, rng)} {first.text}",) if told else (scene, first.text)
+    scene = _fuller(rng, story)
+    asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
+    return _asked(captions.long_caption(scene, rng) if rng.random() < 0.2 else scene, asked)
+
+
+def _survey(rng: random.Random, story: Story) -> Conversation:
+    scene = _fuller(rng, story)
+    return _asked(scene, exercises.sample_surveys(rng, scene))
+
+
+def _fuller(rng: random.Random, story: Story) -> Scene:
+    return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
+
+
+def _asked(subject: Scene | str, asked: list[questions.Question]) -> Conversation:
+    """The questions one after another, the first beside what they are about."""
+    first, *others = asked
+    opening = (f"{subject} {first.text}",) if isinstance(subject, str) else (subject, first.text)
     turns = [_turns(opening, first.answer), *(_turns((question.text,), question.answer) for question in others)]
     return tuple(turn for pair in turns for turn in pair)
 
@@ -85,12 +99,12 @@ def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
     """An exercise, a question that compares, or any question."""
     roll = rng.random()
     if roll < 0.25:
-        return questions.sample_drill(rng, scene)
+        return exercises.sample_choice(rng, scene)
     return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
 
 
 def _reading(rng: random.Random, story: Story) -> Conversation:
-    question = questions.sample_reading(rng, rng.choice(story.scenes))
+    question = exercises.sample_reading(rng, rng.choice(story.scenes))
     return _turns((question.text,), question.answer)
 
 
@@ -131,6 +145,7 @@ TASKS: dict[str, Task] = {
     "question": _question,
     "classification": _classification,
     "interview": _interview,
+    "survey": _survey,
     "reading": _reading,
     "retell": _retell,
     "edit": _edit,
@@ -190,6 +205,7 @@ _TEMPLATES: tuple[object, ...] = (
     questions.PLACE_TEXTS,
     questions.TIME_TEXTS,
     questions.CLASSIFICATION_TEXTS,
+    tuple(exercises.SURVEY_TEXTS.values()),
     "are there more fewer as many than which what this yes no ?",
     tuple(riddles.RIDDLES.values()),
     tuple(riddles.COLOR_RIDDLES.values()),

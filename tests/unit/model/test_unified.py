@@ -140,26 +140,29 @@ def test_the_score_of_an_answer_is_its_log_probability_in_any_batch(unified, tem
 
 
 @torch.no_grad()
-def test_every_answer_counts_alike_however_long_it_is(unified, template, answered):
-    alone = [unified(template.collate([item]), rng()).text for item in answered]
-    assert len({sum(label != IGNORED for label in item.labels) for item in answered}) == 3
-    assert_close(unified(template.collate(answered), rng()).text, torch.stack(alone).mean())
+def test_an_answer_counts_by_the_root_of_its_length(unified, template, answered):
+    alone = torch.stack([unified(template.collate([item]), rng()).text for item in answered])
+    lengths = torch.tensor([sum(label != IGNORED for label in item.labels) for item in answered])
+    assert len(lengths.unique()) == 3
+    assert_close(unified(template.collate(answered), rng()).text, (alone * lengths.sqrt()).sum() / lengths.sqrt().sum())
 
 
 @torch.no_grad()
-def test_each_answer_of_one_conversation_counts_alike(unified, template, book):
+def test_the_answers_of_one_conversation_count_like_those_of_several(unified, template, book):
     encoded = template.encode(book.conversation("interview", random.Random(2)))
     batch = template.collate([encoded])
     marked = [label != IGNORED for label in encoded.labels]
     starts = [place for place, here in enumerate(marked) if here and not marked[place - 1]]
-    alone = []
+    alone, lengths = [], []
     for start in starts:
         end = marked.index(False, start) if False in marked[start:] else len(marked)
         only = torch.full_like(batch.labels, IGNORED)
         only[0, start:end] = batch.labels[0, start:end]
         alone.append(unified(replace(batch, labels=only), rng()).text)
+        lengths.append(end - start)
     assert len(alone) == 6
-    assert_close(unified(batch, rng()).text, torch.stack(alone).mean())
+    weights = torch.tensor(lengths).sqrt()
+    assert_close(unified(batch, rng()).text, (torch.stack(alone) * weights).sum() / weights.sum())
 
 
 @torch.no_grad()

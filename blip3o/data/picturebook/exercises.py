@@ -1,0 +1,177 @@
+"""Exercises, for training alone: steps on the way to the answers of questions, and scenes told in words."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from blip3o.data.picturebook.captions import (
+    CELL_NAMES,
+    COUNTS,
+    OPPOSITES,
+    caption,
+    clear_relations,
+    long_caption,
+    plural,
+    related,
+    with_article,
+)
+from blip3o.data.picturebook.questions import (
+    LETTERS,
+    Question,
+    absent_kind,
+    absent_look,
+    count_kinds,
+    determined_question,
+    one_colored,
+    sample_question,
+    unique,
+    yes,
+)
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, Scene
+
+SURVEY_TEXTS = {
+    "color": "what color is each object?",
+    "where": "where is each object?",
+    "cell": "which object is in each place?",
+    "existence": "is each object in the picture?",
+    "count": "how many are there of each object?",
+    "relation": "what is the position of each object?",
+    "neighbor": "which object is beside each object?",
+}
+"""What a survey asks."""
+
+
+def _survey_color(rng: random.Random, scene: Scene) -> list[str]:
+    return [f"{kind if count == 1 else plural(kind)} {color}" for kind, color, count in one_colored(scene)]
+
+
+def _survey_where(rng: random.Random, scene: Scene) -> list[str]:
+    return [f"{thing.kind} {CELL_NAMES[thing.cell]}" for thing in unique(scene)]
+
+
+def _survey_cell(rng: random.Random, scene: Scene) -> list[str]:
+    return [f"{CELL_NAMES[thing.cell]} {thing.kind}" for thing in scene.objects]
+
+
+def _survey_existence(rng: random.Random, scene: Scene) -> list[str]:
+    """Of some that are there and some that are not: kinds, coloured kinds, groups."""
+    things = rng.sample(scene.objects, min(3, len(scene.objects)))
+    missed = [absent_kind(rng, scene), " ".join(absent_look(rng, scene)), absent_kind(rng, scene)]
+    present = {GROUP_OF[thing.kind] for thing in scene.objects}
+    group = rng.choice(("animal", "plant", "building", "vehicle"))
+    told = {thing.kind if rng.random() < 0.5 else f"{thing.color} {thing.kind}": True for thing in things}
+    told |= dict.fromkeys(missed[: rng.randint(1, 3)], False) | {group: group in present}
+    return [f"{what} {yes(claim)}" for what, claim in told.items()]
+
+
+def _survey_count(rng: random.Random, scene: Scene) -> list[str]:
+    kinds, groups = count_kinds(scene), [GROUP_OF[thing.kind] for thing in scene.objects]
+    told = {plural(kind): count for kind, count in kinds.items()}
+    looks = Counter(f"{thing.color} {plural(thing.kind)}" for thing in scene.objects)
+    told |= dict(rng.sample(sorted(looks.items()), 1))
+    told |= {plural(absent_kind(rng, scene)): 0, "objects": len(scene.objects)}
+    told |= {f"{group}s": groups.count(group) for group in groups if group != "thing"}
+    return [f"{what} {COUNTS[count]}" for what, count in told.items()]
+
+
+def _survey_relation(rng: random.Random, scene: Scene) -> list[str]:
+    pairs = [(a, b) for a in unique(scene) for b in unique(scene) if a is not b]
+    return [f"{a.kind} {b.kind} {rng.choice(clear_relations(a, b))}" for a, b in pairs]
+
+
+def _survey_neighbor(rng: random.Random, scene: Scene) -> list[str]:
+    told = []
+    for thing in unique(scene):
+        for relation in OPPOSITES:
+            there = [other for other in scene.objects if relation in clear_relations(other, thing)]
+            if len(there) == 1:
+                told.append(f"{relation} {thing.kind} {there[0].kind}")
+    return told
+
+
+SURVEYS: dict[str, Callable[[random.Random, Scene], list[str]]] = {
+    "color": _survey_color,
+    "where": _survey_where,
+    "cell": _survey_cell,
+    "existence": _survey_existence,
+    "count": _survey_count,
+    "relation": _survey_relation,
+    "neighbor": _survey_neighbor,
+}
+"""What is asked -> short notes that answer it; none where the scene admits none."""
+NOTES = 6
+"""Most notes of a survey."""
+
+
+def sample_surveys(rng: random.Random, scene: Scene) -> list[Question]:
+    """Every survey that the scene admits, in random order: notes such as "dog red. cat white.", themselves in random
+    order.
+
+    What a note says follows the words it says it of: the shortest way from a word to what the picture shows of it,
+    which a model finds long before it answers "what color is the dog?" (LOG.md).
+    """
+    asked = []
+    for kind in rng.sample(sorted(SURVEYS), len(SURVEYS)):
+        notes = SURVEYS[kind](rng, scene)
+        chosen = rng.sample(notes, min(NOTES, len(notes)))
+        if chosen:
+            answer = " ".join(f"{note}." for note in chosen)
+            asked.append(Question(kind="survey", text=SURVEY_TEXTS[kind], answer=answer))
+    return asked
+
+
+def _choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """A multiple choice without letters."""
+    told, roll = one_colored(scene), rng.random()
+    if roll < 0.3 and told:
+        kind, color, count = rng.choice(told)
+        colors = [color, *rng.sample([other for other in COLORS if other != color], 3)]
+        rng.shuffle(colors)
+        what = f"is the {kind}" if count == 1 else f"are the {plural(kind)}"
+        return f"{what} {', '.join(colors[:3])} or {colors[3]}?", color
+    right = rng.choice(sorted(count_kinds(scene)))
+    kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in count_kinds(scene)], 3)]
+    rng.shuffle(kinds)
+    named = [with_article(kind) for kind in kinds]
+    return f"is there {', '.join(named[:3])} or {named[3]}?", with_article(right)
+
+
+def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """What letters stand for, whatever the scene shows."""
+    choices = rng.sample(ALL_KINDS if rng.random() < 0.6 else COLORS, 4)
+    told = " ".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
+    index = rng.randrange(4)
+    if rng.random() < 0.5:
+        return f"{told}. what is {LETTERS[index]}?", choices[index]
+    return f"{told}. which is {choices[index]}?", LETTERS[index]
+
+
+def sample_choice(rng: random.Random, scene: Scene) -> Question:
+    """A step on the way to a multiple choice: one among words, or letters among themselves."""
+    text, answer = rng.choice((_choice, _letters))(rng, scene)
+    return Question(kind="choice", text=text, answer=answer)
+
+
+def _related_question(rng: random.Random, a: str, relation: str, b: str) -> tuple[str, str]:
+    """A question that "a relation b" answers; `a` and `b` are kinds."""
+    if rng.random() < 0.5:
+        a, relation, b = b, OPPOSITES[relation], a
+    if rng.random() < 0.5:
+        return f"what is {relation} the {b}?", a
+    claim = rng.random() < 0.5
+    return f"is the {a} {relation if claim else OPPOSITES[relation]} the {b}?", yes(claim)
+
+
+def sample_reading(rng: random.Random, scene: Scene) -> Question:
+    """A scene told in words and a question that these words alone answer."""
+    roll, relation = rng.random(), related(scene, rng)
+    if relation and roll < 0.5:
+        a, b = (words.split()[-1] for words in (relation[0], relation[2]))
+        text, answer = _related_question(rng, a, relation[1], b)
+        return Question(kind="position", text=f"{' '.join(relation)}. {text}", answer=answer)
+    if roll < 0.75:
+        question = determined_question(rng, scene)
+        return replace(question, text=f"{caption(scene)}. {question.text}")
+    question = sample_question(rng, scene)
+    return replace(question, text=f"{long_caption(scene, rng)} {question.text}")
