@@ -104,15 +104,15 @@ NOTES = 6
 """Most notes of a survey."""
 
 
-def sample_surveys(rng: random.Random, scene: Scene) -> list[Question]:
-    """Every survey that the scene admits, in random order: notes such as "dog red. cat white.", themselves in random
-    order.
+def sample_surveys(rng: random.Random, scene: Scene, kinds: tuple[str, ...] = tuple(SURVEYS)) -> list[Question]:
+    """The surveys of these kinds that the scene admits, in random order: notes such as "dog red. cat white.",
+    themselves in random order.
 
     What a note says follows the words it says it of: the shortest way from a word to what the picture shows of it,
     which a model finds long before it answers "what color is the dog?" (LOG.md).
     """
     asked = []
-    for kind in rng.sample(sorted(SURVEYS), len(SURVEYS)):
+    for kind in rng.sample(kinds, len(kinds)):
         notes = SURVEYS[kind](rng, scene)
         chosen = rng.sample(notes, min(NOTES, len(notes)))
         if chosen:

@@ -78,6 +78,13 @@ def _interview(rng: random.Random, story: Story) -> Conversation:
     return _asked(captions.long_caption(scene, rng) if rng.random() < 0.2 else scene, asked)
 
 
+def _naming(rng: random.Random, story: Story) -> Conversation:
+    scene = _fuller(rng, story)
+    return _asked(
+        scene, exercises.sample_surveys(rng, scene, ("color", "where")) or [questions.sample_question(rng, scene)]
+    )
+
+
 def _survey(rng: random.Random, story: Story) -> Conversation:
     scene = _fuller(rng, story)
     return _asked(scene, exercises.sample_surveys(rng, scene))
@@ -145,6 +152,7 @@ TASKS: dict[str, Task] = {
     "question": _question,
     "classification": _classification,
     "interview": _interview,
+    "naming": _naming,
     "survey": _survey,
     "reading": _reading,
     "retell": _retell,

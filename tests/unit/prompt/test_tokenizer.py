@@ -18,7 +18,13 @@ def test_every_word_of_the_picture_book_is_one_token_after_a_space_or_without(wo
 
 def test_a_space_too_many_leaves_the_words_as_they_are_known(words):
     assert words.encode("a red  dog")[-1:] == words.encode(" dog")
-    assert words.encode("a\n red dog") == (*words.encode("a"), *words.encode("\n"), *words.encode(" red dog"))
+    assert words.encode(" a\n red dog") == (*words.encode("a"), *words.encode("\n"), *words.encode("red dog"))
+
+
+def test_a_word_is_the_same_token_wherever_it_stands(words):
+    (dog,) = words.encode("dog")
+    places = ("a dog", "dog.", "a cat\ndog", "a cat,dog", "<think>dog", "dog\n")
+    assert all(dog in words.encode(text) for text in places[:3] + places[4:])
 
 
 def test_every_control_token_is_one_token_with_an_id_of_its_own(words):

@@ -6,39 +6,16 @@ from collections import Counter
 
 import pytest
 
-from blip3o.data.picturebook.captions import CELL_NAMES, CELL_PHRASES, COUNTS, plural
+from blip3o.data.picturebook.captions import CELL_NAMES, CELL_PHRASES, COUNTS
 from blip3o.data.picturebook.edits import PLACE_NAMES
 from blip3o.data.picturebook.questions import (
     LETTERS,
     QUESTIONS,
     Question,
-    sample_drill,
     sample_question,
-    sample_reading,
 )
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, KINDS, Object, Scene, relations
-from blip3o.data.picturebook.world import sample_scene
-
-SINGULAR = {plural(kind): kind for kind in ALL_KINDS} | {f"{group}s": group for group in KINDS}
-NOUNS = {*ALL_KINDS, *KINDS, *SINGULAR, "objects"}
-SCENES = [sample_scene(random.Random(seed)) for seed in range(600)]
-
-
-def fits(thing: Object, words: list[str]) -> bool:
-    """Whether the object is what "red dog(s)", "animal(s)" or "objects" means."""
-    *tint, noun = words
-    noun = SINGULAR.get(noun, noun)
-    return noun in ("objects", thing.kind, GROUP_OF[thing.kind]) and tint in ([], [thing.color])
-
-
-def noun_words(text: str) -> list[list[str]]:
-    words = re.findall("[a-z]+", text)
-    ends = [index for index, word in enumerate(words) if word in NOUNS]
-    return [words[i - 1 : i + 1] if words[i - 1] in COLORS else [words[i]] for i in ends]
-
-
-def kinds_of(scene: Scene, kind: str) -> list[Object]:
-    return [thing for thing in scene.objects if thing.kind == kind]
+from blip3o.data.picturebook.scene import Scene, relations
+from tests.unit.data.picturebook.reading_scenes import SCENES, fits, kinds_of, noun_words
 
 
 def asked(kind: str) -> list[tuple[Scene, Question]]:
@@ -141,72 +118,3 @@ def test_a_question_without_one_answer_is_refused():
     scene = next(scene for scene in SCENES if len({thing.kind for thing in scene.objects}) > 1)
     with pytest.raises(ValueError, match="no classification question"):
         sample_question(random.Random(0), scene, "classification")
-
-
-def test_a_related_pair_in_words_is_read_rightly():
-    rng = random.Random(9)
-    seen = 0
-    for scene in SCENES:
-        question = sample_reading(rng, scene)
-        body, text = question.text.split(". ", 1)
-        found = re.fullmatch(r"(?:is the (\w+)|what is) (left of|right of|above|below) the (\w+)\?", text)
-        if found and question.kind == "position" and "it is" not in body and body.count(" ") <= 8:
-            by_kind = {thing.kind: thing for thing in scene.objects}
-            a, b = by_kind[found[1] or question.answer], by_kind[found[3]]
-            assert (found[2] in relations(a, b)) == (question.answer != "no")
-            seen += 1
-    assert seen > 20
-
-
-@pytest.fixture(scope="module")
-def drills() -> list[tuple[Scene, str, str]]:
-    rng = random.Random("drills")
-    return [(scene, (drill := sample_drill(rng, scene)).text, drill.answer) for scene in SCENES * 4]
-
-
-def test_a_searched_object_is_where_the_answer_says_or_nowhere(drills):
-    found = [(scene, text, answer) for scene, text, answer in drills if text.startswith("where")]
-    for scene, text, answer in found:
-        wanted = noun_words(text)[0]
-        cells = [CELL_NAMES[thing.cell] for thing in scene.objects if fits(thing, wanted)]
-        assert cells == ([] if answer == f"there is no {' '.join(wanted)}." else [answer]), text
-    assert 0.35 < sum(answer.startswith("there") for _, _, answer in found) / len(found) < 0.7
-
-
-def test_the_answered_relation_holds_and_its_opposite_was_offered(drills):
-    found = [case for case in drills if re.match("is the .* or ", case[1]) and case[2] not in COLORS]
-    assert len(found) > 100
-    for scene, text, answer in found:
-        a, b = (kinds_of(scene, words[-1])[0] for words in noun_words(text))
-        assert answer in relations(a, b)
-        assert f"{answer} or" in text or f"or {answer} the" in text
-
-
-def test_two_counts_are_right(drills):
-    found = [case for case in drills if case[1].startswith("how many")]
-    assert len(found) > 100
-    for scene, text, answer in found:
-        counts = [COUNTS[len(kinds_of(scene, SINGULAR[words[-1]]))] for words in noun_words(text)]
-        assert answer == " and ".join(counts), text
-
-
-def test_exactly_the_answered_choice_is_right(drills):
-    found = [case for case in drills if case[1].startswith(("is there", "is the ", "are the")) and "," in case[1]]
-    assert len(found) > 100
-    for scene, text, answer in found:
-        if answer in COLORS:
-            kind = SINGULAR.get(noun_words(text)[0][-1], noun_words(text)[0][-1])
-            assert {thing.color for thing in kinds_of(scene, kind)} == {answer}
-            assert answer in text
-        else:
-            offered = [words[-1] for words in noun_words(text)]
-            assert [kind for kind in offered if kinds_of(scene, kind)] == [answer.split()[-1]]
-
-
-def test_letters_stand_for_what_follows_them(drills):
-    found = [case for case in drills if case[1].startswith("a. ")]
-    assert len(found) > 100
-    for _, text, answer in found:
-        listed = dict(re.findall(r"\b([a-d])\. (\w+)", text.rpartition(". wh")[0]))
-        asked_for = text.split()[-1].rstrip("?")
-        assert answer == (listed[asked_for] if asked_for in LETTERS else {v: k for k, v in listed.items()}[asked_for])
