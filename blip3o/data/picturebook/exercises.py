@@ -36,6 +36,7 @@ SURVEY_TEXTS = {
     "cell": "which object is in each place?",
     "existence": "is each object in the picture?",
     "count": "how many are there of each object?",
+    "comparison": "are there more or fewer of each object?",
     "relation": "what is the position of each object?",
     "neighbor": "which object is beside each object?",
 }
@@ -75,6 +76,17 @@ def _survey_count(rng: random.Random, scene: Scene) -> list[str]:
     return [f"{what} {COUNTS[count]}" for what, count in told.items()]
 
 
+def _survey_comparison(rng: random.Random, scene: Scene) -> list[str]:
+    kinds = count_kinds(scene)
+    named = [*kinds, absent_kind(rng, scene), absent_kind(rng, scene)]
+    pairs = [(a, b) for a in named for b in named if a != b]
+    return [f"{plural(a)} {plural(b)} {_compared(kinds[a], kinds[b])}" for a, b in pairs]
+
+
+def _compared(a: int, b: int) -> str:
+    return "more" if a > b else "fewer" if a < b else "as many"
+
+
 def _survey_relation(rng: random.Random, scene: Scene) -> list[str]:
     pairs = [(a, b) for a in unique(scene) for b in unique(scene) if a is not b]
     return [f"{a.kind} {b.kind} {rng.choice(clear_relations(a, b))}" for a, b in pairs]
@@ -96,6 +108,7 @@ SURVEYS: dict[str, Callable[[random.Random, Scene], list[str]]] = {
     "cell": _survey_cell,
     "existence": _survey_existence,
     "count": _survey_count,
+    "comparison": _survey_comparison,
     "relation": _survey_relation,
     "neighbor": _survey_neighbor,
 }
@@ -140,11 +153,15 @@ def _choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
 def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
     """What letters stand for, whatever the scene shows."""
     choices = rng.sample(ALL_KINDS if rng.random() < 0.6 else COLORS, 4)
-    told = " ".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
-    index = rng.randrange(4)
-    if rng.random() < 0.5:
-        return f"{told}. what is {LETTERS[index]}?", choices[index]
-    return f"{told}. which is {choices[index]}?", LETTERS[index]
+    pairs = list(zip(LETTERS, choices, strict=True))
+    told = " ".join(f"{letter}. {choice}" for letter, choice in pairs)
+    (letter, choice), roll = rng.choice(pairs), rng.random()
+    if roll < 0.3:
+        return f"{told}. what is {letter}?", choice
+    if roll < 0.6:
+        return f"{told}. which is {choice}?", letter
+    noted = rng.sample(pairs, 4)
+    return f"{told}. which is which?", " ".join(f"{choice} {letter}." for letter, choice in noted)
 
 
 def sample_choice(rng: random.Random, scene: Scene) -> Question:

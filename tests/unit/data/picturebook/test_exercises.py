@@ -49,6 +49,12 @@ def test_numbers_are_noted(notes):
         assert count == COUNTS[sum(fits(thing, noun) for thing in scene.objects)], noun
 
 
+def test_numbers_are_compared(notes):
+    for scene, (a, b, word, *_) in notes["comparison"]:
+        a, b = (len(kinds_of(scene, SINGULAR[noun])) for noun in (a, b))
+        assert word == ("more" if a > b else "fewer" if a < b else "as")
+
+
 def test_relations_are_noted_both_ways(notes):
     for scene, (a, b, *relation) in notes["relation"]:
         assert " ".join(relation) in relations(kinds_of(scene, a)[0], kinds_of(scene, b)[0])
@@ -81,8 +87,12 @@ def test_letters_stand_for_what_follows_them(choices):
     assert len(found) > 100
     for _, text, answer in found:
         listed = dict(re.findall(r"\b([a-d])\. (\w+)", text.rpartition(". wh")[0]))
+        lettered = {choice: letter for letter, choice in listed.items()}
         asked_for = text.split()[-1].rstrip("?")
-        assert answer == (listed[asked_for] if asked_for in LETTERS else {v: k for k, v in listed.items()}[asked_for])
+        if asked_for == "which":
+            assert dict(note.split() for note in answer.rstrip(".").split(". ")) == lettered
+        else:
+            assert answer == (listed[asked_for] if asked_for in LETTERS else lettered[asked_for])
 
 
 def test_a_related_pair_in_words_is_read_rightly():
