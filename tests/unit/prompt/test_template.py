@@ -1,5 +1,7 @@
 """One template for training and inference: the library's own text, loss only at what the assistant writes."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -22,14 +24,11 @@ def picture(shade=0, features=True):
 
 
 def text(template, tokens):
-    """The tokens as text, pictures and slot as one mark each."""
+    """The tokens as text, pictures and slot as one mark each, without the tokenizer's space before a first word."""
     control = template.words.control
-    pieces: list[str] = []
-    for token in tokens:
-        piece = template.words.tokenizer.decode([token])
-        if token not in (control[tok.IMAGE_PAD], control[tok.QUERY]) or pieces[-1:] != [piece]:
-            pieces.append(piece)
-    return "".join(pieces)
+    marks = (control[tok.IMAGE_PAD], control[tok.QUERY])
+    kept = [token for at, token in enumerate(tokens) if token not in marks or tokens[at - 1 : at] != [token]]
+    return re.sub(r"(?<=[>\]]) ", "", template.words.tokenizer.decode(kept))
 
 
 def learned(template, encoded):
