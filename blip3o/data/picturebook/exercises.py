@@ -16,6 +16,7 @@ from blip3o.data.picturebook.captions import (
     related,
     with_article,
 )
+from blip3o.data.picturebook.edits import PLACE_NAMES
 from blip3o.data.picturebook.questions import (
     LETTERS,
     Question,
@@ -60,9 +61,9 @@ def _survey_existence(rng: random.Random, scene: Scene) -> list[str]:
     things = rng.sample(scene.objects, min(3, len(scene.objects)))
     missed = [absent_kind(rng, scene), " ".join(absent_look(rng, scene)), absent_kind(rng, scene)]
     present = {GROUP_OF[thing.kind] for thing in scene.objects}
-    group = rng.choice(("animal", "plant", "building", "vehicle"))
+    groups = rng.sample(("animal", "plant", "building", "vehicle"), 2)
     told = {thing.kind if rng.random() < 0.5 else f"{thing.color} {thing.kind}": True for thing in things}
-    told |= dict.fromkeys(missed[: rng.randint(1, 3)], False) | {group: group in present}
+    told |= dict.fromkeys(missed[: rng.randint(1, 3)], False) | {group: group in present for group in groups}
     return [f"{what} {yes(claim)}" for what, claim in told.items()]
 
 
@@ -113,19 +114,19 @@ SURVEYS: dict[str, Callable[[random.Random, Scene], list[str]]] = {
     "neighbor": _survey_neighbor,
 }
 """What is asked -> short notes that answer it; none where the scene admits none."""
-NOTES = 6
-"""Most notes of a survey."""
+TOGETHER, NOTES = 4, 6
+"""Most surveys of one picture, and most notes of a survey."""
 
 
 def sample_surveys(rng: random.Random, scene: Scene, kinds: tuple[str, ...] = tuple(SURVEYS)) -> list[Question]:
-    """The surveys of these kinds that the scene admits, in random order: notes such as "dog red. cat white.",
+    """Some surveys of these kinds that the scene admits, in random order: notes such as "dog red. cat white.",
     themselves in random order.
 
     What a note says follows the words it says it of: the shortest way from a word to what the picture shows of it,
     which a model finds long before it answers "what color is the dog?" (LOG.md).
     """
     asked = []
-    for kind in rng.sample(kinds, len(kinds)):
+    for kind in rng.sample(kinds, min(TOGETHER, len(kinds))):
         notes = SURVEYS[kind](rng, scene)
         chosen = rng.sample(notes, min(NOTES, len(notes)))
         if chosen:
@@ -152,7 +153,7 @@ def _choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
 
 def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
     """What letters stand for, whatever the scene shows."""
-    choices = rng.sample(ALL_KINDS if rng.random() < 0.6 else COLORS, 4)
+    choices = rng.sample(rng.choice((ALL_KINDS, COLORS, tuple(PLACE_NAMES.values()))), 4)
     pairs = list(zip(LETTERS, choices, strict=True))
     told = " ".join(f"{letter}. {choice}" for letter, choice in pairs)
     (letter, choice), roll = rng.choice(pairs), rng.random()
