@@ -101,8 +101,8 @@ class Unified(nn.Module):
         losses = F.cross_entropy(logits, batch.labels[:, 1:][asked], reduction="none")
         answer = begun[asked.flatten()] - 1
         sums = losses.new_zeros(int(begun[-1])).index_add(0, answer, losses)
-        lengths = answer.bincount()
-        return (sums / lengths.sqrt()).sum() / lengths.sqrt().sum()
+        weights = answer.bincount().sqrt()
+        return (sums / weights).sum() / weights.sum()
 
     def imagine(
         self, batch: Batch, rngs: Sequence[Generator], *, steps: int, guidance: float

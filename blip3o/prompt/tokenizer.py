@@ -70,7 +70,7 @@ class Words:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def normal(self, text: str) -> str:
-        """The text as the tokenizer takes it: this one may, for example, be blind to case."""
+        """The text as the tokenizer takes it, blind to case for example; a space it puts first is left out."""
         normalizer = self.tokenizer.backend_tokenizer.normalizer
         return text if normalizer is None else normalizer.normalize_str(text).removeprefix(" ")
 

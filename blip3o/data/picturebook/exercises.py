@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 
 from blip3o.data.picturebook.captions import (
     CELL_NAMES,
@@ -24,24 +25,13 @@ from blip3o.data.picturebook.questions import (
     absent_look,
     count_kinds,
     determined_question,
+    neighbors,
     one_colored,
     sample_question,
     unique,
     yes,
 )
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, Scene
-
-SURVEY_TEXTS = {
-    "color": "what color is each object?",
-    "where": "where is each object?",
-    "cell": "which object is in each place?",
-    "existence": "is each object in the picture?",
-    "count": "how many are there of each object?",
-    "comparison": "are there more or fewer of each object?",
-    "relation": "what is the position of each object?",
-    "neighbor": "which object is beside each object?",
-}
-"""What a survey asks."""
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, GROUPS, Scene
 
 
 def _survey_color(rng: random.Random, scene: Scene) -> list[str]:
@@ -61,7 +51,7 @@ def _survey_existence(rng: random.Random, scene: Scene) -> list[str]:
     things = rng.sample(scene.objects, min(3, len(scene.objects)))
     missed = [absent_kind(rng, scene), " ".join(absent_look(rng, scene)), absent_kind(rng, scene)]
     present = {GROUP_OF[thing.kind] for thing in scene.objects}
-    groups = rng.sample(("animal", "plant", "building", "vehicle"), 2)
+    groups = rng.sample(GROUPS, 2)
     told = {thing.kind if rng.random() < 0.5 else f"{thing.color} {thing.kind}": True for thing in things}
     told |= dict.fromkeys(missed[: rng.randint(1, 3)], False) | {group: group in present for group in groups}
     return [f"{what} {yes(claim)}" for what, claim in told.items()]
@@ -73,7 +63,7 @@ def _survey_count(rng: random.Random, scene: Scene) -> list[str]:
     looks = Counter(f"{thing.color} {plural(thing.kind)}" for thing in scene.objects)
     told |= dict(rng.sample(sorted(looks.items()), 1))
     told |= {plural(absent_kind(rng, scene)): 0, "objects": len(scene.objects)}
-    told |= {f"{group}s": groups.count(group) for group in groups if group != "thing"}
+    told |= {f"{group}s": groups.count(group) for group in groups if group in GROUPS}
     return [f"{what} {COUNTS[count]}" for what, count in told.items()]
 
 
@@ -89,31 +79,25 @@ def _compared(a: int, b: int) -> str:
 
 
 def _survey_relation(rng: random.Random, scene: Scene) -> list[str]:
-    pairs = [(a, b) for a in unique(scene) for b in unique(scene) if a is not b]
+    pairs = permutations(unique(scene), 2)
     return [f"{a.kind} {b.kind} {rng.choice(clear_relations(a, b))}" for a, b in pairs]
 
 
 def _survey_neighbor(rng: random.Random, scene: Scene) -> list[str]:
-    told = []
-    for thing in unique(scene):
-        for relation in OPPOSITES:
-            there = [other for other in scene.objects if relation in clear_relations(other, thing)]
-            if len(there) == 1:
-                told.append(f"{relation} {thing.kind} {there[0].kind}")
-    return told
+    return [f"{relation} {kind} {there}" for relation, kind, there in neighbors(scene)]
 
 
-SURVEYS: dict[str, Callable[[random.Random, Scene], list[str]]] = {
-    "color": _survey_color,
-    "where": _survey_where,
-    "cell": _survey_cell,
-    "existence": _survey_existence,
-    "count": _survey_count,
-    "comparison": _survey_comparison,
-    "relation": _survey_relation,
-    "neighbor": _survey_neighbor,
+SURVEYS: dict[str, tuple[str, Callable[[random.Random, Scene], list[str]]]] = {
+    "color": ("what color is each object?", _survey_color),
+    "where": ("where is each object?", _survey_where),
+    "cell": ("which object is in each place?", _survey_cell),
+    "existence": ("is each object in the picture?", _survey_existence),
+    "count": ("how many are there of each object?", _survey_count),
+    "comparison": ("are there more or fewer of each object?", _survey_comparison),
+    "relation": ("what is the position of each object?", _survey_relation),
+    "neighbor": ("which object is beside each object?", _survey_neighbor),
 }
-"""What is asked -> short notes that answer it; none where the scene admits none."""
+"""Kind -> what a survey asks, and short notes that answer it; none where the scene admits none."""
 TOGETHER, NOTES = 4, 6
 """Most surveys of one picture, and most notes of a survey."""
 
@@ -127,11 +111,11 @@ def sample_surveys(rng: random.Random, scene: Scene, kinds: tuple[str, ...] = tu
     """
     asked = []
     for kind in rng.sample(kinds, min(TOGETHER, len(kinds))):
-        notes = SURVEYS[kind](rng, scene)
-        chosen = rng.sample(notes, min(NOTES, len(notes)))
-        if chosen:
-            answer = " ".join(f"{note}." for note in chosen)
-            asked.append(Question(kind="survey", text=SURVEY_TEXTS[kind], answer=answer))
+        text, noted = SURVEYS[kind]
+        notes = noted(rng, scene)
+        if notes:
+            chosen = rng.sample(notes, min(NOTES, len(notes)))
+            asked.append(Question(kind="survey", text=text, answer=" ".join(f"{note}." for note in chosen)))
     return asked
 
 
@@ -144,8 +128,9 @@ def _choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
         rng.shuffle(colors)
         what = f"is the {kind}" if count == 1 else f"are the {plural(kind)}"
         return f"{what} {', '.join(colors[:3])} or {colors[3]}?", color
-    right = rng.choice(sorted(count_kinds(scene)))
-    kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in count_kinds(scene)], 3)]
+    present = count_kinds(scene)
+    right = rng.choice(sorted(present))
+    kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in present], 3)]
     rng.shuffle(kinds)
     named = [with_article(kind) for kind in kinds]
     return f"is there {', '.join(named[:3])} or {named[3]}?", with_article(right)

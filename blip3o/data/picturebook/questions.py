@@ -16,7 +16,7 @@ from blip3o.data.picturebook.captions import (
     with_article,
 )
 from blip3o.data.picturebook.edits import PLACE_NAMES
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, KINDS, Object, Scene
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUP_OF, GROUPS, KINDS, Object, Scene
 
 LETTERS = ("a", "b", "c", "d")
 COUNT_TEXTS = ("how many {what} are there?", "how many {what} are in the picture?", "how many {what} do you see?")
@@ -84,7 +84,7 @@ def _count(rng: random.Random, scene: Scene) -> Question:
     elif roll < 0.60:
         what = f"{thing.color} {plural(thing.kind)}"
         count = sum((other.color, other.kind) == (thing.color, thing.kind) for other in scene.objects)
-    elif roll < 0.75 and GROUP_OF[thing.kind] != "thing":
+    elif roll < 0.75 and GROUP_OF[thing.kind] in GROUPS:
         what = f"{GROUP_OF[thing.kind]}s"
         count = sum(GROUP_OF[other.kind] == GROUP_OF[thing.kind] for other in scene.objects)
     else:
@@ -114,7 +114,7 @@ def _existence(rng: random.Random, scene: Scene) -> Question:
     claim, roll = rng.random() < 0.5, rng.random()
     thing = rng.choice(scene.objects)
     present = {GROUP_OF[other.kind] for other in scene.objects}
-    asked = [group for group in KINDS if group != "thing" and (group in present) == claim]
+    asked = [group for group in GROUPS if (group in present) == claim]
     if roll < 0.2 and asked:
         what = rng.choice(asked)
     elif roll < 0.6:
@@ -139,13 +139,19 @@ def _what_is_at(rng: random.Random, scene: Scene) -> Question:
     return Question(kind="position", text=f"what is {CELL_PHRASES[thing.cell]}?", answer=thing.kind)
 
 
-def _what_stands(rng: random.Random, scene: Scene) -> Question | None:
+def neighbors(scene: Scene) -> list[tuple[str, str, str]]:
+    """(relation, kind, the kind of the only object that stands so to it), of every kind there is one of."""
     found = []
     for thing in unique(scene):
         for relation in OPPOSITES:
             there = [other for other in scene.objects if relation in clear_relations(other, thing)]
             if len(there) == 1:
                 found.append((relation, thing.kind, there[0].kind))
+    return found
+
+
+def _what_stands(rng: random.Random, scene: Scene) -> Question | None:
+    found = neighbors(scene)
     if not found:
         return None
     relation, kind, answer = rng.choice(found)

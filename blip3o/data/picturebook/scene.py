@@ -16,6 +16,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 """Group -> the kinds of object in it."""
 
 ALL_KINDS: tuple[str, ...] = tuple(kind for group in KINDS.values() for kind in group)
+GROUPS: tuple[str, ...] = tuple(group for group in KINDS if group != "thing")
+"""The groups that words name; "thing" is for what is in none of them."""
 GROUP_OF: dict[str, str] = {kind: group for group, kinds in KINDS.items() for kind in kinds}
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 """The ten colours of GenEval, in its order."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from blip3o.data.picturebook import captions, dialogues, edits, exercises, prompts, questions, riddles
-from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, KINDS, Scene
+from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, GROUPS, KINDS, Scene
 from blip3o.data.picturebook.world import SceneTurn, Story
 from blip3o.prompt.conversation import THINK
 
@@ -79,10 +79,10 @@ def _interview(rng: random.Random, story: Story) -> Conversation:
 
 
 def _naming(rng: random.Random, story: Story) -> Conversation:
+    """Colours and cells in lists; of a scene that admits neither, any question."""
     scene = _fuller(rng, story)
-    return _asked(
-        scene, exercises.sample_surveys(rng, scene, ("color", "where")) or [questions.sample_question(rng, scene)]
-    )
+    surveys = exercises.sample_surveys(rng, scene, ("color", "where"))
+    return _asked(scene, surveys or [questions.sample_question(rng, scene)])
 
 
 def _survey(rng: random.Random, story: Story) -> Conversation:
@@ -91,6 +91,7 @@ def _survey(rng: random.Random, story: Story) -> Conversation:
 
 
 def _fuller(rng: random.Random, story: Story) -> Scene:
+    """Of two of the story's scenes, the one with more groups of objects."""
     return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
 
 
@@ -183,7 +184,7 @@ _TEMPLATES: tuple[object, ...] = (
     tuple(captions.plural(kind) for kind in ALL_KINDS),
     COLORS,
     tuple(KINDS),
-    tuple(f"{group}s" for group in KINDS if group != "thing"),
+    tuple(f"{group}s" for group in GROUPS),
     "objects object",
     tuple(captions.PLACE_PHRASES.values()),
     captions.COUNTS,
@@ -213,7 +214,7 @@ _TEMPLATES: tuple[object, ...] = (
     questions.PLACE_TEXTS,
     questions.TIME_TEXTS,
     questions.CLASSIFICATION_TEXTS,
-    tuple(exercises.SURVEY_TEXTS.values()),
+    tuple(text for text, _ in exercises.SURVEYS.values()),
     "are there more fewer as many than which what this yes no ?",
     tuple(riddles.RIDDLES.values()),
     tuple(riddles.COLOR_RIDDLES.values()),

@@ -23,8 +23,8 @@ def test_a_space_too_many_leaves_the_words_as_they_are_known(words):
 
 def test_a_word_is_the_same_token_wherever_it_stands(words):
     (dog,) = words.encode("dog")
-    places = ("a dog", "dog.", "a cat\ndog", "a cat,dog", "<think>dog", "dog\n")
-    assert all(dog in words.encode(text) for text in places[:3] + places[4:])
+    for text in ("a dog", "dog.", "a cat\ndog", "<think>dog", "dog\n"):
+        assert dog in words.encode(text)
 
 
 def test_every_control_token_is_one_token_with_an_id_of_its_own(words):

@@ -6,18 +6,18 @@ import re
 import pytest
 
 from blip3o.data.picturebook.captions import CELL_NAMES, COUNTS
-from blip3o.data.picturebook.exercises import SURVEY_TEXTS, sample_choice, sample_reading, sample_surveys
+from blip3o.data.picturebook.exercises import SURVEYS, sample_choice, sample_reading, sample_surveys
 from blip3o.data.picturebook.questions import LETTERS
 from blip3o.data.picturebook.scene import COLORS, Scene, relations
 from tests.unit.data.picturebook.reading_scenes import SCENES, SINGULAR, fits, kinds_of, noun_words
 
-SURVEYED = {text: kind for kind, text in SURVEY_TEXTS.items()}
+SURVEYED = {text: kind for kind, (text, _) in SURVEYS.items()}
 
 
 @pytest.fixture(scope="module")
 def notes() -> dict[str, list[tuple[Scene, list[str]]]]:
     """Kind of survey -> each scene with the words of one of its notes."""
-    rng, found = random.Random("surveys"), {kind: [] for kind in SURVEY_TEXTS}
+    rng, found = random.Random("surveys"), {kind: [] for kind in SURVEYS}
     for scene in SCENES:
         for survey in sample_surveys(rng, scene):
             told = survey.answer.rstrip(".").split(". ")
@@ -50,9 +50,9 @@ def test_numbers_are_noted(notes):
 
 
 def test_numbers_are_compared(notes):
-    for scene, (a, b, word, *_) in notes["comparison"]:
+    for scene, (a, b, *words) in notes["comparison"]:
         a, b = (len(kinds_of(scene, SINGULAR[noun])) for noun in (a, b))
-        assert word == ("more" if a > b else "fewer" if a < b else "as")
+        assert " ".join(words) == ("more" if a > b else "fewer" if a < b else "as many")
 
 
 def test_relations_are_noted_both_ways(notes):
@@ -66,7 +66,7 @@ def test_relations_are_noted_both_ways(notes):
 @pytest.fixture(scope="module")
 def choices() -> list[tuple[Scene, str, str]]:
     rng = random.Random("choices")
-    return [(scene, (asked := sample_choice(rng, scene)).text, asked.answer) for scene in SCENES]
+    return [(scene, (asked := sample_choice(rng, scene)).text, asked.answer) for scene in SCENES * 4]
 
 
 def test_exactly_the_answered_choice_is_right(choices):
