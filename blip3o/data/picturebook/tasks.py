@@ -72,10 +72,10 @@ def _classification(rng: random.Random, story: Story) -> Conversation:
 
 
 def _interview(rng: random.Random, story: Story) -> Conversation:
-    """Questions about the fuller of two scenes, one time in five about its description in place of its picture."""
+    """Questions about the fuller of two scenes."""
     scene = _fuller(rng, story)
     asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
-    return _asked(captions.long_caption(scene, rng) if rng.random() < 0.2 else scene, asked)
+    return _asked(_shown_or_told(rng, scene), asked)
 
 
 def _naming(rng: random.Random, story: Story) -> Conversation:
@@ -87,12 +87,17 @@ def _naming(rng: random.Random, story: Story) -> Conversation:
 
 def _survey(rng: random.Random, story: Story) -> Conversation:
     scene = _fuller(rng, story)
-    return _asked(scene, exercises.sample_surveys(rng, scene))
+    return _asked(_shown_or_told(rng, scene), exercises.sample_surveys(rng, scene))
 
 
 def _fuller(rng: random.Random, story: Story) -> Scene:
     """Of two of the story's scenes, the one with more groups of objects."""
     return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
+
+
+def _shown_or_told(rng: random.Random, scene: Scene) -> Scene | str:
+    """The scene, or one time in five its description."""
+    return captions.long_caption(scene, rng) if rng.random() < 0.2 else scene
 
 
 def _asked(subject: Scene | str, asked: list[questions.Question]) -> Conversation:
