@@ -23,10 +23,12 @@ from blip3o.data.picturebook.questions import (
     Question,
     absent_kind,
     absent_look,
+    color_choice,
     count_kinds,
     determined_question,
     neighbors,
     one_colored,
+    place_choice,
     sample_question,
     unique,
     yes,
@@ -151,7 +153,9 @@ def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
 
 
 def sample_choice(rng: random.Random, scene: Scene) -> Question:
-    """A step on the way to a multiple choice: one among words, or letters among themselves."""
+    """A multiple choice of colours or places, or a step on the way to it: one among words, letters among themselves."""
+    if rng.random() < 0.5:
+        return (color_choice(rng, scene) if rng.random() < 0.6 else None) or place_choice(rng, scene)
     text, answer = rng.choice((_choice, _letters))(rng, scene)
     return Question(kind="choice", text=text, answer=answer)
 

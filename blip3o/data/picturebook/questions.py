@@ -228,17 +228,30 @@ def _choose(rng: random.Random, text: str, right: str, wrong: list[str]) -> Ques
     return Question(kind="multiple_choice", text=f"{text} {told}", answer=answer, choices=tuple(choices))
 
 
+def color_choice(rng: random.Random, scene: Scene) -> Question | None:
+    """Which of four colours the things of a kind have."""
+    told = one_colored(scene)
+    if not told:
+        return None
+    kind, color, count = rng.choice(told)
+    text = COLOR_TEXTS[0] if count == 1 else COLOR_TEXTS_PLURAL[0]
+    text = text.format(what=kind if count == 1 else plural(kind))
+    return _choose(rng, text, color, [other for other in COLORS if other != color])
+
+
+def place_choice(rng: random.Random, scene: Scene) -> Question:
+    """Which of the places it is."""
+    right = PLACE_NAMES[scene.place]
+    return _choose(rng, PLACE_TEXTS[0], right, [name for name in PLACE_NAMES.values() if name != right])
+
+
 def _multiple_choice(rng: random.Random, scene: Scene) -> Question:
-    roll, told = rng.random(), one_colored(scene)
-    present = count_kinds(scene)
-    if roll < 0.3 and told:
-        kind, color, count = rng.choice(told)
-        text = COLOR_TEXTS[0] if count == 1 else COLOR_TEXTS_PLURAL[0]
-        text = text.format(what=kind if count == 1 else plural(kind))
-        return _choose(rng, text, color, [other for other in COLORS if other != color])
+    roll = rng.random()
+    if roll < 0.3 and (question := color_choice(rng, scene)):
+        return question
     if roll < 0.45:
-        right = PLACE_NAMES[scene.place]
-        return _choose(rng, PLACE_TEXTS[0], right, [name for name in PLACE_NAMES.values() if name != right])
+        return place_choice(rng, scene)
+    present = count_kinds(scene)
     right = rng.choice(sorted(present))
     group = GROUP_OF[right]
     asked, near = ("object", ALL_KINDS) if roll < 0.7 else (group, KINDS[group])

@@ -78,6 +78,12 @@ def _interview(rng: random.Random, story: Story) -> Conversation:
     return _asked(_shown_or_told(rng, scene), asked)
 
 
+def _choices(rng: random.Random, story: Story) -> Conversation:
+    """Multiple choices about one picture, and steps on the way to them."""
+    scene = _fuller(rng, story)
+    return _asked(scene, [exercises.sample_choice(rng, scene) for _ in range(INTERVIEW)])
+
+
 def _naming(rng: random.Random, story: Story) -> Conversation:
     """Colours and cells in lists; of a scene that admits neither, any question."""
     scene = _fuller(rng, story)
@@ -158,6 +164,7 @@ TASKS: dict[str, Task] = {
     "question": _question,
     "classification": _classification,
     "interview": _interview,
+    "choices": _choices,
     "naming": _naming,
     "survey": _survey,
     "reading": _reading,
