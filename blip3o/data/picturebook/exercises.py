@@ -155,7 +155,8 @@ def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
 def sample_choice(rng: random.Random, scene: Scene) -> Question:
     """A multiple choice of colours or places, or a step on the way to it: one among words, letters among themselves."""
     if rng.random() < 0.5:
-        return (color_choice(rng, scene) if rng.random() < 0.6 else None) or place_choice(rng, scene)
+        colors = color_choice(rng, scene) if rng.random() < 0.6 else None
+        return colors or place_choice(rng, scene)
     text, answer = rng.choice((_choice, _letters))(rng, scene)
     return Question(kind="choice", text=text, answer=answer)
 

@@ -69,6 +69,12 @@ def choices() -> list[tuple[Scene, str, str]]:
     return [(scene, (asked := sample_choice(rng, scene)).text, asked.answer) for scene in SCENES * 4]
 
 
+@pytest.mark.parametrize("asked", ["what color", "where is this"])
+def test_colours_and_places_are_asked_for_by_letter(choices, asked):
+    answers = {answer for _, text, answer in choices if text.startswith(asked) and "a. " in text}
+    assert answers == set(LETTERS)
+
+
 def test_exactly_the_answered_choice_is_right(choices):
     found = [case for case in choices if case[1].startswith(("is there", "is the ", "are the")) and "," in case[1]]
     assert len(found) > 100
