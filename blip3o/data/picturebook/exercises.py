@@ -152,13 +152,24 @@ def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
     return f"{told}. which is which?", " ".join(f"{choice} {letter}." for letter, choice in noted)
 
 
-def sample_choice(rng: random.Random, scene: Scene) -> Question:
-    """A multiple choice of colours or places, or a step on the way to it: one among words, letters among themselves."""
-    if rng.random() < 0.5:
-        colors = color_choice(rng, scene) if rng.random() < 0.6 else None
-        return colors or place_choice(rng, scene)
+def sample_step(rng: random.Random, scene: Scene) -> Question:
+    """A step on the way to a multiple choice: one among words, or letters among themselves."""
     text, answer = rng.choice((_choice, _letters))(rng, scene)
     return Question(kind="choice", text=text, answer=answer)
+
+
+def sample_choice(rng: random.Random, scene: Scene) -> Question:
+    """A multiple choice of colours or places, answered by its letter or by word and letter; or a step on the way to it.
+
+    The word must be found in the picture first and its letter be looked up then, which a model finds late (LOG.md).
+    """
+    if rng.random() < 0.3:
+        return sample_step(rng, scene)
+    question = (color_choice(rng, scene) if rng.random() < 0.8 else None) or place_choice(rng, scene)
+    if rng.random() < 0.7:
+        return question
+    word = question.choices[LETTERS.index(question.answer)]
+    return Question(kind="choice", text=f"{question.text} what and which?", answer=f"{word} {question.answer}")
 
 
 def _related_question(rng: random.Random, a: str, relation: str, b: str) -> tuple[str, str]:

@@ -118,7 +118,7 @@ def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
     """An exercise, a question that compares, or any question."""
     roll = rng.random()
     if roll < 0.25:
-        return exercises.sample_choice(rng, scene)
+        return exercises.sample_step(rng, scene)
     return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
 
 

@@ -6,12 +6,16 @@ import re
 import pytest
 
 from blip3o.data.picturebook.captions import CELL_NAMES, COUNTS
+from blip3o.data.picturebook.edits import PLACE_NAMES
 from blip3o.data.picturebook.exercises import SURVEYS, sample_choice, sample_reading, sample_surveys
 from blip3o.data.picturebook.questions import LETTERS
 from blip3o.data.picturebook.scene import COLORS, Scene, relations
 from tests.unit.data.picturebook.reading_scenes import SCENES, SINGULAR, fits, kinds_of, noun_words
 
 SURVEYED = {text: kind for kind, (text, _) in SURVEYS.items()}
+
+
+TOGETHER = " what and which?"
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +75,22 @@ def choices() -> list[tuple[Scene, str, str]]:
 
 @pytest.mark.parametrize("asked", ["what color", "where is this"])
 def test_colours_and_places_are_asked_for_by_letter(choices, asked):
-    answers = {answer for _, text, answer in choices if text.startswith(asked) and "a. " in text}
+    lettered = [case for case in choices if case[1].startswith(asked) and "a. " in case[1]]
+    answers = {answer for _, text, answer in lettered if not text.endswith(TOGETHER)}
     assert answers == set(LETTERS)
+
+
+def test_word_and_letter_belong_together_and_are_true(choices):
+    found = [(scene, text, answer.rsplit(" ", 1)) for scene, text, answer in choices if text.endswith(TOGETHER)]
+    assert len(found) > 100
+    for scene, text, (word, letter) in found:
+        listed = dict(re.findall(r"([a-d])\. (.+?)(?= [a-d]\. |$)", text.removesuffix(TOGETHER)))
+        assert listed[letter] == word
+        if word in COLORS:
+            kind = noun_words(text)[0][-1]
+            assert {thing.color for thing in kinds_of(scene, SINGULAR.get(kind, kind))} == {word}
+        else:
+            assert word == PLACE_NAMES[scene.place]
 
 
 def test_exactly_the_answered_choice_is_right(choices):
