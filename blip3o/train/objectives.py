@@ -16,6 +16,7 @@ from blip3o.data.picturebook.book import TOLD, PictureBook
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES
 from blip3o.model.encoders.telling import Telling, TellingConfig
 from blip3o.prompt.pictures import to_pixels
+from blip3o.prompt.template import Encoded
 from blip3o.train.recipe import Stage
 from blip3o.weights.machine import Machine
 
@@ -26,8 +27,8 @@ LABELS = (*SAID[1:], "top", "left", "middle", "right", "bottom")
 TEMPERATURE = 0.05
 """Of the cosines between a picture's tokens and words."""
 
-LENGTHS = 3
-"""Batches of like length into which the conversations of a step are sorted."""
+BATCH_COST = 600
+"""What a batch costs beside its tokens, in tokens: measured on a CPU at the sizes of the picture book."""
 
 Losses = dict[str, Float[Tensor, ""]]
 """Name -> a loss; `total` is what is minimised."""
@@ -141,13 +142,12 @@ class UnifiedObjective(Objective):
     def losses(self, place: str) -> Losses:
         """Cross-entropy of what is written, and the head's loss of what is imagined."""
         generator = seeded(place)
-        parts = [self.machine.unified(batch, generator) for batch in self.batches(place)]
-        written = torch.stack([part.text for part in parts if part.text is not None]).mean()
-        imagined = [part.image for part in parts if part.image is not None]
+        parts = [(len(batch.tokens), self.machine.unified(batch, generator)) for batch in self.batches(place)]
+        written = shared([(rows, part.text) for rows, part in parts])
         losses = {"total": self.stage.text_weight * written, "text": written}
-        if not imagined:
+        if not self.stage.draw:
             return losses
-        image = torch.stack(imagined).mean()
+        image = shared([(rows, part.image) for rows, part in parts])
         return {**losses, "total": losses["total"] + image, "image": image}
 
     def batches(self, place: str) -> Iterator[Batch]:
@@ -158,10 +158,8 @@ class UnifiedObjective(Objective):
             if not weights:
                 continue
             talks = draw_conversations(self.book, weights, count, f"{place}/{drawing}", drawing=drawing)
-            encoded = sorted((template.encode(talk) for talk in talks), key=lambda item: len(item.tokens))
-            size = -(-count // LENGTHS)
-            for start in range(0, count, size):
-                yield template.collate(encoded[start : start + size])
+            for group in alike([template.encode(talk) for talk in talks]):
+                yield template.collate(group)
 
 
 OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
@@ -170,6 +168,29 @@ OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
     "decoder": DecoderObjective,
     "unified": UnifiedObjective,
 }
+
+
+def alike(encoded: list[Encoded]) -> Iterator[list[Encoded]]:
+    """The conversations in batches of like length, shortest first: the cheapest way to cut them into batches, where one
+    costs its tokens, padding included, and `BATCH_COST`."""
+    items = sorted(encoded, key=lambda item: len(item.tokens))
+    cheapest, cuts = [0], [0]
+    for end in range(1, len(items) + 1):
+        longest = len(items[end - 1].tokens)
+        costs = [cheapest[start] + (end - start) * longest + BATCH_COST for start in range(end)]
+        cheapest.append(min(costs))
+        cuts.append(costs.index(cheapest[-1]))
+    groups, end = [], len(items)
+    while end:
+        groups.append(items[cuts[end] : end])
+        end = cuts[end]
+    yield from reversed(groups)
+
+
+def shared(parts: list[tuple[int, Float[Tensor, ""] | None]]) -> Float[Tensor, ""]:
+    """The mean of the losses that there are, each weighed by its rows."""
+    there = [(rows, loss) for rows, loss in parts if loss is not None]
+    return torch.stack([rows * loss for rows, loss in there]).sum() / sum(rows for rows, _ in there)
 
 
 def shares(texts: list[list[str]], vocabulary: tuple[str, ...]) -> Float[Tensor, "batch place vocabulary"]:

@@ -23,6 +23,7 @@ from blip3o.data.picturebook.questions import (
     Question,
     absent_kind,
     absent_look,
+    choose,
     color_choice,
     count_kinds,
     determined_question,
@@ -152,9 +153,17 @@ def _letters(rng: random.Random, scene: Scene) -> tuple[str, str]:
     return f"{told}. which is which?", " ".join(f"{choice} {letter}." for letter, choice in noted)
 
 
+def _lettered_color(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """Which of four colours anything has: each can be compared with the picture by itself."""
+    seen = {thing.color for thing in scene.objects}
+    right = rng.choice(sorted(seen))
+    question = choose(rng, "which color is in the picture?", right, [color for color in COLORS if color not in seen])
+    return question.text, question.answer
+
+
 def sample_step(rng: random.Random, scene: Scene) -> Question:
-    """A step on the way to a multiple choice: one among words, or letters among themselves."""
-    text, answer = rng.choice((_choice, _letters))(rng, scene)
+    """A step on the way to a multiple choice: one among words, letters among themselves, or a colour by its letter."""
+    text, answer = rng.choice((_choice, _letters, _lettered_color))(rng, scene)
     return Question(kind="choice", text=text, answer=answer)
 
 

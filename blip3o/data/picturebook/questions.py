@@ -220,7 +220,8 @@ def _place(rng: random.Random, scene: Scene) -> Question:
     return Question(kind="place", text=text, answer=answer)
 
 
-def _choose(rng: random.Random, text: str, right: str, wrong: list[str]) -> Question:
+def choose(rng: random.Random, text: str, right: str, wrong: list[str]) -> Question:
+    """A multiple choice of `right` and up to three that are `wrong`, answered by a letter."""
     choices = [right, *rng.sample(wrong, min(3, len(wrong)))]
     rng.shuffle(choices)
     told = " ".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
@@ -236,13 +237,13 @@ def color_choice(rng: random.Random, scene: Scene) -> Question | None:
     kind, color, count = rng.choice(told)
     text = COLOR_TEXTS[0] if count == 1 else COLOR_TEXTS_PLURAL[0]
     text = text.format(what=kind if count == 1 else plural(kind))
-    return _choose(rng, text, color, [other for other in COLORS if other != color])
+    return choose(rng, text, color, [other for other in COLORS if other != color])
 
 
 def place_choice(rng: random.Random, scene: Scene) -> Question:
     """Which of the places it is."""
     right = PLACE_NAMES[scene.place]
-    return _choose(rng, PLACE_TEXTS[0], right, [name for name in PLACE_NAMES.values() if name != right])
+    return choose(rng, PLACE_TEXTS[0], right, [name for name in PLACE_NAMES.values() if name != right])
 
 
 def _multiple_choice(rng: random.Random, scene: Scene) -> Question:
@@ -258,7 +259,7 @@ def _multiple_choice(rng: random.Random, scene: Scene) -> Question:
     wrong = [kind for kind in near if kind not in present]
     if not wrong:
         asked, wrong = "object", [kind for kind in ALL_KINDS if kind not in present]
-    return _choose(rng, f"which {asked} is in the picture?", right, wrong)
+    return choose(rng, f"which {asked} is in the picture?", right, wrong)
 
 
 def _classification(rng: random.Random, scene: Scene) -> Question | None:

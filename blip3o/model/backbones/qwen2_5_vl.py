@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import AttentionInterface, Cache, DynamicCache, Qwen2_5_VLConfig
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, Qwen2_5_VLConfig
+from transformers.masking_utils import sdpa_mask
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
@@ -13,6 +13,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from blip3o.model.backbones.backbone import Backbone
+from blip3o.model.layers.attention import attend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +81,34 @@ def attend_by_picture(
     lengths = bounds.diff()
     assert bool((lengths == lengths[0]).all()), "windows of different lengths need the library's own attention"
     parts = [x[0].unflatten(1, (len(lengths), -1)).transpose(0, 1) for x in (query, key, value)]
-    out = F.scaled_dot_product_attention(*parts, scale=rest["scaling"])  # pyright: ignore[reportArgumentType]
+    out = attend(*parts, scale=rest["scaling"])  # pyright: ignore[reportArgumentType]
     return out.transpose(1, 2).flatten(0, 1)[None], None
+
+
+def attend_to_words(
+    module: nn.Module,
+    query: Float[Tensor, "batch head seq dim"],
+    key: Float[Tensor, "batch key_head past_and_seq dim"],
+    value: Float[Tensor, "batch key_head past_and_seq dim"],
+    attention_mask: Bool[Tensor, "#batch 1 seq past_and_seq"] | None,
+    **rest: object,
+) -> tuple[Float[Tensor, "batch seq head dim"], None]:
+    """Attention of the language model by `attend`.
+
+    Takes and gives what an attention function of `transformers` does; no mask where the plain causal one is meant.
+    """
+    causal = attention_mask is None and query.shape[-2] > 1
+    out = attend(query, key, value, attention_mask, causal=causal, scale=rest["scaling"])  # pyright: ignore
+    return out.transpose(1, 2), None
 
 
 EQUAL_WINDOWS = "flash_by_picture"
 """The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
 AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
+WORDS = "blip3o"
+"""The name under which `transformers` knows `attend_to_words`."""
+AttentionInterface.register(WORDS, attend_to_words)
+AttentionMaskInterface.register(WORDS, sdpa_mask)
 
 
 class Qwen(Backbone):
@@ -100,6 +122,7 @@ class Qwen(Backbone):
         self.config = config
         self.width = config.text.hidden_size
         self.language_model = Qwen2_5_VLTextModel(published.text_config)
+        self.language_model.config._attn_implementation = WORDS
         self.visual = Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
         self.lm_head = None if config.text.tie_word_embeddings else nn.Linear(self.width, config.text.vocab_size, False)
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blip3o.model.layers.attention import attend
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import grid_angles, rotate
 
@@ -174,10 +175,8 @@ class Block(nn.Module):
     ) -> Float[Tensor, "batch seq dim"]:
         scale_msa, gate_msa, scale_mlp, gate_mlp = self.modulation(condition)[:, None].chunk(4, dim=-1)
         h = self.norm1(x) * (1 + scale_msa)
-        seen = F.scaled_dot_product_attention(
-            self.attn1.query(h, angles), angles.turn(self.attn1.key(h)), self.attn1.value(h)
-        )
-        read = F.scaled_dot_product_attention(self.attn2.query(h, angles), key, value)
+        seen = attend(self.attn1.query(h, angles), angles.turn(self.attn1.key(h)), self.attn1.value(h))
+        read = attend(self.attn2.query(h, angles), key, value)
         both = seen + read * self.gate.tanh().view(-1, 1, 1).to(read.dtype)
         x = x + gate_msa.tanh() * self.norm2(self.to_out(both.transpose(1, 2).flatten(2)))
         h = self.ffn_norm1(x) * (1 + scale_mlp)

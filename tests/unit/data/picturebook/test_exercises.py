@@ -93,6 +93,15 @@ def test_word_and_letter_belong_together_and_are_true(choices):
             assert word == PLACE_NAMES[scene.place]
 
 
+def test_the_only_colour_on_offer_that_is_there_is_answered(choices):
+    found = [case for case in choices if case[1].startswith("which color is in the picture?")]
+    assert len(found) > 100
+    for scene, text, answer in found:
+        listed = dict(re.findall(r"([a-d])\. (\w+)", text))
+        seen = {thing.color for thing in scene.objects}
+        assert [letter for letter, color in listed.items() if color in seen] == [answer]
+
+
 def test_exactly_the_answered_choice_is_right(choices):
     found = [case for case in choices if case[1].startswith(("is there", "is the ", "are the")) and "," in case[1]]
     assert len(found) > 100
