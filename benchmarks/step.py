@@ -2,7 +2,8 @@
 
     python benchmarks/step.py
 
-The measurements behind two choices of blip3o/train/loop.py: products in bfloat16, attention as plain products.
+The measurements behind two choices: products in bfloat16 (`precision` of a recipe), and attention as plain products
+(blip3o/model/layers/attention.py).
 """
 
 import argparse
@@ -10,15 +11,16 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from blip3o.config import load
 from blip3o.model.backbones.qwen2_5_vl import Qwen
-from blip3o.model.denoisers.next_dit import NextDiT
-from blip3o.train.loop import arithmetic, attention
+from blip3o.model.layers.attention import attend
+from blip3o.train.loop import arithmetic
 from blip3o.train.recipe import Recipe
 
 PRECISIONS = ("float32", "bfloat16")
@@ -50,7 +52,7 @@ def language_model(recipe: Recipe, times: int) -> dict[str, float]:
     embeddings, mask = torch.randn(64, 48, backbone.width), torch.ones(64, 48, dtype=torch.bool)
 
     def step(precision: str) -> None:
-        with arithmetic(precision), attention():
+        with arithmetic(precision):
             loss = backbone.think(embeddings, mask).float().square().mean()
         cleared(backbone)
         loss.backward()
@@ -58,22 +60,22 @@ def language_model(recipe: Recipe, times: int) -> dict[str, float]:
     return {name: median_ms(lambda name=name: step(name), times) for name in PRECISIONS}
 
 
-def denoiser(recipe: Recipe, times: int) -> dict[str, float]:
-    """Milliseconds, forward and backward, of 192 noised images, by kind of attention."""
-    config = recipe.model.unified.denoiser
-    network, batch = NextDiT(config), 192
-    x, at = torch.randn(batch, config.channels, config.side, config.side), torch.rand(batch)
-    thought = torch.randn(batch, config.side**2, config.thought_width)
+def attention(times: int) -> dict[str, float]:
+    """Milliseconds, forward and backward, of causal attention in bfloat16, by way of computing it."""
+    rng = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(12, 8, 188, 32, generator=rng, dtype=torch.bfloat16).requires_grad_() for _ in range(3))
+    fused = F.scaled_dot_product_attention
 
-    def step(plain: bool) -> None:
-        with arithmetic("bfloat16"), attention() if plain else nullcontext():
-            loss = network(x, at, network.condition(thought)).float().square().mean()
-        cleared(network)
-        loss.backward()
+    def step(backend: SDPBackend, attended: Callable[[], torch.Tensor]) -> None:
+        with sdpa_kernel(backend):
+            attended().sum().backward()
 
-    return {
-        name: median_ms(lambda plain=plain: step(plain), times) for name, plain in (("fused", False), ("plain", True))
+    ways: dict[str, tuple[SDPBackend, Callable[[], torch.Tensor]]] = {
+        "fused": (SDPBackend.FLASH_ATTENTION, lambda: fused(q, k, v, is_causal=True)),
+        "unfused": (SDPBackend.MATH, lambda: fused(q, k, v, is_causal=True)),
+        "ours": (SDPBackend.MATH, lambda: attend(q, k, v, causal=True)),
     }
+    return {name: median_ms(lambda way=way: step(*way), times) for name, way in ways.items()}
 
 
 def cleared(network: nn.Module) -> None:
@@ -91,7 +93,7 @@ def main() -> None:
     numbers = {
         "product_gflops": products(recipe.model.unified.backbone.text.hidden_size),
         "language_model_ms": language_model(recipe, options.times),
-        "denoiser_ms": denoiser(recipe, options.times),
+        "attention_ms": attention(options.times),
     }
     for name, found in numbers.items():
         print(f"{name:<20}" + "".join(f"{kind:>12} {number:8.1f}" for kind, number in found.items()))

@@ -8,14 +8,13 @@ scripts/fill_scores.py.
 
 import argparse
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
 
 from blip3o.api import BLIP3o
 from blip3o.config import load
@@ -24,8 +23,6 @@ from blip3o.train.recipe import Recipe
 ROOT = Path(__file__).parents[1]
 PAUSE_S = 900.0
 """A longer silence of the journal is a pause of the run, not work."""
-PANEL, MARGIN, LINES = (300, 180), 34, ("#3366cc", "#cc4433", "#339955", "#aa7711", "#775599", "#338899")
-"""Of the curves: width and height of a panel in px, the space around it, the colours of its lines."""
 
 Curve = list[tuple[int, float]]
 """(step, value), steps ascending."""
@@ -162,40 +159,18 @@ def panels(events: Sequence[Mapping[str, Any]], stages: Iterable[str]) -> dict[s
     return found
 
 
-def plot(found: Mapping[str, Mapping[str, Curve]], columns: int = 3) -> Image.Image:
-    """All panels on one page."""
-    width, height = PANEL[0] + 2 * MARGIN, PANEL[1] + 2 * MARGIN
+def plot(found: Mapping[str, Mapping[str, Curve]], path: Path, columns: int = 3) -> None:
+    """Write all panels on one page; losses that fall to less than a tenth are drawn on a logarithmic axis."""
     rows = -(-len(found) // columns)
-    page = Image.new("RGB", (columns * width, rows * height), "white")
-    pen = ImageDraw.Draw(page)
+    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
     for index, (title, lines) in enumerate(found.items()):
-        draw_panel(pen, (index % columns * width + MARGIN, index // columns * height + MARGIN), title, lines)
-    return page
-
-
-def draw_panel(pen: ImageDraw.ImageDraw, corner: tuple[int, int], title: str, lines: Mapping[str, Curve]) -> None:
-    """One panel: a frame, its title, the range of both axes, a line for each name; wide ranges are logarithmic."""
-    font, (left, top), (width, height) = ImageFont.load_default(11), corner, PANEL
-    points = [point for line in lines.values() for point in line]
-    if not points:
-        return
-    most = max(step for step, _ in points)
-    low, high = min(value for _, value in points), max(value for _, value in points)
-    scale = math.log if low > 0 and high > 10 * low else float
-    span = (scale(high) - scale(low)) or 1.0
-    pen.rectangle((left, top, left + width, top + height), outline="#bbbbbb")
-    pen.text((left, top - 16), title, "black", font)
-    pen.text((left + width, top + height + 3), f"{most:,} steps", "#666666", font, anchor="ra")
-    pen.text((left - 3, top), f"{high:.2f}", "#666666", font, anchor="ra")
-    pen.text((left - 3, top + height), f"{low:.2f}", "#666666", font, anchor="rd")
-    for index, (name, line) in enumerate(lines.items()):
-        color = LINES[index % len(LINES)]
-        path = [
-            (left + width * step / most, top + height - height * (scale(value) - scale(low)) / span)
-            for step, value in line
-        ]
-        pen.line(path, color, 2)
-        pen.text((left + width - 6, top + 5 + 14 * index), name, color, font, anchor="ra")
+        axes = figure.add_subplot(rows, columns, index + 1, title=title, xlabel="step")
+        values = [value for line in lines.values() for _, value in line]
+        axes.set_yscale("log" if values and 0 < 10 * min(values) < max(values) else "linear")
+        for name, line in lines.items():
+            axes.plot(*zip(*line, strict=True), label=name)
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=80)
 
 
 # --- the card -------------------------------------------------------------------------------------------------------
@@ -268,8 +243,7 @@ def main() -> None:
     info = BLIP3o.load(options.run / "checkpoint", device="cpu").info()
     facts = run_facts(recipe, info["weights"], stage_facts(events), options.hardware)
     options.output.mkdir(parents=True, exist_ok=True)
-    page = plot(panels(events, [told["name"] for told in facts["stages"]])).quantize(32)
-    page.save(options.output / "curves.png", optimize=True)
+    plot(panels(events, [told["name"] for told in facts["stages"]]), options.output / "curves.png")
     (options.output / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     (options.output / "README.md").write_text(card(recipe, info, facts), encoding="utf-8")
     print(options.output / "README.md")
