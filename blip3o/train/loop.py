@@ -38,6 +38,7 @@ class Trainer:
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
+        self.commit = commit()
         torch.manual_seed(recipe.seed)
         self.machine = Machine(recipe.model, make(vocabulary()))
 
@@ -80,7 +81,7 @@ class Trainer:
         objective = OBJECTIVES[stage.objective](stage, self.machine, book)
         parameters = trained(self.machine, objective, stage.trains)
         steps = _Steps(self, stage, objective, parameters)
-        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=commit(), version=__version__)
+        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         try:
             while steps.done < stage.steps:
@@ -128,7 +129,7 @@ class Trainer:
 
     def publish(self) -> Path:
         """Write the checkpoint of the machine as it stands, in bfloat16: `<folder>/checkpoint`."""
-        about = {"commit": commit(), "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
         checkpoint.save(self.machine, self.folder / "checkpoint", about=about)
         return self.folder / "checkpoint"
 

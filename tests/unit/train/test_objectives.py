@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from blip3o.train.objectives import OBJECTIVES, address, encode_book, seeded
+from blip3o.prompt.template import Encoded
+from blip3o.train.objectives import BATCH_COST, OBJECTIVES, address, alike, encode_book, seeded, shared
 from blip3o.train.optim import trained
 from blip3o.weights.machine import Machine
 
@@ -96,3 +97,36 @@ def test_finishing_the_space_twice_is_finishing_it_once(tiny, fresh, pages):
     once = fresh.space.mean.clone(), fresh.space.deviation.clone()
     objective.finish()
     torch.testing.assert_close((fresh.space.mean, fresh.space.deviation), once)
+
+
+def lengths_of(batches):
+    return [[len(item.tokens) for item in batch] for batch in batches]
+
+
+def conversations(lengths):
+    return [Encoded(tokens=[0] * n, labels=[0] * n, pictures=[], target=None, has_slot=False) for n in lengths]
+
+
+def cost(batches):
+    return sum(len(batch) * max(batch) + BATCH_COST for batch in batches)
+
+
+@pytest.mark.parametrize("lengths", [(30,), (30, 30, 200), (200, 24, 210, 31), tuple(range(20, 220, 3)), (40,) * 50])
+def test_batches_of_like_length_hold_every_conversation_once_and_cost_least(lengths):
+    batches = lengths_of(alike(conversations(lengths)))
+    ordered = sorted(lengths)
+    assert [length for batch in batches for length in batch] == ordered
+    two_batches = [cost([ordered[:cut], ordered[cut:]]) for cut in range(1, len(ordered))]
+    assert cost(batches) <= min([cost([ordered]), *two_batches])
+
+
+def test_short_and_long_conversations_part_where_padding_costs_more_than_a_batch():
+    few = BATCH_COST // 100
+    assert len(lengths_of(alike(conversations([10, *[110] * few])))) == 1
+    apart = [[10] * (few + 1), [110] * (few + 1)]
+    assert lengths_of(alike(conversations([*apart[1], *apart[0]]))) == apart
+
+
+def test_a_batch_counts_by_its_rows_and_one_without_the_loss_does_not():
+    losses = [(3, torch.tensor(1.0)), (5, None), (1, torch.tensor(5.0))]
+    assert shared(losses).item() == 2.0
