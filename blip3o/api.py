@@ -144,10 +144,11 @@ class BLIP3o:
     def classify(self, images: Pictures, labels: Sequence[str], *, batch_size: int = 16) -> list[dict[str, float]]:
         """Probability of each label (any words) for each image, by how likely the model finds it as an answer.
 
-        The probabilities of an image sum to 1, the likeliest label first.
-        """
+        They sum to 1 for an image, the likeliest label first. Raises PromptError for a label given twice."""
         if not labels:
             raise PromptError("labels is empty: name what the picture may show")
+        if len(set(labels)) < len(labels):
+            raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
         for label in labels:
             self.machine.template.check(label)
         pictures = self._read(images)
@@ -191,6 +192,9 @@ class BLIP3o:
         progress: Progress | None = None,
     ) -> list[Reply]:
         """The assistant's next turn in each conversation; it draws where the model writes the image-start token."""
+        for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
+            for text in (part for part in turn.content if isinstance(part, str)):
+                self.machine.template.check(text)
         sampling, seeds = self._sampling(steps, guidance), _seeds(seed, len(conversations))
         replies: list[Reply] = []
         for part in _parts(len(conversations), batch_size):
@@ -366,8 +370,8 @@ class Chat:
         shown = () if image is None else (square(image, size),)
         asked = Turn("user", (*shown, text))
         reply = self.model.reply([(*self.turns, asked)], seed=self.seed + len(self.turns) // 2, think=self.think)[0]
-        answer = reply.text if reply.image is None else square(reply.image, size)
-        self.turns += [asked, Turn("assistant", (answer,))]
+        drawn = () if reply.image is None else (square(reply.image, size),)
+        self.turns += [asked, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
         return reply
 
 
@@ -387,6 +391,8 @@ def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
 
 
 def _parts(count: int, size: int) -> list[slice]:
+    if size < 1:
+        raise ConfigError(f"batch_size is {size}: expected 1 or more")
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

@@ -110,14 +110,20 @@ class _Talk:
         self.shown = None
         path = None if reply.image is None else self.keep(reply.image, text)
         self.said += [f"**you:** {text}", *([f"*{reply.reasoning}*"] if reply.reasoning else [])]
-        self.said.append(f"**blip3o:** {reply.text}" if path is None else f"![{text}]({path.absolute()})")
+        if reply.text or path is None:
+            self.said.append(f"**blip3o:** {reply.text}")
+        if path is not None:
+            self.said.append(f"![{text}]({path.absolute()})")
         if self.as_json:
             facts = {"prompt": text, "text": reply.text, "reasoning": reply.reasoning, "image": path and str(path)}
             print(encoding.dumps(facts, ensure_ascii=False), flush=True)
             return
         if reply.reasoning:
             print(f"({reply.reasoning})")
-        print(f"[picture: {path}]" if path else reply.text or "(no answer)", flush=True)
+        if reply.text or path is None:
+            print(reply.text or "(no answer)", flush=True)
+        if path is not None:
+            print(f"[picture: {path}]", flush=True)
 
     def keep(self, image: "PIL.Image.Image", text: str) -> Path:
         """Write a picture of the dialogue."""

@@ -88,6 +88,13 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
     if not (folder / "recipe.yaml").is_file():
         return
     earlier = load(Recipe, folder / "recipe.yaml")
+    done = {path.name for path in (folder / "stages").glob("*")}
+    changed = [stage.name for stage in earlier.stages if stage.name in done and stage not in recipe.stages]
+    if changed:
+        raise ConfigError(
+            f"{folder} holds stage {changed[0]} as another recipe trained it: name another --output, or begin anew "
+            "with --restart"
+        )
     if (earlier.model, earlier.seed, earlier.book) != (recipe.model, recipe.seed, recipe.book):
         raise ConfigError(
             f"{folder} holds a run of another model, seed or book: name another --output, or begin anew with --restart"

@@ -41,10 +41,16 @@ def understand(
     """Answer questions about a picture, describe it, classify it."""
     from blip3o.prompt.pictures import open_picture
 
-    task = task or ("caption" if question is None else "vqa")
+    task = task or ("vqa" if question is not None else "caption" if labels is None else "image_classification")
     if (task == "vqa") != (question is not None):
         need = "needs a question: add it after the picture" if question is None else "takes no question: leave it out"
         raise ConfigError(f"task {task} {need}")
+    for option, given, wanted in (
+        ("--labels", labels is not None, "image_classification"),
+        ("--long", long, "caption"),
+    ):
+        if given and task != wanted:
+            raise ConfigError(f"task {task} takes no {option}: leave it out, or choose --task {wanted}")
     picture = open_picture(image)
     reader = open_model(model, device)
     found: dict[str, object] = {"image": str(image), "task": task}

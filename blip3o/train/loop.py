@@ -226,18 +226,24 @@ def undivided() -> Iterator[None]:
 
 
 def arithmetic(precision: str) -> AbstractContextManager[object]:
-    """Matrix products in this precision, on whatever device the machine is."""
+    """Matrix products in this precision, on the CPU."""
     return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def commit() -> str:
-    """The commit that the code stands at, with a + where files differ from it; "unknown" outside a checkout."""
+    """The commit that the code stands at, with a + where files differ from it; "unknown" outside our own checkout."""
     root = Path(__file__).parents[2]
     try:
-        head, changes = (
+        top, head, changes = (
             subprocess.run(["git", *asked], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-            for asked in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "-uno"))
+            for asked in (
+                ("rev-parse", "--show-toplevel"),
+                ("rev-parse", "--short", "HEAD"),
+                ("status", "--porcelain", "-uno"),
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    if Path(top) != root:
+        return "unknown"  # an installed package in the environment of somebody's repository
     return head + ("+" if changes else "")

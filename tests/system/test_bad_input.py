@@ -130,6 +130,18 @@ def test_words_that_the_model_cannot_take_are_refused(kind, blip3o, weights, pic
     assert_refused(blip3o("understand", "--model", weights, "--", picture, text), told)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("what is this?", "--labels", "dog,cat"), "task vqa takes no --labels"),
+        (("what is this?", "--long"), "task vqa takes no --long"),
+        (("--labels", "dog", "--long"), "task image_classification takes no --long"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(blip3o, weights, picture, given, told):
+    assert_refused(blip3o("understand", picture, *given, "--model", weights), told)
+
+
 def test_labels_that_the_model_cannot_take_are_refused(blip3o, weights, picture):
     asked = ("understand", picture, "--task", "image_classification", "--model", weights, "--labels")
     assert_refused(blip3o(*asked, "dog,giraffe"), "'giraffe'")

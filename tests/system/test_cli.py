@@ -195,6 +195,16 @@ def test_a_stage_can_be_trained_alone_and_then_the_next(blip3o, unjudged):
     assert blip3o("train", "--config", TINY, "--stage", "generation", "-o", "run").code == 2
 
 
+def test_a_run_does_not_go_on_from_a_stage_that_another_recipe_trained(blip3o, unjudged):
+    asked = ("train", "--config", TINY, "--stage", "encoder", "-o", "run")
+    assert blip3o(*asked).code == 0
+    other = blip3o(*asked, "stages.encoder.learning_rate=0.5")
+    assert other.code == 2
+    assert "run holds stage encoder as another recipe trained it" in other.err
+    assert "0.5" not in Path("run/recipe.yaml").read_text()
+    assert blip3o(*asked, "stages.decoder.steps=9").code == 0
+
+
 def test_a_restart_puts_the_earlier_run_aside(blip3o, unjudged):
     for words in ((), ("--restart",)):
         assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run", *words).code == 0

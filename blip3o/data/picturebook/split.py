@@ -1,4 +1,7 @@
-"""Which combinations training never sees: a fixed tenth of colour x kind pairs and of pairs of kinds."""
+"""Which combinations no training scene holds: a fixed tenth of colour x kind pairs and of pairs of kinds.
+
+Questions about what is absent may name them.
+"""
 
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, Scene
 
