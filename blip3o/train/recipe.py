@@ -16,6 +16,9 @@ class BookConfig:
     stories: int
     """Stories of three pictures each."""
 
+    def __post_init__(self) -> None:
+        check((self.stories > 0, f"stories is {self.stories}, expected 1 or more"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -55,6 +58,11 @@ class Stage:
         check(
             (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
             (self.batch_size >= 0, f"batch_size is {self.batch_size}, expected 0 or more"),
+            (
+                self.objective == "unified" or self.batch_size > 0,
+                f"batch_size is {self.batch_size}, expected 1 or more pictures for objective {self.objective!r}",
+            ),
+            (self.learning_rate > 0, f"learning_rate is {self.learning_rate}, expected more than 0"),
             (not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(TASKS)}"),
             (bool(self.trains), "trains is empty: name the parts that learn"),
             (

@@ -35,6 +35,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head
+        sizes = [self.prompt.picture_size, self.space.encoder.size, self.space.decoder.size]
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         reading = (self.prompt.patch_size, self.prompt.merge_size, self.prompt.temporal_patch_size)
         check(
@@ -45,6 +46,15 @@ class ModelConfig:
             (
                 self.prompt.slot_length == head.slot_length,
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
+            ),
+            (
+                sizes.count(sizes[0]) == len(sizes),
+                f"prompt.picture_size, encoder.size and decoder.size are {sizes}: make them equal",
+            ),
+            (
+                head.side == self.space.encoder.side,
+                f"the head imagines {head.side} x {head.side} features, the encoder makes {self.space.encoder.side} x "
+                f"{self.space.encoder.side}",
             ),
             (
                 head.channels == self.space.encoder.channels,

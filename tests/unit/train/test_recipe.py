@@ -85,3 +85,17 @@ def test_an_unknown_key_of_a_stage_is_answered_with_the_nearest(tiny):
     values = to_dict(tiny.stages[0])
     with pytest.raises(ConfigError, match=r"unknown key learnign_rate, did you mean learning_rate\?"):
         from_dict(Stage, values | {"learnign_rate": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("book.stories=0", "stories is 0"),
+        ("stages.encoder.batch_size=0", "batch_size is 0"),
+        ("stages.encoder.learning_rate=-1", "learning_rate is -1"),
+        ("model.prompt.picture_size=70", "picture_size, encoder.size and decoder.size are"),
+    ],
+)
+def test_a_value_that_no_run_could_use_is_refused_before_it_begins(override, told):
+    with pytest.raises(ConfigError, match=told):
+        load(Recipe, "picturebook", [override])
