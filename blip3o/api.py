@@ -49,7 +49,7 @@ class BLIP3o:
     """A loaded model. Images go in and come out as `PIL.Image`; all methods take one item or many and work in batches.
 
     `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its
-    seed alone, not on the batch it is made in.
+    seed alone, not on the batch it is made in, up to rounding (1 of 255 in a few values).
     """
 
     def __init__(self, machine: Machine, about: Mapping[str, object] | None = None) -> None:
