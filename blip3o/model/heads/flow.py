@@ -72,7 +72,7 @@ class FlowHead(Head):
         """Think once, then follow the guided velocity; both sides of the guidance run as one batch."""
         thought = think(self.queries.expand(len(rngs), -1, -1))
         sides = 1 if guidance == 1 else 2
-        both = torch.cat([thought, torch.zeros_like(thought)][:sides])
+        both = torch.cat([thought, thought * self.config.null_scale][:sides])
         condition = self.denoiser.condition(both)
         features = None if reference is None else reference.features.repeat(sides, 1, 1, 1)
         given = None if reference is None else reference.given.repeat(sides)

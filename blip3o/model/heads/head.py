@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from blip3o.config import check
+
 Think = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
 
@@ -30,8 +32,18 @@ class HeadConfig:
     """Shift of training and solver times towards noise (flow/time.py)."""
     dropout: float = 0.1
     """Share of training thoughts set to zero, so that guidance has a null to start from."""
+    null_scale: float = 0.0
+    """What guidance leaves of the thought on its null side: 0 forgets the prompt, more only makes it faint."""
     draws: int = 1
     """Noise draws per thought in one training step; thoughts cost more than draws."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.draws > 0, f"draws is {self.draws}, expected 1 or more"),
+            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
+            (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
+            (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),
+        )
 
 
 @runtime_checkable

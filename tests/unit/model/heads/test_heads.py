@@ -133,6 +133,22 @@ def test_guidance_starts_from_what_a_dropped_thought_was_taught(head):
 
 
 @torch.no_grad()
+def test_guidance_can_start_from_a_faint_thought_instead(head):
+    network = head("flow", null_scale=0.3)
+    faint = network.sample(lambda slot: slot * 0.3, None, generators([0]), steps=1, guidance=1.0)
+    null = network.sample(think, None, generators([0]), steps=1, guidance=0.0)
+    torch.testing.assert_close(null, faint, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", [{"draws": 0}, {"shift": 0.0}, {"dropout": 1.5}, {"null_scale": 1.0}, {"null_scale": -0.1}]
+)
+def test_a_size_that_no_head_can_have_is_refused_by_name(change):
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        config("flow", **change)
+
+
+@torch.no_grad()
 def test_more_draws_average_over_more_noise(head):
     network = head("flow", draws=3)
     data = draw(2, *SHAPE)
