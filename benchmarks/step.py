@@ -52,7 +52,7 @@ def language_model(recipe: Recipe, times: int) -> dict[str, float]:
     embeddings, mask = torch.randn(64, 48, backbone.width), torch.ones(64, 48, dtype=torch.bool)
 
     def step(precision: str) -> None:
-        with arithmetic(precision):
+        with arithmetic(precision, torch.device("cpu")):
             loss = backbone.think(embeddings, mask).float().square().mean()
         cleared(backbone)
         loss.backward()

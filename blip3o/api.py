@@ -17,15 +17,16 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.errors import ConfigError, PromptError
-from blip3o.flow.noise import generators
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Picture, Turn
-from blip3o.prompt.pictures import square, to_image, to_pixels
+from blip3o.prompt.pictures import open_picture, square, to_image
 from blip3o.prompt.template import Encoded
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.machine import Machine, SamplingConfig
+from blip3o.weights.machine import Machine, SamplingConfig, find_device
 
-Pictures = Image.Image | Sequence[Image.Image]
+Picturelike = Image.Image | str | Path
+"""An image, or the file of one."""
+Pictures = Picturelike | Sequence[Picturelike]
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""
 
@@ -46,10 +47,11 @@ class Reply:
 
 
 class BLIP3o:
-    """A loaded model. Images go in and come out as `PIL.Image`; all methods take one item or many and work in batches.
+    """A loaded model. Images go in as `PIL.Image` or as files and come out as `PIL.Image`; all methods take one item or
+    many and work in batches.
 
     `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its
-    seed alone, not on the batch it is made in, up to rounding (1 of 255 in a few values).
+    seed alone, not on the batch it is made in.
     """
 
     def __init__(self, machine: Machine, about: Mapping[str, object] | None = None) -> None:
@@ -63,7 +65,7 @@ class BLIP3o:
 
         `device` is "cpu", "cuda", "mps" or "auto". Raises CheckpointError.
         """
-        machine, about = checkpoint.load(hub.find(name_or_path), _device(device))
+        machine, about = checkpoint.load(hub.find(name_or_path), find_device(device))
         return cls(machine, about)
 
     # --- drawing ----------------------------------------------------------------------------------------------------
@@ -112,13 +114,12 @@ class BLIP3o:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
         pictures = self._read(images)
         seeds = _seeds(seed, len(pictures))
-        count = self.machine.config.sampling.decoder_steps if steps is None else steps
+        sampling = self.machine.config.sampling
+        sampling = sampling if steps is None else replace(sampling, decoder_steps=steps)
         made: list[Image.Image] = []
         with torch.inference_mode():
             for part in _parts(len(pictures), batch_size):
-                features = self._features(pictures[part])
-                pixels = self.machine.space.decode(features, generators(seeds[part]), steps=count)
-                made += [to_image(row) for row in pixels]
+                made += [to_image(row) for row in self.machine.reconstruct(pictures[part], seeds[part], sampling)]
         return made
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -145,8 +146,8 @@ class BLIP3o:
         """Probability of each label (any words) for each image, by how likely the model finds it as an answer.
 
         They sum to 1 for an image, the likeliest label first. Raises PromptError for a label given twice."""
-        if not labels:
-            raise PromptError("labels is empty: name what the picture may show")
+        if not labels or isinstance(labels, str):
+            raise PromptError(f"labels is {labels!r}: list the words for what the picture may show")
         if len(set(labels)) < len(labels):
             raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
         for label in labels:
@@ -168,10 +169,12 @@ class BLIP3o:
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures = self._read(images)
+        pictures, head = self._read(images), self.machine.config.unified.head
         with torch.inference_mode():
-            parts = [self._features(pictures[part]).flatten(1).cpu() for part in _parts(len(pictures), batch_size)]
-        return torch.cat(parts).numpy()
+            parts = [
+                self.machine.features(pictures[part]).flatten(1).cpu() for part in _parts(len(pictures), batch_size)
+            ]
+        return torch.cat(parts).numpy() if parts else np.zeros((0, head.channels * head.side**2), np.float32)
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
@@ -222,13 +225,14 @@ class BLIP3o:
     @property
     def device(self) -> torch.device:
         """Where the model's tensors are."""
-        return self.machine.space.mean.device
+        return self.machine.device
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _read(self, images: Pictures) -> list[Picture]:
         size = self.machine.config.prompt.picture_size
-        return [square(image, size) for image in ([images] if isinstance(images, Image.Image) else images)]
+        given = [images] if isinstance(images, Picturelike) else images
+        return [square(open_picture(image) if isinstance(image, str | Path) else image, size) for image in given]
 
     def _pairs(self, images: Pictures, texts: str | Sequence[str]) -> tuple[list[Picture], list[str]]:
         pictures = self._read(images)
@@ -238,9 +242,6 @@ class BLIP3o:
         for text in asked:
             self.machine.template.check(text)
         return pictures, asked
-
-    def _features(self, pictures: Sequence[Picture]) -> torch.Tensor:
-        return self.machine.space.encode(to_pixels(list(pictures)).to(self.device))
 
     def _sampling(self, steps: int | None, guidance: float | None) -> SamplingConfig:
         given = {"steps": steps, "guidance": guidance}
@@ -297,6 +298,8 @@ class BLIP3o:
 
     def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
         """What the assistant writes, up to and with the end of its turn or the image-start token."""
+        if max_tokens < 1:
+            raise ConfigError(f"max_tokens is {max_tokens}: expected 1 or more")
         template = self.machine.template
         stops = [template.words.control[tok.TURN_END], template.words.control[tok.IMAGE_START]]
         with torch.inference_mode():
@@ -327,11 +330,7 @@ class BLIP3o:
         start = template.words.control[tok.IMAGE_START]
         with torch.inference_mode():
             asked = [self._asked(talk, [i for i in ids if i != start]) for talk, ids in zip(talks, begun, strict=True)]
-            batch = template.collate(asked).to(self.device)
-            rngs = generators(seeds)
-            features = self.machine.unified.imagine(batch, rngs, steps=sampling.steps, guidance=sampling.guidance)
-            pixels = self.machine.space.decode(features, rngs, steps=sampling.decoder_steps)
-        images = [to_image(row) for row in pixels]
+            images = [to_image(row) for row in self.machine.draw(asked, seeds, sampling)]
         for image, talk, ids, seed in zip(images, talks, begun, seeds, strict=True):
             image.info |= self._origin(talk, ids, seed, sampling)
         return images
@@ -343,7 +342,7 @@ class BLIP3o:
         if not encoded.pictures:
             return encoded
         newest = encoded.pictures[-1]
-        known = replace(newest, features=self._features([newest])[0].cpu().numpy())
+        known = replace(newest, features=self.machine.features([newest])[0].cpu().numpy())
         return replace(encoded, pictures=[*encoded.pictures[:-1], known])
 
     def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, str]:
@@ -375,16 +374,8 @@ class Chat:
         return reply
 
 
-def _device(name: str) -> torch.device:
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    here = [kind for kind, there in found.items() if there]
-    if name != "auto" and name.partition(":")[0] not in here:
-        raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
-    return torch.device(here[0] if name == "auto" else name)
-
-
 def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    seeds = [seed + index for index in range(count)] if isinstance(seed, int) else list(seed)
+    seeds = [int(one) for one in seed] if isinstance(seed, Sequence) else [int(seed) + index for index in range(count)]
     if len(seeds) != count:
         raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
     return seeds

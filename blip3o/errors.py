@@ -25,5 +25,9 @@ class PromptError(UserError):
     """Words the model cannot take: an empty or too long prompt, an unknown word, the text of a special token."""
 
 
+class TrainingError(UserError):
+    """A run that cannot go on: its loss is no longer a number."""
+
+
 class OutputError(UserError):
     """A result that cannot be written where it was asked for."""

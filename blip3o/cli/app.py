@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except UserError as error:
         return _fail(f"error: {error}", 2, debug)
     except typer.TyperException as error:
-        return _fail(f"error: {error.format_message().rstrip('.')} (`blip3o --help` shows what there is)", 2, debug)
+        return _fail(f"error: {_misused(error)}", 2, debug)
     except Stopped as error:
         return _fail(str(error), 130, debug)
     except (KeyboardInterrupt, typer.Abort):
@@ -79,6 +79,15 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: whatever it is, the user gets one line
         return _fail(f"error: {type(error).__name__}: {error} (unexpected: --debug shows where)", 1, debug)
     return _fail("stopped", 130, debug=False) if code == 130 else int(code or 0)
+
+
+def _misused(error: typer.TyperException) -> str:
+    """What was wrong with the command line, the value got, and whose help to ask for."""
+    faults = getattr(error.__cause__, "errors", list)()  # of pydantic, which the values were read by
+    got = f", got {faults[0]['input']!r}" if faults and "is not one of" not in error.format_message() else ""
+    verb = getattr(getattr(error, "ctx", None), "command_path", "blip3o")
+    said = error.format_message().rstrip(".").replace("Value error, ", "")
+    return f"{said}{got} (`{verb} --help` shows what there is)"
 
 
 def _fail(line: str, code: int, debug: bool) -> int:

@@ -1,10 +1,11 @@
 """blip3o chat: a dialogue in which the model reads, draws and edits; one line of input is one turn."""
 
 import json as encoding
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     import blip3o.api
 
 EXAMPLES = examples("blip3o chat", "printf 'draw a red dog\\nmake it night\\n' | blip3o chat --output talk")
-COMMANDS = "/image PATH shows a picture with your next words, /save keeps the dialogue, /new begins another, /quit ends"
+COMMANDS = (
+    "/image PATH shows a picture with your next words, /save [PATH] keeps the dialogue, /new begins another, /quit ends"
+)
 
 
 def chat(
@@ -65,6 +68,17 @@ def _lines(typed: bool) -> Iterator[str]:
             yield line
 
 
+class Link(NamedTuple):
+    """A picture of the dialogue."""
+
+    text: str
+    path: Path
+
+    def markdown(self, folder: Path) -> str:
+        """As a file in this folder would show it."""
+        return f"![{self.text}]({os.path.relpath(self.path, folder)})"
+
+
 class _Talk:
     """The dialogue, the picture that waits to be shown, and what was said so far."""
 
@@ -76,7 +90,7 @@ class _Talk:
         """A new dialogue."""
         self.chat = self.model.chat(seed=self.seed, think=self.think)
         self.shown: PIL.Image.Image | None = None
-        self.said: list[str] = []
+        self.said: list[str | Link] = []
         self.drawn = 0
 
     def hear(self, line: str) -> bool:
@@ -86,6 +100,9 @@ class _Talk:
             return False
         if word == "/new":
             self.begin()
+            self.tell("a new dialogue")
+        elif word == "/help":
+            self.tell(COMMANDS)
         elif word == "/image":
             self.show(Path(rest.strip().strip("'\"")).expanduser())
         elif word == "/save":
@@ -101,7 +118,12 @@ class _Talk:
         from blip3o.prompt.pictures import open_picture
 
         self.shown = open_picture(path)
-        self.said.append(f"![shown]({path.absolute()})")
+        self.said.append(Link("shown", path))
+        self.tell(f"{path} is shown with your next words")
+
+    def tell(self, line: str) -> None:
+        """Say how a command went."""
+        print(line, file=sys.stderr)
 
     def send(self, text: str) -> None:
         """One turn and its answer."""
@@ -113,7 +135,7 @@ class _Talk:
         if reply.text or path is None:
             self.said.append(f"**blip3o:** {reply.text}")
         if path is not None:
-            self.said.append(f"![{text}]({path.absolute()})")
+            self.said.append(Link(text, path))
         if self.as_json:
             facts = {"prompt": text, "text": reply.text, "reasoning": reply.reasoning, "image": path and str(path)}
             print(encoding.dumps(facts, ensure_ascii=False), flush=True)
@@ -131,5 +153,6 @@ class _Talk:
         return write_picture(image, unused(self.folder / f"{self.drawn:02d}-{slug(text)}.png"))
 
     def save(self, path: Path) -> None:
-        """Write the dialogue so far as Markdown."""
-        print(f"saved {write_text(chr(10).join(f'{line}{chr(10)}' for line in self.said), path)}", file=sys.stderr)
+        """Write the dialogue so far as Markdown, its pictures by their place beside it."""
+        lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.said]
+        self.tell(f"saved {write_text(''.join(f'{line}{chr(10)}{chr(10)}' for line in lines), path)}")

@@ -8,6 +8,7 @@ import typer
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
 from blip3o.cli.options import Count, Debug, Device, Guidance, Json, Model, Output, Seed, Steps, examples
 from blip3o.cli.progress import open_model, working
+from blip3o.errors import OutputError
 
 EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
 
@@ -29,6 +30,8 @@ def edit(
     from blip3o.prompt.pictures import open_picture
 
     check_writable(output)
+    if output is not None and output.exists() and output.samefile(image):
+        raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
     picture = open_picture(image)
     artist = open_model(model, device)
     with working("editing") as told:

@@ -33,7 +33,12 @@ def is_folder(output: Path | None) -> bool:
 
 def check_writable(output: Path | None) -> None:
     """Raise OutputError for an output that cannot be made, before work is put into it."""
-    check_folder(Path() if output is None else output if is_folder(output) else output.parent)
+    try:
+        check_folder(Path() if output is None else output if is_folder(output) else output.parent)
+        if output is not None:
+            output.exists()
+    except OSError as error:
+        raise OutputError(f"cannot write {output} ({error.strerror}): choose another name") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -58,11 +63,8 @@ def writing(path: Path) -> Iterator[Path]:
     """A file to write in place of `path`, which appears there only when complete. Raises OutputError."""
     from blip3o.weights.checkpoint import whole_file
 
-    try:
-        with whole_file(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror or error}): choose another with --output") from error
+    with whole_file(path) as temporary:
+        yield temporary
 
 
 def write_picture(image: "PIL.Image.Image", path: Path) -> Path:

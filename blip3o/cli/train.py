@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blip3o.cli.files import check_folder
-from blip3o.cli.options import Debug, Stopped, examples
+from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 
@@ -32,6 +32,7 @@ def train(
     stage: Annotated[str | None, typer.Option(help="Only this stage; those before it must be done.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
+    device: Device = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -57,7 +58,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         dump(recipe, folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:
-        trainer = Trainer(recipe, folder, watch.see, score_in(recipe, watch))
+        trainer = Trainer(recipe, folder, watch.see, score_in(recipe, watch), device)
         try:
             trainer.run(stage)
         except KeyboardInterrupt:

@@ -53,7 +53,10 @@ SUITES = {"picturebook": picturebook}
 
 
 class Samples:
-    """Writes every question with its outcome to `samples.jsonl`, every picture beside it; without a folder nothing."""
+    """Writes every question with its outcome to `samples.jsonl`, every picture beside it; without a folder nothing.
+
+    Until the last question is answered the file ends in .partial.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -63,15 +66,18 @@ class Samples:
         if self.folder is not None:
             try:
                 (self.folder / "pictures").mkdir(parents=True, exist_ok=True)
-                self.lines = (self.folder / "samples.jsonl").open("w", encoding="utf-8")
+                self.lines = (self.folder / "samples.jsonl.partial").open("w", encoding="utf-8")
             except OSError as error:
                 reason = error.strerror or error
                 raise OutputError(f"cannot write samples to {self.folder}: {reason}; choose another folder") from error
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.lines is not None:
-            self.lines.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.lines is None or self.folder is None:
+            return
+        self.lines.close()
+        if kind is None:
+            (self.folder / "samples.jsonl.partial").replace(self.folder / "samples.jsonl")
 
     def write(self, name: str, outcome: Outcome) -> None:
         """One line; `name` is the question's own ("edit/12") and becomes the picture's ("pictures/edit-12.png")."""

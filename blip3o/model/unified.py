@@ -67,11 +67,17 @@ class Unified(nn.Module):
         seen = self.backbone.read(batch.patches, batch.grid).to(embeddings.dtype)
         return embeddings.masked_scatter(batch.pictured[..., None], seen)
 
-    def reference(self, batch: Batch) -> Reference | None:
-        """The picture that the slot may start from."""
-        if batch.reference is None or batch.referenced is None:
+    def reference(self, *batches: Batch) -> Reference | None:
+        """The picture that the slot may start from, for the rows of all batches; None where no batch has one."""
+        like = next((batch.reference for batch in batches if batch.reference is not None), None)
+        if like is None:
             return None
-        return Reference(features=batch.reference, given=batch.referenced)
+        features, given = [], []
+        for batch in batches:
+            rows = len(batch.tokens)
+            features.append(like.new_zeros(rows, *like.shape[1:]) if batch.reference is None else batch.reference)
+            given.append(batch.mask.new_zeros(rows) if batch.referenced is None else batch.referenced)
+        return Reference(features=torch.cat(features), given=torch.cat(given))
 
     def forward(self, batch: Batch, rng: Generator) -> Losses:
         """The losses of a training batch: next-token cross-entropy, and the head's."""
@@ -105,20 +111,27 @@ class Unified(nn.Module):
         return (sums / weights).sum() / weights.sum()
 
     def imagine(
-        self, batch: Batch, rngs: Sequence[Generator], *, steps: int, guidance: float
+        self, batches: Sequence[Batch], rngs: Sequence[Generator], *, steps: int, guidance: float
     ) -> Float[Tensor, "batch channel height width"]:
-        """Features for the slot of every row, row k with generator k.
+        """Features for the slot of every row of these batches, row k with generator k.
 
-        `steps` solver steps; `guidance` 1 is none.
+        Each batch is thought over by itself, all are imagined together. `steps` solver steps; `guidance` 1 is none.
         """
-        embeddings = self.embed(batch)
+        embeddings = [self.embed(batch) for batch in batches]
 
         def think(slot: Float[Tensor, "batch slot hidden"]) -> Float[Tensor, "batch slot hidden"]:
-            whole = embeddings.masked_scatter(batch.slot[..., None], slot.to(embeddings.dtype))
-            hidden = self.backbone.think(whole, batch.mask)
-            return hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1])
+            slots = slot.split([len(batch.tokens) for batch in batches])
+            return torch.cat([self.think(*row) for row in zip(batches, embeddings, slots, strict=True)])
 
-        return self.head.sample(think, self.reference(batch), rngs, steps=steps, guidance=guidance)
+        return self.head.sample(think, self.reference(*batches), rngs, steps=steps, guidance=guidance)
+
+    def think(
+        self, batch: Batch, embeddings: Float[Tensor, "batch seq hidden"], slot: Float[Tensor, "batch slot hidden"]
+    ) -> Float[Tensor, "batch slot hidden"]:
+        """The hidden states of the slot, filled with these embeddings, behind those of the prompt."""
+        whole = embeddings.masked_scatter(batch.slot[..., None], slot.to(embeddings.dtype))
+        hidden = self.backbone.think(whole, batch.mask)
+        return hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1])
 
     def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
         """Greedy continuation of every row (padded on the left), up to and with its first stop token."""

@@ -23,11 +23,12 @@ def open_picture(path: str | Path) -> Image.Image:
     path = Path(path)
     try:
         if not path.is_file():
-            raise PictureError(f"{path} is not a file: name a picture file")
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise PictureError(f"{path} {what}: name a picture file")
         if path.stat().st_size == 0:
             raise PictureError(f"{path} is empty (0 bytes): name a picture file")
     except OSError as error:
-        raise PictureError(f"{path} is not a file ({error.strerror}): name a picture file") from None
+        raise PictureError(f"{path} cannot be read ({error.strerror}): name a picture file") from None
     try:
         with Image.open(path) as picture:
             width, height = picture.size
@@ -59,8 +60,16 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def square(picture: Image.Image, size: int) -> Picture:
-    """The central square, resized to `size` px (shorter side, bicubic, centre crop: the published target transform)."""
-    return Picture(np.asarray(ImageOps.fit(to_rgb(picture), (size, size), Image.Resampling.BICUBIC)))
+    """The central square of the upright picture, resized to `size` px.
+
+    Shorter side, bicubic, centre crop: the published target transform. Raises PictureError where its data, read only
+    now, are damaged.
+    """
+    try:
+        upright = to_rgb(ImageOps.exif_transpose(picture))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise PictureError(f"the picture is damaged ({error}): save it again") from None
+    return Picture(np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)))
 
 
 def to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:

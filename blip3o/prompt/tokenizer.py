@@ -97,7 +97,10 @@ class Words:
         except Exception as error:  # the library raises nothing narrower
             raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
         known = folder / KNOWN
-        return cls(_wrap(read), known.read_text(encoding="utf-8").split() if known.is_file() else None)
+        try:
+            return cls(_wrap(read), known.read_text(encoding="utf-8").split() if known.is_file() else None)
+        except (OSError, UnicodeError) as error:
+            raise CheckpointError(f"{known} is no list of words ({error}): copy it again from its source") from error
 
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

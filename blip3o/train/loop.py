@@ -13,14 +13,14 @@ from torch import nn
 from blip3o import __version__
 from blip3o.data.picturebook.book import PictureBook
 from blip3o.data.picturebook.tasks import vocabulary
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import CheckpointError, ConfigError, TrainingError
 from blip3o.prompt.tokenizer import make
 from blip3o.train.log import Journal, Meter, Observer, Progress
 from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
 from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint
-from blip3o.weights.machine import Machine
+from blip3o.weights.machine import Machine, find_device
 
 Score = Callable[[Machine, Path], dict[str, float]]
 """Draws samples of the machine into a folder and scores it; given by the caller, because judging is not training."""
@@ -32,7 +32,9 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 class Trainer:
     """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`."""
 
-    def __init__(self, recipe: Recipe, folder: Path, observe: Observer, score: Score | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, observe: Observer, score: Score | None = None, device: str = "cpu"
+    ) -> None:
         self.recipe = recipe
         self.folder = folder
         self.observe = observe
@@ -40,7 +42,7 @@ class Trainer:
         self.journal = Journal(folder)
         self.commit = commit()
         torch.manual_seed(recipe.seed)
-        self.machine = Machine(recipe.model, make(vocabulary()))
+        self.machine = Machine(recipe.model, make(vocabulary())).to(find_device(device))
 
     def run(self, only: str | None = None) -> Machine:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the machine, ready to use."""
@@ -78,7 +80,7 @@ class Trainer:
     def run_stage(self, stage: Stage, book: PictureBook) -> None:
         """Train one stage to its end and keep the average of its weights."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
-        objective = OBJECTIVES[stage.objective](stage, self.machine, book)
+        objective = OBJECTIVES[stage.objective](stage, self.machine, book).to(self.machine.device)
         parameters = trained(self.machine, objective, stage.trains)
         steps = _Steps(self, stage, objective, parameters)
         self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
@@ -150,8 +152,13 @@ class _Steps:
     def step(self) -> None:
         """One step of the optimizer."""
         recipe = self.trainer.recipe
-        with arithmetic(recipe.precision):
+        with arithmetic(recipe.precision, self.trainer.machine.device):
             losses = self.objective.losses(address(recipe.seed, self.stage, 0, self.done))
+        if not losses["total"].isfinite():
+            raise TrainingError(
+                f"the loss of stage {self.stage.name} is {losses['total'].item()} at step {self.done + 1}: lower its "
+                f"learning_rate ({self.stage.learning_rate:g}); the state last saved is kept"
+            )
         losses["total"].backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
         self.optimizer.step(learning_rate(self.stage, self.done))
@@ -195,7 +202,11 @@ class _Steps:
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])
-            moments = {key: tensors[f"{key}/{name}"].clone() for key in MOMENTS if f"{key}/{name}" in tensors}
+            moments = {
+                key: tensors[f"{key}/{name}"].to(parameter.device, copy=True)
+                for key in MOMENTS
+                if f"{key}/{name}" in tensors
+            }
             if moments:  # a parameter that no batch has used yet has none
                 self.optimizer.remember(parameter, moments)
 
@@ -225,9 +236,9 @@ def undivided() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def arithmetic(precision: str) -> AbstractContextManager[object]:
-    """Matrix products in this precision, on the CPU."""
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
+def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Matrix products in this precision."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def commit() -> str:

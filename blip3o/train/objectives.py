@@ -53,6 +53,11 @@ class Objective(nn.Module, ABC):
         """The machine that learns (held so that its parameters are not counted as the objective's own)."""
         return self._machine[0]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the machine learns."""
+        return self.machine.device
+
     @abstractmethod
     def losses(self, place: str) -> Losses:
         """The losses of the step at this address."""
@@ -74,11 +79,13 @@ class SpaceObjective(Objective):
         """Sketching from noised features, and telling from clean ones."""
         rng, generator = random.Random(place), seeded(place)
         indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
-        pixels = to_pixels([self.book.picture(index) for index in indices])
+        pixels = to_pixels([self.book.picture(index) for index in indices]).to(self.device)
         features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
-        noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
+        noise = (torch.randn(features.shape, generator=generator) * self.stage.feature_noise).to(self.device)
         sketch = self.machine.space.decoder.sketch_loss(features + noise, pixels).mean()
-        tell = self.telling(features + noise, shares([self.book.told(index) for index in indices], SAID))
+        tell = self.telling(
+            features + noise, shares([self.book.told(index) for index in indices], SAID).to(self.device)
+        )
         return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
 
     def finish(self) -> None:
@@ -98,18 +105,22 @@ class TowerObjective(Objective):
     Source: the contrastive loss of CLIP, arXiv 2103.00020, with the words of a cell in place of a caption.
     """
 
+    ids: Tensor
+
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
-        self.ids = torch.tensor([machine.template.words.encode(word) for word in LABELS]).squeeze(1)
+        ids = torch.tensor([machine.template.words.encode(word) for word in LABELS]).squeeze(1)
+        self.register_buffer("ids", ids)
 
     def losses(self, place: str) -> Losses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
         rng, backbone = random.Random(place), self.machine.unified.backbone
         indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
         patches, grid = self.machine.template.patches([self.book.picture(index) for index in indices])
-        seen = F.normalize(backbone.read(patches, grid).unflatten(0, (len(indices), -1)).float(), dim=-1)
+        tokens = backbone.read(patches.to(self.device), grid.to(self.device))
+        seen = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
-        true = shares([self.book.labelled(index) for index in indices], LABELS)
+        true = shares([self.book.labelled(index) for index in indices], LABELS).to(self.device)
         loss = -(true * (seen @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean()
         return {"total": loss, "contrast": loss}
 
@@ -126,8 +137,9 @@ class DecoderObjective(Objective):
         rng, generator = random.Random(place), seeded(place)
         pictures = [self.book.picture(rng.randrange(len(self.book))) for _ in range(self.stage.batch_size)]
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
-        noise = torch.randn(features.shape, generator=generator) * self.stage.feature_noise
-        loss = self.machine.space.decoder.loss(features + noise, to_pixels(pictures), generator).mean()
+        noised = features + torch.randn(features.shape, generator=generator) * self.stage.feature_noise
+        pixels = to_pixels(pictures).to(self.device)
+        loss = self.machine.space.decoder.loss(noised.to(self.device), pixels, generator).mean()
         return {"total": loss, "paint": loss}
 
 
@@ -159,7 +171,7 @@ class UnifiedObjective(Objective):
                 continue
             talks = draw_conversations(self.book, weights, count, f"{place}/{drawing}", drawing=drawing)
             for group in alike([template.encode(talk) for talk in talks]):
-                yield template.collate(group)
+                yield template.collate(group).to(self.device)
 
 
 OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
@@ -222,5 +234,5 @@ def encode_book(machine: Machine, book: PictureBook, count: int | None = None) -
     parts = []
     for start in range(0, total, 500):
         pictures = [book.picture(index) for index in range(start, min(start + 500, total))]
-        parts.append(machine.space.encode(to_pixels(pictures)).half().numpy())
+        parts.append(machine.features(pictures).half().cpu().numpy())
     return np.concatenate(parts)

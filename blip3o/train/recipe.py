@@ -63,6 +63,23 @@ class Stage:
                 f"batch_size is {self.batch_size}, expected 1 or more pictures for objective {self.objective!r}",
             ),
             (self.learning_rate > 0, f"learning_rate is {self.learning_rate}, expected more than 0"),
+            (0 <= self.ema < 1, f"ema is {self.ema}, expected 0 or more and less than 1"),
+            (self.clip > 0, f"clip is {self.clip}, expected more than 0"),
+            *(
+                (value >= 0, f"{name} is {value}, expected 0 or more")
+                for name, value in (
+                    ("warmup", self.warmup),
+                    ("weight_decay", self.weight_decay),
+                    ("feature_noise", self.feature_noise),
+                    ("telling_weight", self.telling_weight),
+                    ("text_weight", self.text_weight),
+                    *(self.draw | self.text).items(),
+                )
+            ),
+            *(
+                (not tasks or sum(tasks.values()) > 0, f"{kind} weighs no task: give one a weight above 0")
+                for kind, tasks in (("draw", self.draw), ("text", self.text))
+            ),
             (not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(TASKS)}"),
             (bool(self.trains), "trains is empty: name the parts that learn"),
             (
@@ -95,5 +112,7 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         check(
             (bool(names), "stages is empty: name at least one"),
+            (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
+            (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )

@@ -66,7 +66,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     try:
         with safe_open(path, "pt") as file:  # pyright: ignore[reportGeneralTypeIssues]
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, about if isinstance(about, dict) else {}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
 
@@ -83,6 +84,7 @@ def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source:
         *_listed("missing", sorted(wanted.keys() - tensors.keys())),
         *_listed("unknown", sorted(tensors.keys() - wanted.keys())),
         *_listed("wrong shape", shapes),
+        *_listed("not finite", sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())),
     ]
     if faults:
         raise CheckpointError(f"{source} does not fit its config: {'; '.join(faults)}: use the files of one checkpoint")

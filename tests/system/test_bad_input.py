@@ -54,8 +54,8 @@ def half_of(path):
 
 
 BAD_PICTURES = {
-    "missing": ("x.png", lambda path: None, "is not a file"),
-    "a folder": ("x.png", Path.mkdir, "is not a file"),
+    "missing": ("x.png", lambda path: None, "does not exist"),
+    "a folder": ("x.png", Path.mkdir, "is a folder"),
     "empty": ("x.png", Path.touch, "is empty (0 bytes)"),
     "large": ("x.png", lambda path: path.write_bytes(png_header(12_000, 9_000)), "12000 x 9000"),
     "huge": ("x.png", lambda path: path.write_bytes(png_header(60_000, 60_000)), "too large"),
@@ -145,7 +145,7 @@ def test_an_option_that_would_be_ignored_is_refused(blip3o, weights, picture, gi
 def test_labels_that_the_model_cannot_take_are_refused(blip3o, weights, picture):
     asked = ("understand", picture, "--task", "image_classification", "--model", weights, "--labels")
     assert_refused(blip3o(*asked, "dog,giraffe"), "'giraffe'")
-    assert_refused(blip3o(*asked, " , "), "labels is empty")
+    assert_refused(blip3o(*asked, " , "), "labels is")
 
 
 def test_a_question_and_its_task_belong_together(blip3o, picture):
@@ -198,6 +198,11 @@ BAD_CHECKPOINTS = {
         broken(lambda tensors, name: tensors.update({name: tensors[name][:1]})),
         "wrong shape: ",
     ),
+    "a tensor that is not finite": (
+        broken(lambda tensors, name: tensors.update({name: tensors[name] * float("nan")})),
+        "not finite: ",
+    ),
+    "words that are no text": (lambda folder: (folder / "words.txt").write_bytes(b"\xff\xfe"), "is no list of words"),
     "truncated weights": (cut("model.safetensors", 0.5), "truncated"),
     "hardly any weights": (cut("model.safetensors", 0.001), "truncated"),
     "empty weights": (cut("model.safetensors", 0.0), "truncated"),
@@ -218,8 +223,13 @@ def test_a_checkpoint_that_is_not_whole_is_refused(kind, blip3o, own_weights):
     assert_refused(blip3o("generate", "a red dog", "--model", own_weights), str(own_weights), told)
 
 
-def test_a_model_that_is_not_there_is_refused(blip3o):
-    assert_refused(blip3o("generate", "a red dog", "--model", "no-such-model"), "no-such-model")
+@pytest.mark.parametrize("name", ["no-such-model", "long" * 100])
+def test_a_model_that_is_not_there_is_refused(name, blip3o):
+    assert_refused(blip3o("generate", "a red dog", "--model", name), f"no model '{name}'")
+
+
+def test_a_name_that_no_file_can_have_is_refused(blip3o):
+    assert_refused(blip3o("generate", "a red dog", "--output", "long" * 100 + ".png"), "choose another name")
 
 
 # --- recipes and options --------------------------------------------------------------------------------------------

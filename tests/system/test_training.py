@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from blip3o.config import load
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import CheckpointError, ConfigError, TrainingError
 from blip3o.train import loop
 from blip3o.train.loop import Trainer
 from blip3o.train.recipe import Recipe
@@ -237,3 +237,9 @@ def test_a_stage_of_another_model_is_refused(whole, tmp_path):
     checkpoint.write_tensors(tmp_path / "stages" / "encoder" / checkpoint.WEIGHTS, tensors, about)
     with pytest.raises(CheckpointError, match=r"missing: space\.mean; unknown: stranger"):
         Trainer(RECIPE, tmp_path, silent).run()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_its_stage_and_step(tmp_path):
+    stage = replace(RECIPE.stages[0], learning_rate=1e30, warmup=0, steps=40)
+    with pytest.raises(TrainingError, match=r"the loss of stage \w+ is (nan|inf) at step \d+: lower its learning_rate"):
+        Trainer(replace(RECIPE, stages=(stage,)), tmp_path, silent).run()

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from blip3o.api import BLIP3o, Reply
-from blip3o.errors import ConfigError, PromptError
+from blip3o.errors import ConfigError, PictureError, PromptError
 from blip3o.prompt.conversation import Picture, Turn
 
 
@@ -44,3 +44,36 @@ def test_a_chat_remembers_words_said_before_a_picture(model, picture, monkeypatc
     said, drawn = chat.turns[-1].content
     assert said == "a dog"
     assert isinstance(drawn, Picture)
+
+
+def test_an_image_may_be_a_file_and_is_turned_upright(model, picture, tmp_path):
+    turned = picture.copy()
+    turned.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as image:
+        (lying,) = model.features(image)
+    (upright,) = model.features(tmp_path / "turned.png")
+    assert (model.features(str(tmp_path / "turned.png"))[0] == upright).all()
+    assert (lying == upright).all()
+    assert (model.features(turned)[0] != upright).any()
+
+
+def test_an_image_whose_data_end_early_is_refused(model, picture, tmp_path):
+    path = tmp_path / "half.png"
+    picture.effect_spread(9).save(path)
+    path.write_bytes(path.read_bytes()[:-60])
+    with Image.open(path) as image, pytest.raises(PictureError, match="the picture is damaged"):
+        model.caption(image)
+
+
+def test_words_for_a_list_and_no_room_for_an_answer_are_refused(model, picture):
+    with pytest.raises(PromptError, match="labels is 'dog'"):
+        model.classify(picture, "dog")
+    with pytest.raises(ConfigError, match="max_tokens is 0"):
+        model.understand(picture, "what is this?", max_tokens=0)
+
+
+def test_no_images_have_no_features(model):
+    assert model.features([]).shape == (0, model.features(Image.new("RGB", (8, 8))).shape[1])

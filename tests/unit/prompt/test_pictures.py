@@ -110,7 +110,7 @@ def test_every_other_mode_becomes_rgb(mode):
 
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
     for path in (tmp_path / "nothing.png", tmp_path, tmp_path / ("long" * 100)):
-        with pytest.raises(PictureError, match="is not a file"):
+        with pytest.raises(PictureError, match=r"does not exist|is a folder|cannot be read"):
             open_picture(path)
 
 
