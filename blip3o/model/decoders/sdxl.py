@@ -1,0 +1,123 @@
+"""The published decoder: an SDXL-type UNet that reads the 64 feature tokens where SDXL reads words, and SDXL's VAE.
+
+Networks and noise schedule are those of `diffusers`. What is theirs alone: the tokens enter unprojected, their mean is
+the pooled embedding, and the size conditions say "1024 px, not cropped".
+
+Source: Emu2, arXiv 2312.13286, section 2.3, whose decoder BLIP3-o uses; SDXL, arXiv 2307.01952, section 2.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from jaxtyping import Float, Num
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from blip3o.flow.guidance import guided
+from blip3o.flow.noise import draw_noise
+from blip3o.model.decoders.decoder import Decoder
+
+Features = Float[Tensor, "batch channel rows columns"]
+Null = Float[Tensor, "#batch channel rows columns"]
+"""One for all rows, or one for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdxlConfig:
+    """The configs of its parts, as their config.json files have them, and the size it paints at."""
+
+    unet: dict[str, Any]
+    vae: dict[str, Any]
+    scheduler: dict[str, Any]
+    size: int = 1024
+    """Height and width of the picture in px."""
+    original_size: int = 1024
+    """The size in px that the UNet is told the picture had before it was scaled."""
+    guidance: float = 3.0
+    """1 is none."""
+
+
+class SdxlDecoder(Decoder):
+    """Features -> latents by noise prediction -> pixels."""
+
+    def __init__(self, config: SdxlConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(config.unet))
+        self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
+
+    def noise_of(
+        self, latents: Float[Tensor, "batch latent tall wide"], step: Num[Tensor, "*batch"], features: Features
+    ) -> Float[Tensor, "batch latent tall wide"]:
+        """The noise that the UNet finds in latents at a step of the schedule."""
+        tokens = features.flatten(2).mT.to(latents)
+        original, size = self.config.original_size, latents.shape[-1] * self.shrinks_by
+        sizes = latents.new_tensor([original, original, 0, 0, size, size]).expand(len(latents), -1)
+        told = {"text_embeds": tokens.mean(1), "time_ids": sizes}
+        return self.unet(latents, step, encoder_hidden_states=tokens, added_cond_kwargs=told, return_dict=False)[0]
+
+    def scheduler(self) -> EulerDiscreteScheduler:
+        """The noise schedule, at its first step."""
+        return cast("EulerDiscreteScheduler", EulerDiscreteScheduler.from_config(self.config.scheduler))
+
+    @property
+    def shrinks_by(self) -> int:
+        """Pixels of the picture along the side of a latent."""
+        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+
+    def loss(
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
+    ) -> Float[Tensor, " batch"]:
+        """Mean squared error of the noise, at steps drawn evenly."""
+        scheduler = self.scheduler()
+        with torch.no_grad():
+            latents = self.vae.encode(pixels, return_dict=False)[0].mean * self.vae.config["scaling_factor"]
+        noise = torch.randn(latents.shape, generator=rng).to(latents)
+        chosen = torch.randint(len(scheduler.timesteps), (len(latents),), generator=rng)
+        step = scheduler.timesteps[chosen]
+        noised = scheduler.add_noise(latents, noise, step)
+        scale = (scheduler.sigmas[chosen].to(latents).square() + 1).sqrt().view(-1, 1, 1, 1)
+        guess = self.noise_of(noised / scale, step.to(latents), features)
+        return F.mse_loss(guess.float(), noise.float(), reduction="none").flatten(1).mean(1)
+
+    def paint(
+        self, features: Features, rngs: Sequence[Generator], *, steps: int, null: Null | None = None
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Pictures in [-1, 1], row k with the noise of generator k.
+
+        `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
+        them there is no guidance.
+        """
+        side = self.config.size // self.shrinks_by
+        noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features)
+        return self.develop(self.latents(features, noise, steps=steps, null=null))
+
+    def latents(
+        self,
+        features: Features,
+        noise: Float[Tensor, "batch latent tall wide"],
+        *,
+        steps: int,
+        null: Null | None = None,
+    ) -> Float[Tensor, "batch latent tall wide"]:
+        """The latents to which standard normal noise leads in Euler steps; both sides of the guidance as one batch."""
+        scheduler = self.scheduler()
+        scheduler.set_timesteps(steps, device=noise.device)
+        x = noise * scheduler.init_noise_sigma
+        both = features if null is None else torch.cat([features, null.expand_as(features)])
+        for step in scheduler.timesteps:
+            seen = scheduler.scale_model_input(x.repeat(len(both) // len(x), 1, 1, 1), step)
+            found = self.noise_of(seen, step, both)
+            if null is not None:
+                found = guided(*found.chunk(2), self.config.guidance)
+            x = scheduler.step(found, step, x, return_dict=False)[0]
+        return x
+
+    def develop(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
+        """The pictures of latents, in [-1, 1]."""
+        return self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0].clamp(-1, 1)

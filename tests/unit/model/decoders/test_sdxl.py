@@ -1,0 +1,67 @@
+"""The SDXL-type decoder: sizes told to the UNet, guidance, seeds, and what its loss teaches."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from blip3o.flow.noise import generators
+from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
+
+FOLDER = Path(__file__).parents[3] / "parity" / "published_8b_layout" / "diffusion-decoder"
+
+
+def read(name):
+    return json.loads((FOLDER / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def decoder(awake):
+    config = SdxlConfig(
+        unet=read("unet/config.json"),
+        vae=read("vae/config.json"),
+        scheduler=read("scheduler/scheduler_config.json"),
+        size=32,
+    )
+    return awake(SdxlDecoder(config), std=0.1)
+
+
+def features(seed, count=2):
+    return torch.randn(count, 96, 2, 2, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def test_pictures_have_the_size_asked_for_and_the_range_of_pixels(decoder):
+    pictures = decoder.paint(features(0), generators([1, 2]), steps=2, null=features(1, 1))
+    assert pictures.shape == (2, 3, 32, 32)
+    assert pictures.abs().max() <= 1
+
+
+@torch.no_grad()
+def test_seed_features_and_null_each_change_the_latents(decoder):
+    def painted(seed=1, of=0, null=None):
+        noise = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(seed))
+        return decoder.latents(features(of), noise, steps=2, null=null)
+
+    plain = painted()
+    assert torch.equal(plain, painted())
+    for other in (painted(seed=2), painted(of=3), painted(null=features(5, 1))):
+        assert (other - plain).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_guidance_away_from_the_features_themselves_changes_nothing(decoder):
+    noise = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    plain, same = (decoder.latents(features(0), noise, steps=2, null=null) for null in (None, features(0)))
+    torch.testing.assert_close(plain, same, rtol=1e-3, atol=1e-3)
+
+
+def test_the_loss_teaches_the_unet_and_leaves_the_vae_alone(decoder):
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    losses = decoder.loss(features(0), pixels, torch.Generator().manual_seed(0))
+    assert losses.shape == (2,)
+    losses.mean().backward()
+    assert decoder.unet.conv_in.weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in decoder.vae.encoder.parameters())
+    decoder.zero_grad()
