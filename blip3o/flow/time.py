@@ -22,11 +22,19 @@ def draw_times(count: int, shift: float, rng: Generator) -> Float[Tensor, " coun
     return shifted(torch.rand(count, generator=rng, device=rng.device), shift)
 
 
+def cut(time: Float[Tensor, "*any"], parts: int) -> Float[Tensor, "*any"]:
+    """Times as the published sampler tells them to its network: of `parts` times 1 - t only the whole number counts.
+
+    The product is taken in float32, as there, so that the same times fall short of a whole number; give float64.
+    """
+    return 1 - ((1 - time).float() * parts).floor() / parts
+
+
 def solver_times(steps: int, shift: float = 1.0) -> Float[Tensor, " times"]:
-    """The `steps` + 1 times from 0 to 1 that a solver visits.
+    """The `steps` + 1 times from 0 to 1 that a solver visits, in float64.
 
     Raises ValueError where `steps` is not positive.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}: a solver takes at least 1 step")
-    return shifted(torch.linspace(0.0, 1.0, steps + 1), shift)
+    return shifted(torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64), shift)

@@ -136,7 +136,9 @@ class Unified(nn.Module):
     def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
         """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
         cache, mask = self.backbone.new_cache(), batch.mask
-        hidden = self.backbone.think(self.embed(batch), mask, cache)
+        positions = self.backbone.positions(mask, batch.pictured, batch.grid)
+        hidden = self.backbone.think(self.embed(batch), mask, cache, positions)
+        after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
         written: list[Tensor] = []
         going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
         stop_ids = torch.tensor(list(stops), device=mask.device)
@@ -147,12 +149,14 @@ class Unified(nn.Module):
             if len(written) >= max_tokens or not going.any():
                 break
             mask = torch.cat([mask, going[:, None]], dim=1)
-            hidden = self.backbone.think(self.backbone.embed(token[:, None]), mask, cache)
+            next_one = None if after is None else after + len(written) - 1
+            hidden = self.backbone.think(self.backbone.embed(token[:, None]), mask, cache, next_one)
         return [[token for token in row if token != IGNORED] for row in torch.stack(written, 1).tolist()]
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""
-        hidden = self.backbone.think(self.embed(batch), batch.mask)[:, :-1]
+        positions = self.backbone.positions(batch.mask, batch.pictured, batch.grid)
+        hidden = self.backbone.think(self.embed(batch), batch.mask, positions=positions)[:, :-1]
         labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
         logs = self.backbone.logits(hidden).float().log_softmax(-1)
         asked = labels != IGNORED

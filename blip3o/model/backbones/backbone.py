@@ -27,12 +27,23 @@ class Backbone(nn.Module, ABC):
         embeddings: Float[Tensor, "batch seq hidden"],
         mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
+        positions: Int[Tensor, "axis batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation, causal.
 
         `mask` is False at padding, on either side; it covers what the cache already holds, too. A cache is extended in
-        place.
+        place. Without `positions` tokens that are no padding are counted.
         """
+
+    def positions(
+        self,
+        mask: Bool[Tensor, "batch seq"],
+        pictured: Bool[Tensor, "batch seq"],
+        grid: Int[Tensor, "picture 3"] | None,
+    ) -> Int[Tensor, "axis batch seq"] | None:
+        """Where tokens stand for a backbone that does not just count them; `grid` tells the sizes of the pictures whose
+        tokens are `pictured`. None where `think` is to count."""
+        return None
 
     @abstractmethod
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:

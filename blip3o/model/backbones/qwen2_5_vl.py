@@ -1,7 +1,10 @@
 """The Qwen2.5-VL backbone (arXiv 2502.13923): its language model and its own vision tower, from `transformers`."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, Qwen2_5_VLConfig
@@ -9,7 +12,9 @@ from transformers.masking_utils import sdpa_mask
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
+    Qwen2_5_VLRotaryEmbedding,
     Qwen2_5_VLTextModel,
+    Qwen2_5_VLVisionRotaryEmbedding,
 )
 
 from blip3o.model.backbones.backbone import Backbone
@@ -29,6 +34,7 @@ class QwenTextConfig:
     mrope_section: tuple[int, ...]
     rope_theta: float
     tie_word_embeddings: bool
+    rms_norm_eps: float = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,8 @@ class QwenConfig:
 
     text: QwenTextConfig
     vision: QwenVisionConfig
+    reads_by_grid: bool = False
+    """Whether answers are written with the tokens of pictures at their rows and columns, as Qwen2.5-VL does."""
 
     def published(self) -> Qwen2_5_VLConfig:
         """The same as the config class of `transformers`."""
@@ -111,8 +119,16 @@ AttentionInterface.register(WORDS, attend_to_words)
 AttentionMaskInterface.register(WORDS, sdpa_mask)
 
 
+NAMES = (
+    (r"^(model\.)?visual\.", "visual."),
+    (r"^model\.(language_model\.)?(embed_tokens|layers|norm)\.", r"language_model.\2."),
+)
+"""A pattern of tensors' names in files of transformers 4.51 and of 5.x -> the name here; all others are equal."""
+
+
 class Qwen(Backbone):
-    """Positions count the tokens that are not padding, alike on all three rotary axes, as in the published training."""
+    """To imagine, positions count the tokens that are not padding, alike on all three rotary axes, as in the published
+    training; to write, pictures may have positions of their own (`reads_by_grid`)."""
 
     def __init__(self, config: QwenConfig) -> None:
         super().__init__()
@@ -142,16 +158,42 @@ class Qwen(Backbone):
         embeddings: Float[Tensor, "batch seq hidden"],
         mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
+        positions: Int[Tensor, "axis batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation, causal."""
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embeddings.shape[1] :]
+        if positions is None:
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[None, :, -embeddings.shape[1] :]
         return self.language_model(
             inputs_embeds=embeddings,
             attention_mask=mask.long(),
-            position_ids=positions,
+            position_ids=positions.expand(3, -1, -1),
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
+
+    def positions(
+        self,
+        mask: Bool[Tensor, "batch seq"],
+        pictured: Bool[Tensor, "batch seq"],
+        grid: Int[Tensor, "picture 3"] | None,
+    ) -> Int[Tensor, "axis batch seq"] | None:
+        """Frame, row and column of every token: a word stands at the next number on all axes, a picture's token at its
+        row and column counted from there (arXiv 2409.12191, section 2.1). None where `think` is to count."""
+        if grid is None or not self.config.reads_by_grid:
+            return None
+        merge, grids = self.config.vision.spatial_merge_size, iter(grid.tolist())
+        positions = torch.zeros(3, *mask.shape, dtype=torch.long, device=mask.device)
+        for row, (there, seen) in enumerate(zip(mask, pictured, strict=True)):
+            after, runs = 0, []
+            for shown, length in _runs(seen[there].tolist()):
+                if shown:
+                    runs += _in_grids(grids, length, merge, after)
+                    after = int(runs[-1].max()) + 1
+                else:
+                    runs.append(torch.arange(after, after + length).expand(3, -1))
+                    after += length
+            positions[:, row, there] = torch.cat(runs, 1).to(mask.device)
+        return positions
 
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
         """Scores of the next token."""
@@ -161,3 +203,25 @@ class Qwen(Backbone):
     def new_cache(self) -> Cache:
         """An empty cache for `think`."""
         return DynamicCache()
+
+    def restore_buffers(self) -> None:
+        """Compute the rotary frequencies, which no file holds: after the networks were built on the meta device."""
+        text, vision = self.language_model.config, self.visual.config
+        self.language_model.rotary_emb = Qwen2_5_VLRotaryEmbedding(text)  # pyright: ignore[reportArgumentType]
+        self.visual.rotary_pos_emb = Qwen2_5_VLVisionRotaryEmbedding(vision)
+
+
+def _runs(flags: list[bool]) -> list[tuple[bool, int]]:
+    """Equal flags that follow each other, and how many."""
+    return [(flag, len(list(run))) for flag, run in groupby(flags)]
+
+
+def _in_grids(grids: Iterator[list[int]], length: int, merge: int, after: int) -> list[Int[Tensor, "3 seen"]]:
+    """The positions of pictures that stand side by side, `length` tokens in all, counted from `after`."""
+    made: list[Tensor] = []
+    while length > 0:
+        frames, rows, columns = (size // share for size, share in zip(next(grids), (1, merge, merge), strict=True))
+        made.append(torch.cartesian_prod(*map(torch.arange, (frames, rows, columns))).T + after)
+        length -= made[-1].shape[1]
+        after = int(made[-1].max()) + 1
+    return made

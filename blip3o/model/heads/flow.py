@@ -13,7 +13,7 @@ from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
-from blip3o.flow.time import draw_times, solver_times
+from blip3o.flow.time import cut, draw_times, solver_times
 from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
 
 
@@ -88,4 +88,5 @@ class FlowHead(Head):
 
         config = self.config
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
-        return solve(field, noise, solver_times(steps, self.config.shift))
+        times = solver_times(steps, config.shift)
+        return solve(field, noise, times, told=cut(times, config.time_parts) if config.time_parts else None)

@@ -34,6 +34,8 @@ class HeadConfig:
     """Share of training thoughts set to zero, so that guidance has a null to start from."""
     null_scale: float = 0.0
     """What guidance leaves of the thought on its null side: 0 forgets the prompt, more only makes it faint."""
+    time_parts: int = 0
+    """Parts of the time that the denoiser can tell apart when it imagines (flow/time.py, `cut`); 0 is all."""
     draws: int = 1
     """Noise draws per thought in one training step; thoughts cost more than draws."""
 

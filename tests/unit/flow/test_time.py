@@ -1,9 +1,10 @@
 """Times stay in [0, 1], and the shift moves them towards noise."""
 
+import numpy as np
 import pytest
 import torch
 
-from blip3o.flow.time import draw_times, shifted, solver_times
+from blip3o.flow.time import cut, draw_times, shifted, solver_times
 
 TIMES = torch.linspace(0, 1, 11)
 
@@ -34,7 +35,7 @@ def test_training_times_fill_the_interval_and_come_from_the_generator():
 
 def test_training_and_solver_times_are_shifted_alike():
     drawn = draw_times(20_000, 3.0, torch.Generator().manual_seed(0)).sort().values
-    torch.testing.assert_close(drawn[10_000], solver_times(2, 3.0)[1], atol=0.01, rtol=0)
+    torch.testing.assert_close(drawn[10_000], solver_times(2, 3.0)[1].float(), atol=0.01, rtol=0)
 
 
 def test_a_solver_of_n_steps_visits_n_plus_one_times_from_noise_to_data():
@@ -47,3 +48,11 @@ def test_a_solver_of_n_steps_visits_n_plus_one_times_from_noise_to_data():
 def test_a_solver_without_steps_is_refused_with_the_number(steps):
     with pytest.raises(ValueError, match=str(steps)):
         solver_times(steps)
+
+
+def test_times_are_cut_as_the_published_sampler_cuts_its_timesteps():
+    sigmas = np.linspace(1.0, 1 / 30, 30).astype(np.float32)  # diffusers' FlowMatchEulerDiscreteScheduler, shift 1
+    timesteps = (torch.from_numpy(sigmas) * 1000).long()
+    told = cut(solver_times(30), 1000)[:-1]
+    assert torch.equal(1000 - (told * 1000).round().long(), timesteps)
+    assert cut(torch.tensor([0.2345678, 1.0], dtype=torch.float64), 10).tolist() == pytest.approx([0.3, 1.0])

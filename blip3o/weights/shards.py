@@ -1,0 +1,120 @@
+"""Tensors in one or many safetensors files, read one at a time and put straight where they belong."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from blip3o.errors import CheckpointError
+
+Read = TypeVar("Read")
+Rename = Callable[[str], str | None]
+"""A tensor's name in the files -> its name in the network; None where the network has no use for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shards:
+    """The files of a checkpoint, by what they hold."""
+
+    files: Mapping[Path, tuple[str, ...]]
+    """File -> the names of its tensors."""
+
+    @classmethod
+    def find(cls, folder: Path, stem: str = "model") -> "Shards":
+        """The files `<stem>.safetensors`, `<stem>.*.safetensors` or those that `<stem>.safetensors.index.json` lists.
+
+        Raises CheckpointError for files that are missing or broken, and for pickles, which are never read.
+        """
+        index = folder / f"{stem}.safetensors.index.json"
+        if index.is_file():
+            paths = sorted({folder / name for name in _listed(index)})
+        else:
+            single = folder / f"{stem}.safetensors"
+            paths = [single] if single.is_file() else sorted(folder.glob(f"{stem}.*.safetensors"))
+        if not paths:
+            pickles = sorted(path.name for path in folder.glob("*.bin"))
+            advice = f"; {pickles[0]} is a pickle: convert it to safetensors first" if pickles else ""
+            raise CheckpointError(
+                f"{folder} holds no {stem}.safetensors{advice or ': name the folder of a checkpoint'}"
+            )
+        return cls(files={path: tuple(_opened(path, lambda file: list(file.keys()))) for path in paths})
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every tensor; no tensor is read for it."""
+        found: dict[str, tuple[int, ...]] = {}
+        for path, names in self.files.items():
+            found |= _opened(path, lambda file, names=names: {n: tuple(file.get_slice(n).get_shape()) for n in names})
+        return found
+
+    def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
+        """These tensors, file by file, on a device."""
+        wanted = set(names)
+        for path, held in self.files.items():
+            here = [name for name in held if name in wanted]
+            if here:
+                yield from _opened(path, lambda file, here=here: [(n, file.get_tensor(n)) for n in here], device)
+
+    def fill(
+        self,
+        network: nn.Module,
+        rename: Rename,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Give a network (built on the meta device, say) its tensors.
+
+        Raises CheckpointError that lists what is missing, unknown or misshapen.
+        """
+        new_names = {name: renamed for name in self.shapes if (renamed := rename(name)) is not None}
+        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        found = {new: self.shapes[old] for old, new in new_names.items()}
+        complain(next(iter(self.files)).parent, wanted, found)
+        for old, tensor in self.read(new_names, device):
+            value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new_names[old]])
+            network.load_state_dict({new_names[old]: value}, strict=False, assign=True)
+
+
+def complain(source: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise CheckpointError where tensors are missing, unknown or misshapen; a leading axis of one does not count."""
+    faults = {
+        "missing": [f"{name} {list(wanted[name])}" for name in sorted(wanted.keys() - found.keys())],
+        "unknown": [f"{name} {list(found[name])}" for name in sorted(found.keys() - wanted.keys())],
+        "wrong shape": [
+            f"{name} is {list(found[name])}, not {list(wanted[name])}"
+            for name in sorted(wanted.keys() & found.keys())
+            if found[name] not in (wanted[name], (1, *wanted[name]))
+        ],
+    }
+    told = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
+    if told:
+        raise CheckpointError(f"{source} does not fit its config: {'; '.join(told)}: use the files of one checkpoint")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
+
+
+def _listed(index: Path) -> list[str]:
+    try:
+        return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
+
+
+def _opened(path: Path, what: Callable[[Any], Read], device: torch.device | str = "cpu") -> Read:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
+            return what(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
