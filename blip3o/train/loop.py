@@ -19,7 +19,7 @@ from blip3o.train.log import Journal, Meter, Observer, Progress
 from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
 from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
-from blip3o.weights import checkpoint
+from blip3o.weights import checkpoint, hub
 from blip3o.weights.machine import Machine, find_device
 
 Score = Callable[[Machine, Path], dict[str, float]]
@@ -42,7 +42,10 @@ class Trainer:
         self.journal = Journal(folder)
         self.commit = commit()
         torch.manual_seed(recipe.seed)
-        self.machine = Machine(recipe.model, make(vocabulary())).to(find_device(device))
+        self.machine = Machine(recipe.model, make(vocabulary()))
+        if recipe.space_from:
+            self.take_space(recipe.space_from)
+        self.machine.to(find_device(device))
 
     def run(self, only: str | None = None) -> Machine:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the machine, ready to use."""
@@ -71,6 +74,13 @@ class Trainer:
                 self.observe(Progress(stage="drawing the picture book", step=done, steps=total))
 
         return PictureBook(f"train/{config.seed}", config.stories, told)
+
+    def take_space(self, model: str) -> None:
+        """Take the encoder, the decoder and the statistics of another model of the same sizes."""
+        other, _ = checkpoint.load(hub.find(model))
+        if other.config.space != self.recipe.model.space:
+            raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
+        self.machine.space.load_state_dict(other.space.state_dict())
 
     def restore(self, folder: Path) -> None:
         """Take the weights of a finished stage, in float32."""

@@ -14,6 +14,8 @@ from blip3o.batch import Batch
 from blip3o.data.mixture import draw_conversations
 from blip3o.data.picturebook.book import TOLD, PictureBook
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES
+from blip3o.errors import ConfigError
+from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.model.encoders.telling import Telling, TellingConfig
 from blip3o.prompt.pictures import to_pixels
 from blip3o.prompt.template import Encoded
@@ -71,7 +73,10 @@ class SpaceObjective(Objective):
 
     def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
         super().__init__(stage, machine, book)
-        encoder = machine.config.space.encoder
+        encoder, decoder = machine.config.space.encoder, machine.space.decoder
+        if encoder is None or not isinstance(decoder, PixelDecoder):
+            raise ConfigError("the objective space trains an encoder with the sketcher of a pixel decoder: name both")
+        self.sketch_loss = decoder.sketch_loss
         sizes = TellingConfig(vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions)
         self.telling = Telling(sizes)
 
@@ -82,7 +87,7 @@ class SpaceObjective(Objective):
         pixels = to_pixels([self.book.picture(index) for index in indices]).to(self.device)
         features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
         noise = (torch.randn(features.shape, generator=generator) * self.stage.feature_noise).to(self.device)
-        sketch = self.machine.space.decoder.sketch_loss(features + noise, pixels).mean()
+        sketch = self.sketch_loss(features + noise, pixels).mean()
         tell = self.telling(
             features + noise, shares([self.book.told(index) for index in indices], SAID).to(self.device)
         )

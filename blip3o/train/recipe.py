@@ -100,6 +100,8 @@ class Recipe:
     model: ModelConfig
     book: BookConfig
     stages: tuple[Stage, ...]
+    space_from: str = ""
+    """A model whose encoder and decoder the run takes and keeps, as BLIP3-o does with EVA-CLIP and SDXL."""
     seed: int = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Arithmetic of the matrix products; weights and optimizer are always float32."""
