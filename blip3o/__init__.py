@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blip3o.api import BLIP3o, Chat, Reply
+    from blip3o.api import BLIP3o
+    from blip3o.dialogue import Chat, Reply
     from blip3o.errors import UserError
     from blip3o.prompt.conversation import Picture, Turn
 
@@ -14,9 +15,9 @@ __all__ = ["BLIP3o", "Chat", "Picture", "Reply", "Turn", "UserError"]
 
 _HOMES = {
     "BLIP3o": "blip3o.api",
-    "Chat": "blip3o.api",
+    "Chat": "blip3o.dialogue",
     "Picture": "blip3o.prompt.conversation",
-    "Reply": "blip3o.api",
+    "Reply": "blip3o.dialogue",
     "Turn": "blip3o.prompt.conversation",
     "UserError": "blip3o.errors",
 }

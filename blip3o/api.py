@@ -6,23 +6,26 @@ model = BLIP3o.load()
 model.generate("a photo of a red dog")[0].save("dog.png")
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from PIL import Image
 
 from blip3o import __version__
+from blip3o.config import from_dict
+from blip3o.dialogue import Chat, Reply
 from blip3o.errors import ConfigError, PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Picture, Turn
 from blip3o.prompt.pictures import open_picture, square, to_image
 from blip3o.prompt.template import Encoded
-from blip3o.weights import checkpoint, hub
-from blip3o.weights.machine import Machine, SamplingConfig, find_device
+from blip3o.weights import hub
+from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions, find_device, find_dtype
+from blip3o.weights.published import Part
 
 Picturelike = Image.Image | str | Path
 """An image, or the file of one."""
@@ -37,15 +40,6 @@ QUESTIONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What the model answered: words, or a picture and the reasoning before it."""
-
-    text: str = ""
-    reasoning: str = ""
-    image: Image.Image | None = None
-
-
 class BLIP3o:
     """A loaded model. Images go in as `PIL.Image` or as files and come out as `PIL.Image`; all methods take one item or
     many and work in batches.
@@ -54,19 +48,44 @@ class BLIP3o:
     seed alone, not on the batch it is made in.
     """
 
-    def __init__(self, machine: Machine, about: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, machine: Machine, about: Mapping[str, object] | None = None, *, compatible: bool = False
+    ) -> None:
         self.machine = machine.eval()
+        self.sampling = replace(machine.config.sampling, compatible=compatible)
         self.about = dict(about or {})
         self.name = machine.config.name
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "picturebook", *, device: str = "auto") -> "BLIP3o":
-        """Load a shipped model by its name, or a checkpoint by its folder.
+    def load(
+        cls,
+        name_or_path: str | Path = "picturebook",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        needs: Collection[Part] | None = None,
+        encoder: str | Path | None = None,
+        decoder: str | Path | None = None,
+        compatible: bool = False,
+    ) -> "BLIP3o":
+        """Load a shipped model by its name, a checkpoint by its folder, or a model of the Hub by its id.
 
-        `device` is "cpu", "cuda", "mps" or "auto". Raises CheckpointError.
+        `device` is "cpu", "cuda", "mps" or "auto". The others are for published models: `dtype` ("float32",
+        "bfloat16", "float16", or "auto": the first on a CPU, else the second); the parts that it `needs` beyond
+        reading and thinking ("encoder", "decoder"; None takes those that are there), and the folders that they lie in
+        where that is not the model's own; `compatible` draws from the random numbers of the published code. Raises
+        CheckpointError.
         """
-        machine, about = checkpoint.load(hub.find(name_or_path), find_device(device))
-        return cls(machine, about)
+        place = find_device(device)
+        machine, about = hub.load(
+            name_or_path,
+            device=place,
+            dtype=find_dtype(dtype, place),
+            needs=needs,
+            encoder=None if encoder is None else Path(encoder),
+            decoder=None if decoder is None else Path(decoder),
+        )
+        return cls(machine, about, compatible=compatible)
 
     # --- drawing ----------------------------------------------------------------------------------------------------
 
@@ -75,22 +94,21 @@ class BLIP3o:
         prompts: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
         think: bool = False,
         batch_size: int = 16,
         progress: Progress | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> list[Image.Image]:
         """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`).
 
-        `steps` of the flow, `guidance` (1 is none). Raises PromptError for a prompt that the model cannot be asked.
+        `sampling` changes how it is drawn: any fields of `SamplingOptions`. Raises PromptError for a prompt that the
+        model cannot be asked.
         """
         asked = [prompts] if isinstance(prompts, str) else list(prompts)
         for prompt in asked:
             self.machine.template.check(prompt)
-        return self._draw(
-            [(Turn("user", (prompt,)),) for prompt in asked], seed, steps, guidance, think, batch_size, progress
-        )
+        talks = [(Turn("user", (prompt,)),) for prompt in asked]
+        return self._draw(talks, seed, self._sampling(sampling), think, batch_size, progress)
 
     def edit(
         self,
@@ -98,24 +116,25 @@ class BLIP3o:
         instructions: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> list[Image.Image]:
-        """Change each image as its instruction says; one instruction may serve all images."""
+        """Change each image as its instruction says; one instruction may serve all images.
+
+        `sampling` as for `generate`.
+        """
         pictures, asked = self._pairs(images, instructions)
         talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
-        return self._draw(talks, seed, steps, guidance, False, batch_size, progress)
+        return self._draw(talks, seed, self._sampling(sampling), False, batch_size, progress)
 
     def reconstruct(
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
-        pictures = self._read(images)
+        pictures = [square(image, self.machine.target_size) for image in _opened(images)]
         seeds = _seeds(seed, len(pictures))
-        sampling = self.machine.config.sampling
-        sampling = sampling if steps is None else replace(sampling, decoder_steps=steps)
+        sampling = self._sampling({"decoder_steps": steps})
         made: list[Image.Image] = []
         with torch.inference_mode():
             for part in _parts(len(pictures), batch_size):
@@ -169,7 +188,8 @@ class BLIP3o:
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures, head = self._read(images), self.machine.config.unified.head
+        pictures = [square(image, self.machine.target_size) for image in _opened(images)]
+        head = self.machine.config.unified.head
         with torch.inference_mode():
             parts = [
                 self.machine.features(pictures[part]).flatten(1).cpu() for part in _parts(len(pictures), batch_size)
@@ -178,7 +198,7 @@ class BLIP3o:
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
-    def chat(self, *, seed: int = 0, think: bool = False) -> "Chat":
+    def chat(self, *, seed: int = 0, think: bool = False) -> Chat:
         """A dialogue in which the model itself decides when to draw."""
         return Chat(self, seed=seed, think=think)
 
@@ -188,27 +208,27 @@ class BLIP3o:
         *,
         seed: int | Sequence[int] = 0,
         think: bool = False,
-        steps: int | None = None,
-        guidance: float | None = None,
         max_tokens: int = 96,
         batch_size: int = 16,
         progress: Progress | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> list[Reply]:
         """The assistant's next turn in each conversation; it draws where the model writes the image-start token."""
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.machine.template.check(text)
-        sampling, seeds = self._sampling(steps, guidance), _seeds(seed, len(conversations))
+        drawing, seeds = self._sampling(sampling), _seeds(seed, len(conversations))
         replies: list[Reply] = []
         for part in _parts(len(conversations), batch_size):
             talks = [_thinking(talk) if think else talk for talk in conversations[part]]
-            replies += self._reply(talks, seeds[part], sampling, max_tokens)
+            replies += self._reply(talks, seeds[part], drawing, max_tokens)
             if progress is not None:
                 progress(len(replies), len(conversations))
         return replies
 
     def info(self) -> dict[str, Any]:
-        """Name, parts with their parameters, where the weights come from, and the words a closed vocabulary knows."""
+        """Name, parts with their parameters, bytes of these by dtype, where the weights come from, and the words that a
+        closed vocabulary knows."""
         parts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.machine.parts().items()}
         config = self.machine.config
         return {
@@ -216,9 +236,10 @@ class BLIP3o:
             "version": __version__,
             "parts": parts,
             "parameters": sum(parts.values()),
+            "memory": {"float32": 4 * sum(parts.values()), "bfloat16": 2 * sum(parts.values())},
             "weights": self.about,
-            "sampling": asdict(config.sampling),
-            "picture_size": config.prompt.picture_size,
+            "sampling": asdict(self.sampling),
+            "picture_size": None if config.space.decoder is None else config.space.decoder.size,
             "words": self.machine.template.words.known,
         }
 
@@ -230,9 +251,7 @@ class BLIP3o:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _read(self, images: Pictures) -> list[Picture]:
-        size = self.machine.config.prompt.picture_size
-        given = [images] if isinstance(images, Picturelike) else images
-        return [square(open_picture(image) if isinstance(image, str | Path) else image, size) for image in given]
+        return [self.machine.template.picture(image) for image in _opened(images)]
 
     def _pairs(self, images: Pictures, texts: str | Sequence[str]) -> tuple[list[Picture], list[str]]:
         pictures = self._read(images)
@@ -243,25 +262,23 @@ class BLIP3o:
             self.machine.template.check(text)
         return pictures, asked
 
-    def _sampling(self, steps: int | None, guidance: float | None) -> SamplingConfig:
-        given = {"steps": steps, "guidance": guidance}
-        return replace(
-            self.machine.config.sampling, **{key: value for key, value in given.items() if value is not None}
-        )
+    def _sampling(self, given: SamplingOptions) -> SamplingConfig:
+        """The model's own sampling, but for what is given and not None."""
+        chosen = {key: value for key, value in given.items() if value is not None}
+        return from_dict(SamplingConfig, asdict(self.sampling) | chosen)
 
     def _draw(
         self,
         talks: list[Conversation],
         seed: int | Sequence[int],
-        steps: int | None,
-        guidance: float | None,
+        sampling: SamplingConfig,
         think: bool,
         batch_size: int,
         progress: Progress | None,
     ) -> list[Image.Image]:
-        sampling, seeds = self._sampling(steps, guidance), _seeds(seed, len(talks))
+        seeds = _seeds(seed, len(talks))
         made: list[Image.Image] = []
-        for part in _parts(len(talks), batch_size):
+        for part in _parts(len(talks), max(len(talks), 1) if sampling.compatible else batch_size):
             asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
             begun = self._write(asked, 96) if think else [[] for _ in asked]
             made += self._imagine(asked, begun, seeds[part], sampling)
@@ -310,7 +327,7 @@ class BLIP3o:
         """Token ids as (text, reasoning)."""
         words = self.machine.template.words
         ids = list(ids)
-        begin, end = words.control[tok.THINK_START], words.control[tok.THINK_END]
+        begin, end = words.control.get(tok.THINK_START), words.control.get(tok.THINK_END)
         if ids and ids[0] == begin:
             cut = ids.index(end) if end in ids else len(ids)
             return words.decode(ids[cut:]).strip(), words.decode(ids[:cut]).strip()
@@ -339,7 +356,7 @@ class BLIP3o:
         """The conversation with its slot, the features of its newest picture at hand."""
         end = self.machine.template.words.control[tok.TURN_END]
         encoded = self.machine.template.ask(talk, [index for index in begun if index != end], draw=True)
-        if not encoded.pictures:
+        if not (encoded.pictures and self.machine.config.unified.denoiser.with_reference):
             return encoded
         newest = encoded.pictures[-1]
         known = replace(newest, features=self.machine.features([newest])[0].cpu().numpy())
@@ -353,25 +370,9 @@ class BLIP3o:
         return facts | ({"reasoning": reasoning} if reasoning else {})
 
 
-class Chat:
-    """A dialogue that keeps the words and pictures of its earlier turns."""
-
-    def __init__(self, model: BLIP3o, *, seed: int = 0, think: bool = False) -> None:
-        self.model = model
-        self.seed = seed
-        self.think = think
-        self.turns: list[Turn] = []
-
-    def send(self, text: str, image: Image.Image | None = None) -> Reply:
-        """Say something, with a picture or without, and get the model's reply."""
-        self.model.machine.template.check(text)
-        size = self.model.machine.config.prompt.picture_size
-        shown = () if image is None else (square(image, size),)
-        asked = Turn("user", (*shown, text))
-        reply = self.model.reply([(*self.turns, asked)], seed=self.seed + len(self.turns) // 2, think=self.think)[0]
-        drawn = () if reply.image is None else (square(reply.image, size),)
-        self.turns += [asked, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
-        return reply
+def _opened(images: Pictures) -> list[Image.Image]:
+    given = [images] if isinstance(images, Picturelike) else images
+    return [open_picture(image) if isinstance(image, str | Path) else image for image in given]
 
 
 def _seeds(seed: int | Sequence[int], count: int) -> list[int]:

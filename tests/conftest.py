@@ -8,3 +8,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when torch is first 
 from jaxtyping import install_import_hook
 
 install_import_hook("blip3o", "beartype.beartype")
+
+import pytest  # noqa: E402 - after the hook
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The folder of a small model in the published layout; for reading only."""
+    from published_toy import write
+
+    return write(tmp_path_factory.mktemp("published") / "toy-4b")

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from blip3o import __version__
-from blip3o.cli import chat, data, demo, edit, evaluate, generate, info, train, understand
+from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
 from blip3o.cli.options import Stopped
 from blip3o.errors import UserError
 
@@ -52,6 +52,7 @@ for _verb, _examples in (
     (train.train, train.EXAMPLES),
     (evaluate.evaluate, evaluate.EXAMPLES),
     (info.info, info.EXAMPLES),
+    (convert.convert, convert.EXAMPLES),
 ):
     app.command(epilog=_examples)(_verb)
 app.add_typer(data.app, name="data")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from blip3o.cli.files import check_folder, slug, unused, write_picture, write_text
-from blip3o.cli.options import Debug, Device, Json, Model, Seed, Think, examples
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, Think, examples
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import UserError
 
@@ -33,6 +33,8 @@ def chat(
     think: Think = False,
     model: Model = "picturebook",
     device: Device = "auto",
+    decoder: Decoder = None,
+    dtype: Dtype = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -44,7 +46,7 @@ def chat(
     ends it. With --json each answer is one line of JSON.
     """
     check_folder(output)
-    talk = _Talk(open_model(model, device), output, seed, think, json)
+    talk = _Talk(open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder), output, seed, think, json)
     typed = sys.stdin.isatty()
     if typed:
         print(f"{COMMANDS}.")

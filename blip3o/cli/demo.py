@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder, write_picture, write_text
-from blip3o.cli.options import Debug, Device, Json, Model, Seed, examples
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, examples
 from blip3o.cli.progress import open_model
 
 EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
@@ -18,6 +18,8 @@ def demo(
     seed: Seed = 0,
     model: Model = "picturebook",
     device: Device = "auto",
+    decoder: Decoder = None,
+    dtype: Dtype = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -27,7 +29,7 @@ def demo(
     """
     check_folder(output)
     started = time.monotonic()
-    artist = open_model(model, device)
+    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder)
     from blip3o.cli.showing import Show
 
     show = Show(artist, seed, quiet=json)

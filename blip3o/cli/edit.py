@@ -6,7 +6,24 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
-from blip3o.cli.options import Count, Debug, Device, Guidance, Json, Model, Output, Seed, Steps, examples
+from blip3o.cli.options import (
+    Compatible,
+    Count,
+    Debug,
+    Decoder,
+    DecoderSteps,
+    Device,
+    Dtype,
+    Guidance,
+    Json,
+    Model,
+    Output,
+    Seed,
+    Size,
+    Solver,
+    Steps,
+    examples,
+)
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import OutputError
 
@@ -21,8 +38,14 @@ def edit(
     seed: Seed = 0,
     steps: Steps = None,
     guidance: Guidance = None,
+    solver: Solver = None,
+    decoder_steps: DecoderSteps = None,
+    size: Size = None,
     model: Model = "picturebook",
     device: Device = "auto",
+    decoder: Decoder = None,
+    dtype: Dtype = "auto",
+    compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -33,9 +56,19 @@ def edit(
     if output is not None and output.exists() and output.samefile(image):
         raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
     picture = open_picture(image)
-    artist = open_model(model, device)
+    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, compatible=compatible)
     with working("editing") as told:
-        images = artist.edit([picture] * count, instruction, seed=seed, steps=steps, guidance=guidance, progress=told)
+        images = artist.edit(
+            [picture] * count,
+            instruction,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            solver=solver,
+            decoder_steps=decoder_steps,
+            size=size,
+            progress=told,
+        )
     for made in images:
         made.info["source"] = str(image)
     paths = write_pictures(images, [f"{image.stem}-{slug(instruction)}"] * count, output, min(count, 8))

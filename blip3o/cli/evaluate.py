@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from blip3o.cli.files import as_json, check_folder, write_text
-from blip3o.cli.options import Debug, Device, Json, Model, examples
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, examples
 from blip3o.cli.progress import open_model, working_on_many
 
 EXAMPLES = examples(
@@ -25,6 +25,8 @@ def evaluate(
     ] = None,
     model: Model = "picturebook",
     device: Device = "auto",
+    decoder: Decoder = None,
+    dtype: Dtype = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -35,7 +37,7 @@ def evaluate(
     """
     if output is not None:
         check_folder(output)
-    candidate = open_model(model, device)
+    candidate = open_model(model, device, dtype=dtype, decoder=decoder)
     from blip3o.evals import suite as suites
 
     with working_on_many("asking") as told:

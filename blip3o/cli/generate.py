@@ -5,7 +5,25 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
-from blip3o.cli.options import Count, Debug, Device, Guidance, Json, Model, Output, Seed, Steps, Think, examples
+from blip3o.cli.options import (
+    Compatible,
+    Count,
+    Debug,
+    Decoder,
+    DecoderSteps,
+    Device,
+    Dtype,
+    Guidance,
+    Json,
+    Model,
+    Output,
+    Seed,
+    Size,
+    Solver,
+    Steps,
+    Think,
+    examples,
+)
 from blip3o.cli.progress import open_model, working
 
 EXAMPLES = examples(
@@ -20,9 +38,15 @@ def generate(
     seed: Seed = 0,
     steps: Steps = None,
     guidance: Guidance = None,
+    solver: Solver = None,
+    decoder_steps: DecoderSteps = None,
+    size: Size = None,
     think: Think = False,
     model: Model = "picturebook",
     device: Device = "auto",
+    decoder: Decoder = None,
+    dtype: Dtype = "auto",
+    compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -33,7 +57,7 @@ def generate(
     A file named with --output is replaced.
     """
     check_writable(output)
-    artist = open_model(model, device)
+    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, compatible=compatible)
     asked = [prompt for prompt in prompts for _ in range(count)]
     with working("drawing") as told:
         images = artist.generate(
@@ -41,6 +65,9 @@ def generate(
             seed=[seed + index for _ in prompts for index in range(count)],
             steps=steps,
             guidance=guidance,
+            solver=solver,
+            decoder_steps=decoder_steps,
+            size=size,
             think=think,
             progress=told,
         )

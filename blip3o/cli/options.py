@@ -5,13 +5,33 @@ from typing import Annotated, Literal
 
 import typer
 
-Model = Annotated[str, typer.Option("--model", "-m", help="A shipped model, or the folder of a checkpoint.")]
+MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
+Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="Of a published model's weights; auto: float32 on a CPU, else bfloat16."),
+]
+Decoder = Annotated[
+    Path | None,
+    typer.Option(help="The folder of a published model's decoder. Default: diffusion-decoder in the model's folder."),
+]
+Compatible = Annotated[
+    bool,
+    typer.Option("--compatible", help="Draw from random numbers as the published code does; see docs/published.md."),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same result.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Solver steps; default: the model's own.")]
 Guidance = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="How closely to follow the words; 1 is none."),
+]
+DecoderSteps = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Steps from features to the picture; default: the model's own.")
+]
+Size = Annotated[int | None, typer.Option(min=8, max=4096, help="Height and width in px; default: the model's own.")]
+Solver = Annotated[
+    Literal["euler", "heun", "multistep"] | None, typer.Option(help="Of the flow; default: the model's own.")
 ]
 Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]

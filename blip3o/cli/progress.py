@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import blip3o.api
@@ -36,9 +36,9 @@ def working_on_many(what: str) -> Iterator[TellMore]:
         yield told
 
 
-def open_model(name: str, device: str) -> "blip3o.api.BLIP3o":
-    """A model, ready to use; shows that it takes a moment."""
+def open_model(name: str, device: str, **loading: Any) -> "blip3o.api.BLIP3o":
+    """A model, ready to use; shows that it takes a moment. `loading` as for `BLIP3o.load`."""
     with working(f"opening {name}"):
         from blip3o.api import BLIP3o
 
-        return BLIP3o.load(name, device=device)
+        return BLIP3o.load(name, device=device, **loading)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Debug, Device, Json, Model, examples
+from blip3o.cli.options import Debug, Device, Dtype, Json, Model, examples
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import ConfigError
 
@@ -35,6 +35,7 @@ def understand(
     long: Annotated[bool, typer.Option("--long", help="Caption: say where everything stands.")] = False,
     model: Model = "picturebook",
     device: Device = "auto",
+    dtype: Dtype = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -52,7 +53,7 @@ def understand(
         if given and task != wanted:
             raise ConfigError(f"task {task} takes no {option}: leave it out, or choose --task {wanted}")
     picture = open_picture(image)
-    reader = open_model(model, device)
+    reader = open_model(model, device, dtype=dtype, needs=())
     found: dict[str, object] = {"image": str(image), "task": task}
     with working("reading"):
         if task == "image_classification":

@@ -1,6 +1,6 @@
-"""From noise to data along a velocity field: dx/dt = v(x, t)."""
+"""Solvers of dx/dt = velocity(x, t), from time 0 (noise) to time 1 (data)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,19 +18,44 @@ class Moment(NamedTuple):
     told: Float[Tensor, ""]
 
 
-def euler(field: Velocity, x: Float[Tensor, "batch ..."], start: Moment, end: Moment) -> Float[Tensor, "batch ..."]:
-    """One step of first order; one call of the field."""
-    return x + (end.time - start.time) * field(x, start.told.expand(len(x)))
+def euler(field: Velocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]) -> Float[Tensor, "batch ..."]:
+    """First order; one call of the field a step."""
+    for start, end in pairwise(moments):
+        x = x + (end.time - start.time) * field(x, start.told.expand(len(x)))
+    return x
 
 
-def heun(field: Velocity, x: Float[Tensor, "batch ..."], start: Moment, end: Moment) -> Float[Tensor, "batch ..."]:
-    """One step of second order (the explicit trapezoid); two calls of the field."""
-    first = field(x, start.told.expand(len(x)))
-    second = field(x + (end.time - start.time) * first, end.told.expand(len(x)))
-    return x + (end.time - start.time) * (first + second) / 2
+def heun(field: Velocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]) -> Float[Tensor, "batch ..."]:
+    """Second order (the explicit trapezoid); two calls of the field a step."""
+    for start, end in pairwise(moments):
+        step = end.time - start.time
+        first = field(x, start.told.expand(len(x)))
+        second = field(x + step * first, end.told.expand(len(x)))
+        x = x + step * (first + second) / 2
+    return x
 
 
-SOLVERS: dict[str, Callable[[Velocity, Tensor, Moment, Moment], Tensor]] = {"euler": euler, "heun": heun}
+def multistep(field: Velocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]) -> Float[Tensor, "batch ..."]:
+    """Second order from the step before (Adams and Bashforth, steps of any length); one call of the field a step.
+
+    (1)  x_n+1 = x_n + h_n (v_n + h_n / (2 h_n-1) (v_n - v_n-1)); the first step is Euler's
+
+    Source: Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, section III.5.
+    """
+    before: tuple[Tensor, Tensor] | None = None
+    for start, end in pairwise(moments):
+        step = end.time - start.time
+        velocity = field(x, start.told.expand(len(x)))
+        bent = velocity if before is None else velocity + step / (2 * before[0]) * (velocity - before[1])
+        x, before = x + step * bent, (step, velocity)
+    return x
+
+
+SOLVERS: dict[str, Callable[[Velocity, Tensor, Sequence[Moment]], Tensor]] = {
+    "euler": euler,
+    "heun": heun,
+    "multistep": multistep,
+}
 
 
 def solve(
@@ -44,8 +69,6 @@ def solve(
 
     The field hears the times `told`, where they differ (flow/time.py, `cut`).
     """
-    step = SOLVERS[solver]
-    x, moments = noise, zip(times.to(noise), (times if told is None else told).to(noise), strict=True)
-    for start, end in pairwise(Moment(*moment) for moment in moments):
-        x = step(field, x, start, end)
-    return x
+    heard = times if told is None else told
+    moments = [Moment(*moment) for moment in zip(times.to(noise), heard.to(noise), strict=True)]
+    return SOLVERS[solver](field, noise, moments)

@@ -1,47 +1,79 @@
 """ImageSpace: an encoder into features, a decoder back to pixels, and the statistics that give features unit size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.model.decoders.decoder import Decoder, NoDecoder, Null
 from blip3o.model.decoders.pixel import PixelDecoder, PixelDecoderConfig
+from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.encoders.convolutional import ConvolutionalEncoder, ConvolutionalEncoderConfig
+from blip3o.model.encoders.encoder import Encoder, NoEncoder
+from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
+
+ENCODERS: dict[type, Callable[[Any], Encoder]] = {
+    ConvolutionalEncoderConfig: ConvolutionalEncoder,
+    EvaClipConfig: EvaClip,
+    type(None): lambda _: NoEncoder(),
+}
+DECODERS: dict[type, Callable[[Any], Decoder]] = {
+    PixelDecoderConfig: PixelDecoder,
+    SdxlConfig: SdxlDecoder,
+    type(None): lambda _: NoDecoder(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
-    """The encoder and the decoder of the space."""
+    """The encoder and the decoder of the space; None for one that is not there."""
 
-    encoder: ConvolutionalEncoderConfig
-    decoder: PixelDecoderConfig
+    encoder: ConvolutionalEncoderConfig | EvaClipConfig | None
+    decoder: PixelDecoderConfig | SdxlConfig | None
 
 
 class ImageSpace(nn.Module):
-    """Where images are imagined: features whose every channel has mean 0 and deviation 1 over the training pictures."""
+    """Where images are imagined: features whose every channel has mean 0 and deviation 1 over the training pictures.
+
+    The published models imagine features as their encoder gives them: their mean here is 0, their deviation 1.
+    """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, config: SpaceConfig) -> None:
+    def __init__(self, config: SpaceConfig, channels: int) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ConvolutionalEncoder(config.encoder)
-        self.decoder = PixelDecoder(config.decoder)
-        self.register_buffer("mean", torch.zeros(config.encoder.channels))
-        self.register_buffer("deviation", torch.ones(config.encoder.channels))
+        self.encoder = ENCODERS[type(config.encoder)](config.encoder)
+        self.decoder = DECODERS[type(config.decoder)](config.decoder)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
 
     def encode(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         """Normalised features of pictures in [-1, 1]."""
         return (self.encoder(pixels) - self.mean[:, None, None]) / self.deviation[:, None, None]
 
     def decode(
-        self, features: Float[Tensor, "batch channel rows columns"], rngs: Sequence[Generator], *, steps: int
+        self,
+        features: Float[Tensor, "batch channel rows columns"],
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Pictures in [-1, 1] of normalised features, row k with the noise of generator k."""
-        return self.decoder.paint(features, rngs, steps=steps)
+        """Pictures in [-1, 1] of normalised features, row k with the noise of generator k; away from `null` features,
+        where the decoder is guided; `size` px high and wide, where that is not the decoder's own."""
+        return self.decoder.paint(features, rngs, steps=steps, null=null, size=size)
+
+    def blank(self) -> Float[Tensor, "1 channel rows columns"]:
+        """Features of a picture that shows nothing."""
+        size = 1 if self.config.encoder is None else self.config.encoder.size
+        pixels = 2 * self.mean.new_tensor(self.encoder.blank) - 1
+        return self.encode(pixels[None, :, None, None].expand(1, -1, size, size))
 
     def measure(self, features: Float[Tensor, "batch channel rows columns"]) -> None:
         """Set the statistics from raw features of the encoder."""

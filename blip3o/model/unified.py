@@ -14,7 +14,7 @@ from blip3o.config import check
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
+from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, Sampling
 from blip3o.model.heads.regression import RegressionHead
 
 HEADS: dict[str, Callable[[HeadConfig, Callable[[], Denoiser]], Head]] = {
@@ -111,11 +111,11 @@ class Unified(nn.Module):
         return (sums / weights).sum() / weights.sum()
 
     def imagine(
-        self, batches: Sequence[Batch], rngs: Sequence[Generator], *, steps: int, guidance: float
+        self, batches: Sequence[Batch], rngs: Sequence[Generator], sampling: Sampling
     ) -> Float[Tensor, "batch channel height width"]:
         """Features for the slot of every row of these batches, row k with generator k.
 
-        Each batch is thought over by itself, all are imagined together. `steps` solver steps; `guidance` 1 is none.
+        Each batch is thought over by itself, all are imagined together.
         """
         embeddings = [self.embed(batch) for batch in batches]
 
@@ -123,7 +123,7 @@ class Unified(nn.Module):
             slots = slot.split([len(batch.tokens) for batch in batches])
             return torch.cat([self.think(*row) for row in zip(batches, embeddings, slots, strict=True)])
 
-        return self.head.sample(think, self.reference(*batches), rngs, steps=steps, guidance=guidance)
+        return self.head.sample(think, self.reference(*batches), rngs, sampling)
 
     def think(
         self, batch: Batch, embeddings: Float[Tensor, "batch seq hidden"], slot: Float[Tensor, "batch slot hidden"]

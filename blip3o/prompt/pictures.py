@@ -1,5 +1,6 @@
 """Picture files and arrays -> what the networks see."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from blip3o.errors import PictureError
 from blip3o.prompt.conversation import Picture
@@ -65,11 +67,35 @@ def square(picture: Image.Image, size: int) -> Picture:
     Shorter side, bicubic, centre crop: the published target transform. Raises PictureError where its data, read only
     now, are damaged.
     """
+    return Picture(np.asarray(ImageOps.fit(_upright(picture), (size, size), Image.Resampling.BICUBIC)))
+
+
+def squared(picture: Picture, size: int) -> Picture:
+    """The central square of a picture, in `size` px; the picture itself where it is that already."""
+    return picture if picture.pixels.shape[:2] == (size, size) else square(Image.fromarray(picture.pixels), size)
+
+
+def whole(picture: Image.Image, multiple: int, least_pixels: int, most_pixels: int) -> Picture:
+    """The whole upright picture, its sides scaled to multiples of `multiple` px and its area into these bounds.
+
+    As Qwen2.5-VL reads pictures (arXiv 2502.13923, section 2.1.1). Raises PictureError for one more than 200 times as
+    long as wide, and for damaged data.
+    """
+    upright = _upright(picture)
     try:
-        upright = to_rgb(ImageOps.exif_transpose(picture))
+        height, width = smart_resize(upright.height, upright.width, multiple, least_pixels, most_pixels)
+    except ValueError:
+        raise PictureError(
+            f"the picture has {upright.width} x {upright.height} px: crop it to less than 200 times as long as wide"
+        ) from None
+    return Picture(np.asarray(upright.resize((width, height), Image.Resampling.BICUBIC)))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return to_rgb(ImageOps.exif_transpose(picture))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise PictureError(f"the picture is damaged ({error}): save it again") from None
-    return Picture(np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)))
 
 
 def to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
@@ -82,6 +108,15 @@ def to_pixels(pictures: list[Picture]) -> Float[Tensor, "batch 3 height width"]:
     """Pictures of one size as pixels in [-1, 1]."""
     stacked = torch.from_numpy(np.stack([picture.pixels for picture in pictures]))
     return stacked.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def normalised(
+    pixels: Float[Tensor, "batch 3 height width"], mean: Sequence[float], deviation: Sequence[float]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Pixels in [-1, 1] with a vision tower's own mean and deviation, which are told for [0, 1]."""
+    if (*mean, *deviation) == (0.5,) * 6:
+        return pixels
+    return ((pixels + 1) / 2 - pixels.new_tensor(mean)[:, None, None]) / pixels.new_tensor(deviation)[:, None, None]
 
 
 def to_patches(

@@ -10,24 +10,26 @@ writes: its words, [IMG], and <|im_end|> where it does not draw.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 
 from blip3o.batch import IGNORED, Batch
+from blip3o.config import check
 from blip3o.errors import PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Conversation, Picture, Turn
-from blip3o.prompt.pictures import to_patches, to_pixels
+from blip3o.prompt.pictures import normalised, square, to_patches, to_pixels, whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
     """How words and pictures become inputs."""
 
-    picture_size: int
-    """Height and width in px at which pictures are read and encoded."""
+    picture_size: int | None
+    """Height and width in px at which pictures are read; None reads each whole, in about its own size."""
     patch_size: int
     merge_size: int
     temporal_patch_size: int
@@ -35,10 +37,29 @@ class PromptConfig:
     slot_length: int
     longest_prompt: int = 2000
     """In characters."""
+    least_pixels: int = 56 * 56
+    most_pixels: int = 16384 * 28 * 28
+    """Bounds of the pixels of a picture that is read whole: those of Qwen2.5-VL."""
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    deviation: tuple[float, ...] = (0.5, 0.5, 0.5)
+    """What the vision tower takes off red, green and blue in [0, 1], and divides them by."""
+    system: str = ""
+    """What the system says first, where a conversation does not say it itself."""
+    request: str = "{}"
+    """What a prompt for a picture is put into."""
+    ends_turn: bool = False
+    """Whether the assistant's turn ends before the slot: so the published models were trained, though not used."""
 
-    @property
-    def tokens_per_picture(self) -> int:
-        return (self.picture_size // self.patch_size // self.merge_size) ** 2
+    def __post_init__(self) -> None:
+        check(
+            (self.request.count("{}") == 1, f"prompt.request is {self.request!r}, expected one {{}} in it"),
+            (len(self.mean) == len(self.deviation) == 3, "prompt.mean and prompt.deviation have three values each"),
+        )
+
+    def tokens_of(self, picture: Picture) -> int:
+        """How many tokens a picture takes."""
+        height, width, _ = picture.pixels.shape
+        return (height // self.patch_size // self.merge_size) * (width // self.patch_size // self.merge_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +86,21 @@ class Template:
         """Raise PromptError for a text that this model cannot be asked."""
         tok.check_text(self.words, text, longest=self.config.longest_prompt)
 
+    def picture(self, image: Image.Image) -> Picture:
+        """An image as it is read. Raises PictureError for one that cannot be."""
+        config = self.config
+        if config.picture_size is not None:
+            return square(image, config.picture_size)
+        return whole(image, config.patch_size * config.merge_size, config.least_pixels, config.most_pixels)
+
     def encode(self, conversation: Conversation) -> Encoded:
         """A whole conversation, for training or scoring; it ends with the assistant's turn."""
         writer = _Writer(self)
         if not conversation or conversation[-1].role != "assistant":
             raise PromptError("the conversation does not end with the assistant's turn: add what it is to answer")
-        for turn in conversation[:-1]:
-            writer.turn(turn)
         last = conversation[-1]
         draws = isinstance(last.content[-1], Picture)
+        writer.turns(conversation[:-1], drawing=draws)
         writer.open("assistant")
         for part in last.content[:-1] if draws else last.content:
             writer.part(part, written=True)
@@ -88,11 +115,16 @@ class Template:
         It ends in a slot where the assistant is to `draw`.
         """
         writer = _Writer(self)
-        for turn in conversation:
-            writer.turn(turn)
+        writer.turns(conversation, drawing=draw)
         writer.open("assistant")
         writer.ids(begun, written=False)
         return writer.slot(written=False, target=None) if draw else writer.done()
+
+    def nothing(self) -> Encoded:
+        """The prompt that published code draws from where a picture is to show nothing: one space, no turns."""
+        writer = _Writer(self)
+        writer.ids(self.words.encode(" "), written=False)
+        return writer.queries()
 
     def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
         """Conversations as one batch, padded on the right, or on the `left` for writing on.
@@ -128,7 +160,17 @@ class Template:
     def patches(self, pictures: list[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures as the vision tower's patches and grid."""
         config = self.config
-        return to_patches(to_pixels(pictures), config.patch_size, config.merge_size, config.temporal_patch_size)
+        alike = len({picture.pixels.shape for picture in pictures}) == 1
+        made = [
+            to_patches(
+                normalised(to_pixels(same), config.mean, config.deviation),
+                config.patch_size,
+                config.merge_size,
+                config.temporal_patch_size,
+            )
+            for same in ([pictures] if alike else [[picture] for picture in pictures])
+        ]
+        return torch.cat([patches for patches, _ in made]), torch.cat([grid for _, grid in made])
 
 
 class _Writer:
@@ -157,9 +199,21 @@ class _Writer:
             self.ids(self.words.encode(part), written=written)
             return
         self.token(tok.VISION_START)
-        self.ids([self.words.control[tok.IMAGE_PAD]] * self.template.config.tokens_per_picture, written=False)
+        self.ids([self.words.control[tok.IMAGE_PAD]] * self.template.config.tokens_of(part), written=False)
         self.token(tok.VISION_END)
         self.pictures.append(part)
+
+    def turns(self, conversation: Conversation, *, drawing: bool) -> None:
+        """The turns before the assistant's answer; the last is a request for a picture where that is a `drawing`."""
+        config = self.template.config
+        if config.system and not (conversation and conversation[0].role == "system"):
+            conversation = (Turn("system", (config.system,)), *conversation)
+        if drawing and conversation and isinstance(words := conversation[-1].content[0], str):
+            last = conversation[-1]
+            asked = replace(last, content=(config.request.replace("{}", words), *last.content[1:]))
+            conversation = (*conversation[:-1], asked)
+        for turn in conversation:
+            self.turn(turn)
 
     def turn(self, turn: Turn) -> None:
         """A turn of the past; what the assistant wrote in it is learned, too."""
@@ -171,6 +225,12 @@ class _Writer:
         self.ids(self.words.encode("\n"), written=False)
 
     def slot(self, *, written: bool, target: Picture | None) -> Encoded:
+        if self.template.config.ends_turn:
+            self.token(tok.TURN_END, written=written)
+            self.ids(self.words.encode("\n"), written=False)
+        return self.queries(written=written, target=target)
+
+    def queries(self, *, written: bool = False, target: Picture | None = None) -> Encoded:
         self.token(tok.IMAGE_START, written=written)
         self.ids([self.words.control[tok.QUERY]] * self.template.config.slot_length, written=False)
         return self.done(has_slot=True, target=target)

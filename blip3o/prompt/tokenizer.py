@@ -21,6 +21,8 @@ CONTROL = (
     *(IMAGE_START, IMAGE_END, QUERY, THINK_START, THINK_END),
 )
 """All control tokens; a user's text may hold none of them."""
+OPTIONAL = ("<|vision_pad|>", THINK_START, THINK_END)
+"""Those that a published tokenizer may lack."""
 
 CHAT_TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
@@ -53,14 +55,14 @@ class Words:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, known: Iterable[str] | None = None) -> None:
         vocabulary = tokenizer.get_vocab()
-        lost = [token for token in CONTROL if token not in vocabulary]
+        lost = [token for token in CONTROL if token not in vocabulary and token not in OPTIONAL]
         if lost:
             raise CheckpointError(
                 f"the tokenizer lacks the control tokens {', '.join(lost)}: use the model's own tokenizer"
             )
         self.tokenizer = tokenizer
         self.known = None if known is None else tuple(sorted(set(known)))
-        self.control: dict[str, int] = {token: vocabulary[token] for token in CONTROL}
+        self.control: dict[str, int] = {token: vocabulary[token] for token in CONTROL if token in vocabulary}
         self.encode = lru_cache(maxsize=100_000)(self._encode)
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
 from blip3o.weights.machine import Machine, ModelConfig
+from blip3o.weights.shards import Shards, complain, shapes_of, strange
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
@@ -75,25 +76,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Put tensors into the model of their names; raises CheckpointError for missing, unknown and misshapen ones."""
     wanted = model.state_dict()
-    shapes = [
-        f"{name} is {list(tensors[name].shape)}, not {list(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & tensors.keys())
-        if tensors[name].shape != wanted[name].shape
-    ]
-    faults = [
-        *_listed("missing", sorted(wanted.keys() - tensors.keys())),
-        *_listed("unknown", sorted(tensors.keys() - wanted.keys())),
-        *_listed("wrong shape", shapes),
-        *_listed("not finite", sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())),
-    ]
-    if faults:
-        raise CheckpointError(f"{source} does not fit its config: {'; '.join(faults)}: use the files of one checkpoint")
+    complain(source, shapes_of(wanted), shapes_of(tensors), (name for name, value in tensors.items() if strange(value)))
     model.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()})
-
-
-def _listed(what: str, names: list[str]) -> list[str]:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return [f"{what}: {', '.join(names[:4])}{more}"] if names else []
 
 
 def save(
@@ -101,26 +85,38 @@ def save(
     folder: Path,
     tensors: Mapping[str, Tensor] | None = None,
     about: Mapping[str, object] | None = None,
+    *,
+    dtype: torch.dtype | None = torch.bfloat16,
 ) -> None:
-    """Write the checkpoint of a machine, in bfloat16; `tensors` in place of its own weights (an average of them, say).
+    """Write the checkpoint of a machine in `dtype`, None for that of its tensors; `tensors` in place of its own weights
+    (an average of them, say).
 
     Raises OutputError where that is not possible.
     """
     make_folder(folder)
     held = dict(machine.state_dict() if tensors is None else tensors)
-    stored = {name: tensor.bfloat16() if tensor.is_floating_point() else tensor for name, tensor in held.items()}
+    stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in held.items()}
     configs.dump(machine.config, folder / CONFIG)
     machine.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
 
 
-def load(folder: Path, device: torch.device | str = "cpu") -> tuple[Machine, dict[str, object]]:
-    """The machine of a checkpoint in float32, ready to use, and the facts written with it."""
+def load(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32
+) -> tuple[Machine, dict[str, object]]:
+    """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
+    machine, shards = sketch(folder), Shards.find(folder)
+    shards.fill(machine, lambda name: name, device=device, dtype=dtype)
+    machine.unified.backbone.restore_buffers()
+    return machine.to(device).eval(), shards.about
+
+
+def sketch(folder: Path) -> Machine:
+    """The machine of a checkpoint without its tensors, on the meta device."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
-    tensors, about = read_tensors(folder / WEIGHTS)
-    machine = Machine(configs.load(ModelConfig, folder / CONFIG), Words.load(folder))
-    load_strictly(machine, tensors, folder / WEIGHTS)
-    return machine.to(device).eval(), about
+    config, words = configs.load(ModelConfig, folder / CONFIG), Words.load(folder)
+    with torch.device("meta"):
+        return Machine(config, words)

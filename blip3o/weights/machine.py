@@ -2,46 +2,60 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from blip3o.config import check
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
+from blip3o.model.heads.head import Sampling
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.model.unified import Unified, UnifiedConfig
 from blip3o.prompt.conversation import Picture
-from blip3o.prompt.pictures import to_pixels
+from blip3o.prompt.pictures import squared, to_pixels
 from blip3o.prompt.template import Encoded, PromptConfig, Template
 from blip3o.prompt.tokenizer import Words
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """What is done where the user does not say."""
+class SamplingConfig(Sampling):
+    """What is done where the user does not say: how features are imagined, and how pictures are painted from them."""
 
-    steps: int
-    """Solver steps of the head."""
-    guidance: float
-    """1 is none."""
     decoder_steps: int
     """Solver steps of the decoder."""
+    size: int | None = None
+    """Height and width painted, in px; None is the decoder's own."""
     rows: int = 0
     """Images that flow in one pass, always as many, each thought by itself; 0 draws a batch as it is.
 
     With a number of rows a matrix product changes the order in which it adds. With as many rows in every pass, an image
     is the same to the last bit in any batch.
     """
+    compatible: bool = False
+    """Draw as the published code does: one image after the other, all from one stream of random numbers, in which the
+    null features of the decoder take part before the first."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(
-            (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
             (self.decoder_steps > 0, f"decoder_steps is {self.decoder_steps}, expected 1 or more"),
-            (self.guidance >= 0, f"guidance is {self.guidance}, expected 0 or more"),
             (self.rows >= 0, f"rows is {self.rows}, expected 0 or more"),
         )
+
+
+class SamplingOptions(TypedDict, total=False):
+    """Fields of `SamplingConfig` to change for one call; None leaves the model's own."""
+
+    steps: int | None
+    guidance: float | None
+    solver: str | None
+    guided_from: float | None
+    guided_until: float | None
+    decoder_steps: int | None
+    size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head
-        sizes = [self.prompt.picture_size, self.space.encoder.size, self.space.decoder.size]
+        encoder, decoder = self.space.encoder, self.space.decoder
+        sizes = [part.size for part in (encoder, decoder) if part is not None]
+        imagined = (head.channels, head.side)
+        made = None if encoder is None else (encoder.channels, encoder.side)
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         reading = (self.prompt.patch_size, self.prompt.merge_size, self.prompt.temporal_patch_size)
         check(
@@ -69,17 +86,17 @@ class ModelConfig:
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
             ),
             (
-                sizes.count(sizes[0]) == len(sizes),
-                f"prompt.picture_size, encoder.size and decoder.size are {sizes}: make them equal",
+                self.prompt.picture_size is None or set(sizes) <= {self.prompt.picture_size},
+                f"prompt.picture_size is {self.prompt.picture_size}, encoder and decoder work at {sizes}: make them "
+                "equal",
             ),
             (
-                head.side == self.space.encoder.side,
-                f"the head imagines {head.side} x {head.side} features, the encoder makes {self.space.encoder.side} x "
-                f"{self.space.encoder.side}",
+                made in (None, imagined),
+                f"the head imagines (channels, side) {imagined}, the encoder makes {made}",
             ),
             (
-                head.channels == self.space.encoder.channels,
-                f"the head imagines {head.channels} channels, the space has {self.space.encoder.channels}",
+                decoder is None or decoder.channels == head.channels,
+                f"the head imagines {head.channels} channels, the decoder paints from {decoder and decoder.channels}",
             ),
         )
 
@@ -93,8 +110,10 @@ class Machine(nn.Module):
         check((len(words) <= vocabulary, f"the tokenizer has {len(words)} tokens, the model {vocabulary} embeddings"))
         self.config = config
         self.unified = Unified(config.unified)
-        self.space = ImageSpace(config.space)
+        self.space = ImageSpace(config.space, config.unified.head.channels)
         self.template = Template(config.prompt, words)
+        self.nothing: dict[SamplingConfig, Tensor] = {}
+        """Features of an empty prompt, by how they were imagined."""
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts that a user would name."""
@@ -111,28 +130,55 @@ class Machine(nn.Module):
         """Where the tensors are."""
         return self.space.mean.device
 
+    @property
+    def target_size(self) -> int:
+        """Height and width in px of pictures as the encoder sees them."""
+        encoder = self.config.space.encoder
+        return 1 if encoder is None else encoder.size  # where there is none, it will say so
+
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
-        """Features of pictures in the target space."""
-        return self.space.encode(to_pixels(list(pictures)).to(self.device))
+        """Features of pictures in the target space, of their central squares."""
+        pixels = to_pixels([squared(picture, self.target_size) for picture in pictures])
+        return self.space.encode(pixels.to(self.device))
 
     def draw(
         self, asked: Sequence[Encoded], seeds: Sequence[int], sampling: SamplingConfig
     ) -> Float[Tensor, "batch 3 height width"]:
         """The picture in [-1, 1] for the slot of each conversation, by its own seed."""
 
+        if sampling.compatible:
+            rng = Generator(self.device).manual_seed(seeds[0])
+            return torch.cat([self._drawn([[row]], [rng], sampling) for row in asked])
+
         def drawn(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
             rows = [asked[index] for index in indices]
             batches = [[row] for row in rows] if sampling.rows else [rows]
-            rngs = generators([seeds[index] for index in indices])
-            features = self.unified.imagine(
-                [self.template.collate(batch).to(self.device) for batch in batches],
-                rngs,
-                steps=sampling.steps,
-                guidance=sampling.guidance,
-            )
-            return self.space.decode(features, rngs, steps=sampling.decoder_steps)
+            return self._drawn(batches, generators([seeds[index] for index in indices]), sampling)
 
         return _in_passes(drawn, len(asked), sampling.rows)
+
+    def _drawn(
+        self, batches: Sequence[Sequence[Encoded]], rngs: Sequence[Generator], sampling: SamplingConfig
+    ) -> Float[Tensor, "rows 3 height width"]:
+        features = self._imagined(batches, rngs, sampling)
+        null = self.null(sampling, rngs[0]) if self.space.decoder.guided else None
+        return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
+
+    def _imagined(
+        self, batches: Sequence[Sequence[Encoded]], rngs: Sequence[Generator], sampling: SamplingConfig
+    ) -> Float[Tensor, "rows channel height width"]:
+        collated = [self.template.collate(batch).to(self.device) for batch in batches]
+        return self.unified.imagine(collated, rngs, sampling)
+
+    def null(self, sampling: SamplingConfig, rng: Generator) -> Float[Tensor, "1 channel height width"]:
+        """Features of an empty prompt, imagined once: what a decoder's guidance leads away from.
+
+        They have a seed of their own; published code takes their noise from the stream of the first image (`rng`).
+        """
+        if sampling not in self.nothing:
+            rngs = [rng] if sampling.compatible else generators([0])
+            self.nothing[sampling] = self._imagined([[self.template.nothing()]], rngs, sampling)
+        return self.nothing[sampling]
 
     def reconstruct(
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig
@@ -141,9 +187,9 @@ class Machine(nn.Module):
 
         def painted(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
             features = self.features([pictures[index] for index in indices])
-            return self.space.decode(
-                features, generators([seeds[index] for index in indices]), steps=sampling.decoder_steps
-            )
+            rngs = generators([seeds[index] for index in indices])
+            null = self.space.blank() if self.space.decoder.guided else None
+            return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
 
         return _in_passes(painted, len(pictures), sampling.rows)
 
@@ -168,3 +214,13 @@ def find_device(name: str) -> torch.device:
     if name != "auto" and name.partition(":")[0] not in here:
         raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
     return torch.device(here[0] if name == "auto" else name)
+
+
+def find_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of this name, or of "auto" the one that large models run in on the device."""
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if name not in dtypes:
+        raise ConfigError(f"dtype is {name!r}: choose auto or one of {', '.join(dtypes)}")
+    return dtypes[name]

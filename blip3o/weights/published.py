@@ -1,42 +1,110 @@
-"""Checkpoints in the layout of the published BLIP3-o models: their config.json and tensors -> networks of ours.
+"""Published checkpoints -> machines: a folder in the layout of `weights/layout.py`, read straight to its device."""
 
-    <folder>/config.json, model*.safetensors       the unified model; the target encoder may be inside
-    <folder>/eva_clip_vision_tower/                 the target encoder, where it lies apart
-    <folder>/diffusion-decoder/{unet,vae,scheduler} the decoder, in the layout of diffusers
-
-Sizes of the diffusion transformer stand in no config: they are read off its tensors.
-"""
-
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 
 from blip3o.errors import CheckpointError, ConfigError
-from blip3o.model.backbones import qwen2_5_vl
-from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
-from blip3o.model.denoisers import next_dit
-from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
-from blip3o.model.heads.head import HeadConfig
-from blip3o.model.unified import Unified, UnifiedConfig
+from blip3o.model.space import SpaceConfig
+from blip3o.model.unified import Unified
+from blip3o.prompt.tokenizer import Words
+from blip3o.weights.layout import (
+    CONFIG,
+    TOWER,
+    prompt_config,
+    read_config,
+    renamed,
+    tower_config,
+    unified_config,
+)
+from blip3o.weights.machine import Machine, ModelConfig, SamplingConfig
 from blip3o.weights.shards import Shards
 
-DENOISER = "model.dit.model."
-TOWER = "model.gen_vision_tower.vision_tower.model."
-"""Where the target encoder stands in files that hold it."""
-UNUSED = ("model.gen_vision_tower.", "model.vae.")
-"""Tensors that the trainer saved along, and that no unified model uses."""
-TOWER_FOLDER = "eva_clip_vision_tower"
-HEAD_WIDTH = 112
-"""Of the published tower, whose number of heads no tensor shows."""
+SAMPLING = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
+"""As published."""
+DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
+WEIGHTS = "diffusion_pytorch_model"
+"""What files of diffusers are called."""
 
-Shapes = Mapping[str, tuple[int, ...]]
+FIRST = "cls_token"
+"""A tensor by which the target encoder is known."""
+
+Part = Literal["encoder", "decoder"]
+"""A part that lies in files of its own, without which a model can do some things and not others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the parts of a published model lie."""
+
+    unified: Path
+    encoder: Path | None = None
+    """A folder with the target encoder; default: `eva_clip_vision_tower` in the model's folder, or its own tensors."""
+    decoder: Path | None = None
+    """A folder with unet, vae and scheduler; default: `diffusion-decoder` in the model's folder."""
+
+    @property
+    def encoder_folder(self) -> Path:
+        apart = self.encoder or self.unified / TOWER_FOLDER
+        return apart if self.encoder or any(apart.glob("*.safetensors")) else self.unified
+
+    @property
+    def decoder_folder(self) -> Path:
+        return self.decoder or self.unified / DECODER_FOLDER
+
+
+def plan(source: Source, needs: Collection[Part] | None = None) -> ModelConfig:
+    """The config of a published model, from its configs and the headers of its files: no tensor is read.
+
+    `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
+    for parts that do not fit together.
+    """
+    folder = source.unified
+    unified = unified_config(read_config(folder), Shards.find(folder).shapes)
+    encoder = _encoder_config(source) if _wanted("encoder", needs, _has_encoder(source)) else None
+    decoder = sdxl_config(source.decoder_folder) if _wanted("decoder", needs, source.decoder_folder.is_dir()) else None
+    try:
+        return ModelConfig(
+            name=folder.resolve().name,
+            prompt=prompt_config(folder, unified.backbone.vision, unified.head.slot_length),
+            unified=unified,
+            space=SpaceConfig(encoder=encoder, decoder=decoder),
+            sampling=SAMPLING,
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error
+
+
+def sketch(source: Source, needs: Collection[Part] | None = None) -> Machine:
+    """A published model without its tensors, on the meta device; of its files only the headers are read."""
+    config, words = plan(source, needs), Words.load(source.unified)
+    with torch.device("meta"):
+        return Machine(config, words)
+
+
+def load(
+    source: Source,
+    needs: Collection[Part] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Machine:
+    """A published model, ready to use. Raises CheckpointError, as `plan` does and for tensors that do not fit."""
+    machine = sketch(source, needs)
+    config = machine.config
+    machine.unified = load_unified(source.unified, device=device, dtype=dtype)
+    if config.space.encoder is not None:
+        machine.space.encoder = load_tower(source, device=device, dtype=dtype)
+    if config.space.decoder is not None:
+        machine.space.decoder = load_sdxl(source.decoder_folder, device=device, dtype=dtype)
+    channels = config.unified.head.channels
+    machine.space.mean, machine.space.deviation = (make(channels, device=device) for make in (torch.zeros, torch.ones))
+    return machine.eval()
 
 
 def load_unified(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Unified:
@@ -49,166 +117,77 @@ def load_unified(folder: Path, *, device: torch.device | str = "cpu", dtype: tor
     with torch.device("meta"):
         unified = Unified(config)
     tied = config.backbone.text.tie_word_embeddings
-    shards.fill(unified, lambda name: _renamed(name, tied), device=device, dtype=dtype)
+    shards.fill(unified, lambda name: renamed(name, tied), device=device, dtype=dtype)
     unified.backbone.restore_buffers()
     return unified.to(device).eval()
 
 
-def load_tower(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> EvaClip:
-    """The target encoder: from `eva_clip_vision_tower` in the folder, the folder itself, or out of the unified model.
-
-    Raises CheckpointError where none of them holds it.
-    """
-    apart = folder / TOWER_FOLDER
-    shards = Shards.find(apart if any(apart.glob("*.safetensors")) else folder)
-    start = "" if "cls_token" in shards.shapes else TOWER
-    if f"{start}cls_token" not in shards.shapes:
-        raise CheckpointError(
-            f"{folder} holds no target encoder: put the tensors of jiuhai/eva_clip_vision_tower, as safetensors, into "
-            f"{apart}"
-        )
-    facts = read_config(apart if (apart / "config.json").is_file() else folder)
+def load_tower(source: Source, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> EvaClip:
+    """The target encoder, from where it lies. Raises CheckpointError where it is nowhere."""
+    shards, start = _tower_shards(source)
     with torch.device("meta"):
-        tower = EvaClip(tower_config(facts, {n.removeprefix(start): s for n, s in shards.shapes.items()}))
+        tower = EvaClip(_encoder_config(source))
     shards.fill(
         tower, lambda name: name.removeprefix(start) if name.startswith(start) else None, device=device, dtype=dtype
     )
     return tower.eval()
 
 
-def load_sdxl(
-    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, size: int = 1024
-) -> SdxlDecoder:
+def load_sdxl(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> SdxlDecoder:
     """The decoder of a `diffusion-decoder` folder: unet, vae and scheduler in the layout of diffusers.
 
     Raises CheckpointError where the folder or a part of it is missing or does not fit its config.
     """
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} does not exist: copy the folder diffusion-decoder of BLIP3o/BLIP3o-Model-8B there (4B and 8B "
-            "share it; models trained further come without), or name another place"
-        )
-    config = SdxlConfig(
-        unet=read_config(folder / "unet"),
-        vae=read_config(folder / "vae"),
-        scheduler=read_config(folder / "scheduler", "scheduler_config.json"),
-        size=size,
-    )
     with torch.device("meta"):
-        decoder = SdxlDecoder(config)
+        decoder = SdxlDecoder(sdxl_config(folder))
     for part in ("unet", "vae"):
-        shards = Shards.find(folder / part, "diffusion_pytorch_model")
+        shards = Shards.find(folder / part, WEIGHTS)
         shards.fill(getattr(decoder, part), lambda name: name, device=device, dtype=dtype)
     return decoder.eval()
 
 
-def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """What stands in a folder's config. Raises CheckpointError where it is missing or no JSON."""
-    path = folder / name
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} holds no {name}: name the folder of a whole checkpoint") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is no JSON ({error}): copy it again from its source") from error
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{path} is {type(facts).__name__}, expected keys and values: copy it again")
-    return facts
-
-
-def unified_config(facts: Mapping[str, Any], shapes: Shapes) -> UnifiedConfig:
-    """The sizes of all parts, from config.json and from the tensors' shapes."""
-    text = {**facts, **(facts.get("text_config") or {})}
-    try:
-        rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
-        language = {**text, "mrope_section": tuple(rope["mrope_section"])}
-        language["rope_theta"] = text.get("rope_theta", rope.get("rope_theta"))
-        tower = facts["vision_config"]
-        tower = {**tower, "fullatt_block_indexes": tuple(tower["fullatt_block_indexes"])}
-        backbone = QwenConfig(
-            text=QwenTextConfig(**_chosen(language, QwenTextConfig)),
-            vision=QwenVisionConfig(**_chosen(tower, QwenVisionConfig)),
-            reads_by_grid=True,
+def sdxl_config(folder: Path) -> SdxlConfig:
+    """The config of a `diffusion-decoder` folder. Raises CheckpointError where it is not there or not whole."""
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} does not exist: copy the folder diffusion-decoder of BLIP3o/BLIP3o-Model-8B there (4B and 8B "
+            "share it; models trained further come without), or name another place with --decoder"
         )
-        queries = int(facts["n_query"])
-    except (KeyError, TypeError) as error:
+    for part in ("unet", "vae"):
+        Shards.find(folder / part, WEIGHTS)
+    unet, vae = read_config(folder / "unet"), read_config(folder / "vae")
+    return SdxlConfig(
+        unet=unet,
+        vae=vae,
+        scheduler=read_config(folder / "scheduler", "scheduler_config.json"),
+        size=unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1),
+    )
+
+
+def _wanted(part: Part, needs: Collection[Part] | None, there: bool) -> bool:
+    return there if needs is None else part in needs
+
+
+def _has_encoder(source: Source) -> bool:
+    return source.encoder_folder != source.unified or TOWER + FIRST in Shards.find(source.unified).shapes
+
+
+def _encoder_config(source: Source) -> EvaClipConfig:
+    shards, start = _tower_shards(source)
+    facts = read_config(source.unified)
+    for folder in (source.unified / TOWER_FOLDER, source.encoder_folder):
+        if (folder / CONFIG).is_file():
+            facts |= read_config(folder)
+    return tower_config(facts, {name.removeprefix(start): shape for name, shape in shards.shapes.items()})
+
+
+def _tower_shards(source: Source) -> tuple[Shards, str]:
+    """The files that hold the target encoder, and how its names begin in them."""
+    shards = Shards.find(source.encoder_folder)
+    start = "" if FIRST in shards.shapes else TOWER
+    if f"{start}{FIRST}" not in shards.shapes:
         raise CheckpointError(
-            f"config.json lacks {error} of a BLIP3-o on Qwen2.5-VL: name the folder of a published BLIP3-o"
-        ) from error
-    denoiser = denoiser_config(shapes, side=round(queries**0.5))
-    head = HeadConfig(
-        kind="flow",
-        slot_length=queries,
-        width=backbone.text.hidden_size,
-        channels=denoiser.channels,
-        side=denoiser.side,
-        time_parts=1000,
-    )
-    try:
-        return UnifiedConfig(backbone=backbone, head=head, denoiser=denoiser)
-    except ConfigError as error:
-        raise CheckpointError(
-            f"config.json contradicts the tensors ({error}): use the files of one checkpoint"
-        ) from error
-
-
-def denoiser_config(shapes: Shapes, side: int) -> NextDiTConfig:
-    """The sizes of the diffusion transformer, by its tensors."""
-    width, channels = _shape(shapes, f"{DENOISER}patch_embedder.proj.weight")
-    blocks = {int(name.removeprefix(f"{DENOISER}layers.").split(".")[0]) for name in shapes if _of_block(name)}
-    return NextDiTConfig(
-        channels=channels,
-        side=side,
-        thought_width=_shape(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
-        width=width,
-        depth=len(blocks),
-        num_heads=_shape(shapes, f"{DENOISER}layers.0.gate")[0],
-        mlp_multiple=_shape(shapes, f"{DENOISER}layers.0.feed_forward.linear_1.weight")[0],
-    )
-
-
-def tower_config(facts: Mapping[str, Any], shapes: Shapes) -> EvaClipConfig:
-    """The sizes of the target encoder, by its tensors; heads and pooling from config.json, else those published."""
-    width, _, patch, _ = _shape(shapes, "patch_embed.proj.weight")
-    patches = round((_shape(shapes, "pos_embed")[1] - 1) ** 0.5)
-    head_width = facts.get("vision_cfg", {}).get("head_width", HEAD_WIDTH)
-    pooling = str(facts.get("gen_pooling", "early_pool2d_4"))
-    return EvaClipConfig(
-        size=patches * patch,
-        patch_size=patch,
-        channels=width,
-        depth=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
-        num_heads=width // head_width,
-        mlp_width=_shape(shapes, "blocks.0.mlp.fc1.weight")[0],
-        pool=int(pooling.rpartition("_")[2]),
-    )
-
-
-def _renamed(name: str, tied: bool) -> str | None:
-    if name.startswith(UNUSED) or (tied and name == "lm_head.weight"):
-        return None
-    if name == "model.latent_queries":
-        return "head.queries"
-    if name.startswith(DENOISER):
-        name = name.removeprefix(DENOISER)
-        for published, ours in next_dit.NAMES:
-            name = name.replace(published, ours)
-        return f"head.denoiser.{name}"
-    for pattern, ours in qwen2_5_vl.NAMES:
-        name = re.sub(pattern, ours, name)
-    return f"backbone.{name}"
-
-
-def _of_block(name: str) -> bool:
-    return name.startswith(f"{DENOISER}layers.")
-
-
-def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
-    if name not in shapes:
-        raise CheckpointError(f"the checkpoint lacks {name}, by which its sizes are known: use a whole checkpoint")
-    return shapes[name]
-
-
-def _chosen(facts: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """The facts that a config has fields for; KeyError for one that it cannot do without."""
-    return {field.name: facts[field.name] for field in fields(kind)}
+            f"{source.encoder_folder} holds no target encoder: put the tensors of jiuhai/eva_clip_vision_tower, as "
+            f"safetensors, into {source.unified / TOWER_FOLDER}, or name another place with --encoder"
+        )
+    return shards, start

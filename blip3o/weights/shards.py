@@ -1,11 +1,12 @@
 """Tensors in one or many safetensors files, read one at a time and put straight where they belong."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 
 from blip3o.errors import CheckpointError
 
-Read = TypeVar("Read")
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
 
@@ -43,23 +43,36 @@ class Shards:
             raise CheckpointError(
                 f"{folder} holds no {stem}.safetensors{advice or ': name the folder of a checkpoint'}"
             )
-        return cls(files={path: tuple(_opened(path, lambda file: list(file.keys()))) for path in paths})
+        files: dict[Path, tuple[str, ...]] = {}
+        for path in paths:
+            with _opened(path) as file:
+                files[path] = tuple(file.keys())
+        return cls(files=files)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every tensor; no tensor is read for it."""
         found: dict[str, tuple[int, ...]] = {}
         for path, names in self.files.items():
-            found |= _opened(path, lambda file, names=names: {n: tuple(file.get_slice(n).get_shape()) for n in names})
+            with _opened(path) as file:
+                found |= {name: tuple(file.get_slice(name).get_shape()) for name in names}
         return found
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The facts written with the tensors."""
+        with _opened(next(iter(self.files))) as file:
+            facts = json.loads((file.metadata() or {}).get("about", "{}"))
+        return facts if isinstance(facts, dict) else {}
 
     def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
         """These tensors, file by file, on a device."""
         wanted = set(names)
         for path, held in self.files.items():
             here = [name for name in held if name in wanted]
-            if here:
-                yield from _opened(path, lambda file, here=here: [(n, file.get_tensor(n)) for n in here], device)
+            with _opened(path, device) as file:
+                for name in here:
+                    yield name, file.get_tensor(name)
 
     def fill(
         self,
@@ -74,16 +87,34 @@ class Shards:
         Raises CheckpointError that lists what is missing, unknown or misshapen.
         """
         new_names = {name: renamed for name in self.shapes if (renamed := rename(name)) is not None}
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        found = {new: self.shapes[old] for old, new in new_names.items()}
-        complain(next(iter(self.files)).parent, wanted, found)
+        wanted = shapes_of(network.state_dict())
+        source = next(iter(self.files)).parent
+        complain(source, wanted, {new: self.shapes[old] for old, new in new_names.items()})
         for old, tensor in self.read(new_names, device):
+            if strange(tensor):
+                complain(source, {}, {}, [old])
             value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new_names[old]])
             network.load_state_dict({new_names[old]: value}, strict=False, assign=True)
 
 
-def complain(source: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise CheckpointError where tensors are missing, unknown or misshapen; a leading axis of one does not count."""
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+def strange(tensor: Tensor) -> bool:
+    """Whether some value is not finite."""
+    return tensor.is_floating_point() and not bool(tensor.isfinite().all())
+
+
+def complain(
+    source: Path,
+    wanted: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+    not_finite: Iterable[str] = (),
+) -> None:
+    """Raise CheckpointError where tensors are missing, unknown, misshapen or not finite; a leading axis of one does not
+    count."""
     faults = {
         "missing": [f"{name} {list(wanted[name])}" for name in sorted(wanted.keys() - found.keys())],
         "unknown": [f"{name} {list(found[name])}" for name in sorted(found.keys() - wanted.keys())],
@@ -92,6 +123,7 @@ def complain(source: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping
             for name in sorted(wanted.keys() & found.keys())
             if found[name] not in (wanted[name], (1, *wanted[name]))
         ],
+        "not finite": sorted(not_finite),
     }
     told = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
     if told:
@@ -110,11 +142,14 @@ def _listed(index: Path) -> list[str]:
         raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
 
 
-def _opened(path: Path, what: Callable[[Any], Read], device: torch.device | str = "cpu") -> Read:
+@contextmanager
+def _opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
     try:
         with safe_open(path, "pt", device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
-            return what(file)
+            yield file
+    except CheckpointError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error

@@ -15,6 +15,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "data/*.py",
         "data/*/*.py",
         "api.py",
+        "dialogue.py",
         "evals/*.py",
         "evals/*/*.py",
         "serve/*.py",

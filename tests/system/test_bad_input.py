@@ -206,7 +206,7 @@ BAD_CHECKPOINTS = {
     "truncated weights": (cut("model.safetensors", 0.5), "truncated"),
     "hardly any weights": (cut("model.safetensors", 0.001), "truncated"),
     "empty weights": (cut("model.safetensors", 0.0), "truncated"),
-    "only a pickle": (pickled, "model.safetensors does not exist"),
+    "only a pickle": (pickled, "holds no model.safetensors; pytorch_model.bin is a pickle"),
     "no config": (lambda folder: (folder / "config.yaml").unlink(), "holds no config.yaml"),
     "an unknown key in the config": (reworded("name:", "mane: x\nname:"), "unknown key mane"),
     "a config that is no YAML": (reworded("name:", "name: ["), "is not YAML"),

@@ -205,10 +205,10 @@ def test_a_stage_can_be_trained_alone_and_then_the_next(blip3o, unjudged):
 def test_a_run_does_not_go_on_from_a_stage_that_another_recipe_trained(blip3o, unjudged):
     asked = ("train", "--config", TINY, "--stage", "encoder", "-o", "run")
     assert blip3o(*asked).code == 0
-    other = blip3o(*asked, "stages.encoder.learning_rate=0.5")
+    other = blip3o(*asked, "stages.encoder.learning_rate=0.75")
     assert other.code == 2
     assert "run holds stage encoder as another recipe trained it" in other.err
-    assert "0.5" not in Path("run/recipe.yaml").read_text()
+    assert "0.75" not in Path("run/recipe.yaml").read_text()
     assert blip3o(*asked, "stages.decoder.steps=9").code == 0
 
 

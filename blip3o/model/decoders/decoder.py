@@ -6,21 +6,62 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.errors import CheckpointError
+
+Features = Float[Tensor, "batch channel rows columns"]
+Null = Float[Tensor, "#batch channel rows columns"]
+"""Features that guidance leads away from: one for all rows, or one for each."""
+
 
 class Decoder(nn.Module, ABC):
     """Paints pictures from features, by a diffusion of its own."""
 
+    guided: bool = False
+    """Whether it takes null features."""
+
     @abstractmethod
     def loss(
-        self,
-        features: Float[Tensor, "batch channel rows columns"],
-        pixels: Float[Tensor, "batch 3 height width"],
-        rng: Generator,
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
     ) -> Float[Tensor, " batch"]:
         """How badly it paints these pictures (in [-1, 1]) from their features."""
 
     @abstractmethod
     def paint(
-        self, features: Float[Tensor, "batch channel rows columns"], rngs: Sequence[Generator], *, steps: int
+        self,
+        features: Features,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Pictures in [-1, 1], row k with the noise of generator k."""
+        """Pictures in [-1, 1], row k with the noise of generator k.
+
+        Raises ConfigError for a `size` in px that it cannot paint at.
+        """
+
+
+class NoDecoder(Decoder):
+    """In the place of a decoder that a model was loaded without."""
+
+    def loss(
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
+    ) -> Float[Tensor, " batch"]:
+        raise _missing()
+
+    def paint(
+        self,
+        features: Features,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        raise _missing()
+
+
+def _missing() -> CheckpointError:
+    return CheckpointError(
+        "this model was loaded without its decoder, which paints pictures from features: name its folder"
+    )

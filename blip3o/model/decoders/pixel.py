@@ -21,11 +21,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.config import check
+from blip3o.errors import ConfigError
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.convolution import ResidualBlock
 
 NEAREST = 0.1
@@ -148,9 +149,17 @@ class PixelDecoder(Decoder):
         return (guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1)
 
     def paint(
-        self, features: Float[Tensor, "batch channel rows columns"], rngs: Sequence[Generator], *, steps: int
+        self,
+        features: Features,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Pictures in [-1, 1]; each step is one pass of the UNet."""
+        """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
+        if size not in (None, self.config.size):
+            raise ConfigError(f"size is {size}, but this model paints {self.config.size} px: leave it out")
         sketched = self.sketcher(features)
         noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)
         times = solver_times(steps, self.config.shift)

@@ -18,13 +18,10 @@ from jaxtyping import Float, Num
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from blip3o.errors import ConfigError
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
-from blip3o.model.decoders.decoder import Decoder
-
-Features = Float[Tensor, "batch channel rows columns"]
-Null = Float[Tensor, "#batch channel rows columns"]
-"""One for all rows, or one for each."""
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +38,16 @@ class SdxlConfig:
     guidance: float = 3.0
     """1 is none."""
 
+    @property
+    def channels(self) -> int:
+        """Channels of the features."""
+        return int(self.unet["cross_attention_dim"])
+
 
 class SdxlDecoder(Decoder):
     """Features -> latents by noise prediction -> pixels."""
+
+    guided = True
 
     def __init__(self, config: SdxlConfig) -> None:
         super().__init__()
@@ -86,14 +90,24 @@ class SdxlDecoder(Decoder):
         return F.mse_loss(guess.float(), noise.float(), reduction="none").flatten(1).mean(1)
 
     def paint(
-        self, features: Features, rngs: Sequence[Generator], *, steps: int, null: Null | None = None
+        self,
+        features: Features,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], row k with the noise of generator k.
 
         `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
         them there is no guidance.
         """
-        side = self.config.size // self.shrinks_by
+        painted = size or self.config.size
+        multiple = self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+        if painted % multiple:
+            raise ConfigError(f"size is {painted}, expected a multiple of {multiple}")
+        side = painted // self.shrinks_by
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features)
         return self.develop(self.latents(features, noise, steps=steps, null=null))
 

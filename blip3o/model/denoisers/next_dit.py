@@ -90,6 +90,14 @@ class Condition:
             values=[value.repeat(times, 1, 1, 1) for value in self.values],
         )
 
+    def first(self, rows: int) -> "Condition":
+        """The condition of the first rows."""
+        return Condition(
+            pooled=self.pooled[:rows],
+            keys=[key[:rows] for key in self.keys],
+            values=[value[:rows] for value in self.values],
+        )
+
 
 class TimeEmbedding(nn.Module):
     """A time as a vector: sines and cosines of 1000 (1 - t), then a two-layer network."""

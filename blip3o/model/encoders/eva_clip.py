@@ -126,6 +126,8 @@ class PatchEmbedding(nn.Module):
 class EvaClip(Encoder):
     """The tower and its pooling."""
 
+    blank = MEAN
+
     def __init__(self, config: EvaClipConfig) -> None:
         super().__init__()
         self.config = config

@@ -14,7 +14,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
 
 
 class FlowHead(Head):
@@ -65,28 +65,32 @@ class FlowHead(Head):
         think: Think,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        *,
-        steps: int,
-        guidance: float,
+        sampling: Sampling,
     ) -> Float[Tensor, "batch channel height width"]:
         """Think once, then follow the guided velocity; both sides of the guidance run as one batch."""
         thought = think(self.queries.expand(len(rngs), -1, -1))
-        sides = 1 if guidance == 1 else 2
-        both = torch.cat([thought, thought * self.config.null_scale][:sides])
-        condition = self.denoiser.condition(both)
+        config, rows = self.config, len(rngs)
+        sides = 1 if sampling.guidance == 1 else 2
+        both = self.denoiser.condition(torch.cat([thought, thought * config.null_scale][:sides]))
         features = None if reference is None else reference.features.repeat(sides, 1, 1, 1)
         given = None if reference is None else reference.given.repeat(sides)
+
+        def moved(
+            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], condition: Condition
+        ) -> Float[Tensor, "batch channel height width"]:
+            count = len(x)
+            seen = None if features is None else features[:count]
+            return self.denoiser(x, time, condition, seen, None if given is None else given[:count])
 
         def field(
             x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"]
         ) -> Float[Tensor, "batch channel height width"]:
-            moved = self.denoiser(x.repeat(sides, 1, 1, 1), time.repeat(sides), condition, features, given)
-            if sides == 1:
-                return moved
-            prompt, null = moved.chunk(2)
-            return guided(prompt, null, guidance)
+            if sides == 1 or not sampling.guided_from <= float(time[0]) <= sampling.guided_until:
+                return moved(x, time, both.first(rows))
+            prompt, null = moved(x.repeat(2, 1, 1, 1), time.repeat(2), both).chunk(2)
+            return guided(prompt, null, sampling.guidance)
 
-        config = self.config
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
-        times = solver_times(steps, config.shift)
-        return solve(field, noise, times, told=cut(times, config.time_parts) if config.time_parts else None)
+        times = solver_times(sampling.steps, config.shift)
+        told = cut(times, config.time_parts) if config.time_parts else None
+        return solve(field, noise, times, sampling.solver, told)

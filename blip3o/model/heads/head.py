@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from blip3o.config import check
+from blip3o.flow.solver import SOLVERS
 
 Think = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
@@ -48,12 +49,42 @@ class HeadConfig:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How features are imagined."""
+
+    steps: int
+    """Solver steps."""
+    guidance: float = 1.0
+    """1 is none."""
+    solver: str = "euler"
+    """A key of flow/solver.py's SOLVERS."""
+    guided_from: float = 0.0
+    guided_until: float = 1.0
+    """The times between which there is guidance (arXiv 2404.07724); outside of them the denoiser works half as much."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
+            (self.guidance >= 0, f"guidance is {self.guidance}, expected 0 or more"),
+            (self.solver in SOLVERS, f"solver is {self.solver!r}: choose one of {', '.join(SOLVERS)}"),
+            (
+                0 <= self.guided_from < self.guided_until <= 1,
+                f"guided_from is {self.guided_from} and guided_until {self.guided_until}, expected 0 to 1 in order",
+            ),
+        )
+
+
 @runtime_checkable
 class Condition(Protocol):
     """What a denoiser keeps of a thought: computed once, used at every time."""
 
     def repeat(self, times: int) -> "Condition":
         """The condition for `times` copies of the batch, one after the other."""
+        ...
+
+    def first(self, rows: int) -> "Condition":
+        """The condition of the first rows."""
         ...
 
 
@@ -121,8 +152,6 @@ class Head(nn.Module, ABC):
         think: Think,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        *,
-        steps: int,
-        guidance: float,
+        sampling: Sampling,
     ) -> Float[Tensor, "batch channel height width"]:
-        """Imagine features, row k with generator k; `guidance` 1 is none."""
+        """Imagine features, row k with generator k."""

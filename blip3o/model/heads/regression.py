@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.errors import ConfigError
-from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
 
 
 class RegressionHead(Head):
@@ -58,9 +58,7 @@ class RegressionHead(Head):
         think: Think,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        *,
-        steps: int,
-        guidance: float,
+        sampling: Sampling,
     ) -> Float[Tensor, "batch channel height width"]:
-        """One thought, one picture; `steps` and `guidance` change nothing."""
+        """One thought, one picture; `sampling` changes nothing."""
         return self.features(think(self.queries.expand(len(rngs), -1, -1)), reference)

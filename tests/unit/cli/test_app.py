@@ -6,7 +6,7 @@ from blip3o.cli import app, run
 from blip3o.cli.options import Stopped
 from blip3o.errors import PictureError
 
-VERBS = ("generate", "edit", "understand", "chat", "demo", "train", "evaluate", "info", "data preview")
+VERBS = ("generate", "edit", "understand", "chat", "demo", "train", "evaluate", "info", "convert", "data preview")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -60,18 +60,18 @@ def test_a_command_that_cannot_be_is_refused_in_one_line(arguments, told, capsys
     ],
 )
 def test_each_kind_of_failure_has_its_code_and_one_line(raised, code, line, monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr("blip3o.cli.info.open_model", fail)
-    assert run(["info"]) == code
+    monkeypatch.setattr("blip3o.cli.evaluate.open_model", fail)
+    assert run(["evaluate"]) == code
     assert capsys.readouterr().err == line
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **__):
         raise PictureError("no picture")
 
-    monkeypatch.setattr("blip3o.cli.info.open_model", fail)
-    assert run(["info", "--debug"]) == 2
+    monkeypatch.setattr("blip3o.cli.evaluate.open_model", fail)
+    assert run(["evaluate", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from blip3o.flow.solver import SOLVERS, solve
 from blip3o.flow.time import solver_times
 
 # solver -> its order: halving the steps divides the error by 2 ** order
-ORDERS = {"euler": 1, "heun": 2}
+ORDERS = {"euler": 1, "heun": 2, "multistep": 2}
 START = torch.tensor([[1.0], [-0.5]], dtype=torch.float64)
 
 

@@ -10,7 +10,7 @@ from blip3o.model.space import ImageSpace
 
 @pytest.fixture
 def space(tiny, awake):
-    return awake(ImageSpace(tiny.model.space))
+    return awake(ImageSpace(tiny.model.space, tiny.model.unified.head.channels))
 
 
 def pictures(count):

@@ -11,6 +11,7 @@ from blip3o.batch import IGNORED
 from blip3o.data.mixture import draw_conversations
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
+from blip3o.model.heads.head import Sampling
 from blip3o.prompt import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
@@ -81,17 +82,17 @@ def test_no_row_is_longer_than_it_may_be(unified, template, asked):
 
 @torch.no_grad()
 def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn):
-    together = unified.imagine([template.collate(drawn)], generators([7, 8, 9]), steps=2, guidance=2.0)
+    together = unified.imagine([template.collate(drawn)], generators([7, 8, 9]), Sampling(steps=2, guidance=2.0))
     for row, item in enumerate(drawn):
         batch = template.collate([item])
-        alone = unified.imagine([batch], generators([7 + row]), steps=2, guidance=2.0)
+        alone = unified.imagine([batch], generators([7 + row]), Sampling(steps=2, guidance=2.0))
         assert_close(together[row : row + 1], alone)
 
 
 @torch.no_grad()
 def test_padding_on_the_left_imagines_the_same(unified, template, drawn):
     right, left = (
-        unified.imagine([template.collate(drawn, left=left)], generators([0, 1, 2]), steps=2, guidance=1.0)
+        unified.imagine([template.collate(drawn, left=left)], generators([0, 1, 2]), Sampling(steps=2, guidance=1.0))
         for left in (False, True)
     )
     assert_close(left, right)
@@ -101,7 +102,7 @@ def test_padding_on_the_left_imagines_the_same(unified, template, drawn):
 def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
     batch = template.collate(drawn)
     other = replace(batch, tokens=batch.tokens.masked_fill(batch.slot, template.words.control[tok.IMAGE_END]))
-    one, two = (unified.imagine([b], generators([0, 1, 2]), steps=1, guidance=1.0) for b in (batch, other))
+    one, two = (unified.imagine([b], generators([0, 1, 2]), Sampling(steps=1, guidance=1.0)) for b in (batch, other))
     assert torch.equal(one, two)
 
 

@@ -1,16 +1,20 @@
 """One template for training and inference: the library's own text, loss only at what the assistant writes."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from blip3o.batch import IGNORED
 from blip3o.data.picturebook.scene import SIZE
-from blip3o.errors import PromptError
+from blip3o.errors import ConfigError, PictureError, PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Picture, Turn
+from blip3o.prompt.template import Template
 
 SYSTEM = Turn("system", ("Think before you draw.",))
 ASKED = Turn("user", ("a red dog in the snow",))
@@ -101,7 +105,7 @@ def test_a_batch_pads_on_one_side_and_learns_nothing_there(template, left):
 def test_pictures_stand_at_their_places_in_order(template):
     talk = (Turn("user", (picture(10), picture(20), "make it night")), Turn("assistant", (picture(30),)))
     batch = template.collate([template.encode(talk), template.encode((ASKED, Turn("assistant", (picture(40),))))])
-    per_picture = template.config.tokens_per_picture
+    per_picture = template.config.tokens_of(picture())
     assert batch.pictured.sum(1).tolist() == [2 * per_picture, 0]
     assert batch.slot.sum(1).tolist() == [template.config.slot_length] * 2
     side = SIZE // template.config.patch_size
@@ -139,3 +143,73 @@ def test_a_batch_moves_whole_to_another_device(template):
     assert moved.target is not None
     assert moved.target.device == torch.device("meta")
     assert moved.patches is None
+
+
+# --- the words of published models ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(template):
+    wording = {"system": "You are a helpful assistant.", "request": "Please draw: {}"}
+    return Template(replace(template.config, **wording), template.words)
+
+
+def test_a_prompt_is_put_into_the_request_and_the_system_speaks_first(published, template):
+    asked = published.ask((ASKED,), draw=True)
+    told = (Turn("system", ("You are a helpful assistant.",)), Turn("user", ("Please draw: a red dog in the snow",)))
+    assert asked.tokens == template.ask(told, draw=True).tokens
+
+
+def test_questions_edits_and_a_system_turn_of_ones_own_stay_as_they_are(published, template):
+    system = (Turn("system", ("You are a helpful assistant.",)),)
+    edit = (Turn("user", (picture(), "make it night")),)
+    assert published.ask((ASKED,)).tokens == template.ask((*system, ASKED)).tokens
+    assert published.ask(edit, draw=True).tokens == template.ask((*system, *edit), draw=True).tokens
+    assert published.ask((SYSTEM, ASKED)).tokens == template.ask((SYSTEM, ASKED)).tokens
+
+
+def test_the_form_of_published_training_ends_the_turn_before_the_slot(template):
+    training = Template(replace(template.config, ends_turn=True), template.words)
+    inference, control = template.ask((ASKED,), draw=True).tokens, template.words.control
+    at = inference.index(control[tok.IMAGE_START])
+    between = [control[tok.TURN_END], *template.words.encode("\n")]
+    assert training.ask((ASKED,), draw=True).tokens == [*inference[:at], *between, *inference[at:]]
+    assert training.encode((ASKED, Turn("assistant", (picture(),)))).tokens == training.ask((ASKED,), draw=True).tokens
+
+
+def test_an_empty_prompt_is_one_space_without_turns(template):
+    control, slot = template.words.control, template.config.slot_length
+    ids = [*template.words.encode(" "), control[tok.IMAGE_START], *[control[tok.QUERY]] * slot]
+    assert template.nothing().tokens == ids
+
+
+@pytest.mark.parametrize("sizes", [[(300, 170)], [(40, 33), (90, 500), (64, 64)]], ids=len)
+def test_pictures_of_any_shape_are_read_as_the_librarys_processor_reads_them(template, sizes):
+    mean, deviation = (0.48, 0.45, 0.40), (0.26, 0.27, 0.28)
+    config = replace(template.config, picture_size=None, patch_size=14, temporal_patch_size=2, least_pixels=56 * 56)
+    config = replace(config, most_pixels=28 * 28 * 40, mean=mean, deviation=deviation)
+    reader = Template(config, template.words)
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)) for width, height in sizes]
+    library = Qwen2VLImageProcessorPil(
+        min_pixels=config.least_pixels, max_pixels=config.most_pixels, image_mean=mean, image_std=deviation
+    )(images, return_tensors="pt")
+    read = [reader.picture(image) for image in images]
+    patches, grid = reader.patches(read)
+    assert torch.equal(grid, library["image_grid_thw"])
+    torch.testing.assert_close(patches, library["pixel_values"], rtol=1e-4, atol=1e-5)
+    asked = reader.ask((Turn("user", (*read, "what?")),))
+    shown = asked.tokens.count(reader.words.control[tok.IMAGE_PAD])
+    assert shown == grid.prod(1).sum() // 4
+
+
+def test_a_picture_too_long_for_its_width_is_refused(template):
+    reader = Template(replace(template.config, picture_size=None), template.words)
+    with pytest.raises(PictureError, match="the picture has 4000 x 10 px: crop it"):
+        reader.picture(Image.new("RGB", (4000, 10)))
+
+
+@pytest.mark.parametrize("request_", ["draw", "{} and {}"])
+def test_a_request_without_its_place_is_refused(template, request_):
+    with pytest.raises(ConfigError, match=r"expected one \{\} in it"):
+        replace(template.config, request=request_)

@@ -77,7 +77,7 @@ def test_tensors_and_facts_come_back_as_they_were(tmp_path):
     [
         (lambda held: held.pop("a.bias"), "missing: a.bias"),
         (lambda held: held.update(stranger=torch.ones(1)), "unknown: stranger"),
-        (lambda held: held.update({"a.bios": held.pop("a.bias")}), "missing: a.bias; unknown: a.bios"),
+        (lambda held: held.update({"a.bios": held.pop("a.bias")}), r"missing: a.bias \[2\]; unknown: a.bios \[2\]"),
         (lambda held: held.update({"a.weight": torch.ones(3, 2)}), r"wrong shape: a.weight is \[3, 2\], not \[2, 3\]"),
     ],
     ids=["missing", "extra", "renamed", "misshapen"],
@@ -94,7 +94,9 @@ def test_tensors_that_do_not_fit_are_named_and_none_is_taken(tmp_path, change, s
 
 def test_of_many_strangers_four_are_named_and_the_rest_counted(tmp_path):
     held = TENSORS | {f"extra{index}": torch.ones(1) for index in range(9)}
-    with pytest.raises(CheckpointError, match="unknown: extra0, extra1, extra2, extra3 and 5 more"):
+    with pytest.raises(
+        CheckpointError, match=r"unknown: extra0 \[1\], extra1 \[1\], extra2 \[1\], extra3 \[1\] and 5 more"
+    ):
         checkpoint.load_strictly(Small(), held, tmp_path)
 
 
@@ -109,7 +111,9 @@ def test_a_renamed_tensor_of_a_whole_checkpoint_is_named(copied):
     tensors, about = checkpoint.read_tensors(copied / checkpoint.WEIGHTS)
     tensors["unified.head.query"] = tensors.pop("unified.head.queries")
     checkpoint.write_tensors(copied / checkpoint.WEIGHTS, tensors, about)
-    with pytest.raises(CheckpointError, match=r"missing: unified\.head\.queries; unknown: unified\.head\.query"):
+    with pytest.raises(
+        CheckpointError, match=r"missing: unified\.head\.queries \[.*\]; unknown: unified\.head\.query \["
+    ):
         checkpoint.load(copied)
 
 

@@ -10,11 +10,14 @@ from blip3o.config import load
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.flow.path import point, velocity
-from blip3o.model.decoders.pixel import NEAREST, PixelDecoder
+from blip3o.model.decoders.pixel import NEAREST, PixelDecoder, PixelDecoderConfig
 from blip3o.train.recipe import Recipe
 
 SPACE = load(Recipe, Path(__file__).parents[3] / "tiny.yaml").model.space
-CONFIG, SIDE, SIZE = SPACE.decoder, SPACE.encoder.side, SPACE.decoder.size
+assert isinstance(SPACE.decoder, PixelDecoderConfig)
+assert SPACE.encoder is not None
+CONFIG: PixelDecoderConfig = SPACE.decoder
+SIDE, SIZE = SPACE.encoder.side, CONFIG.size
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What every head keeps of the slot's protocol, and what tells them apart."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +10,7 @@ import torch
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.heads.head import HeadConfig, Reference, Sampling
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
@@ -76,8 +77,8 @@ def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kin
         return slot
 
     with torch.no_grad():
-        among = network.sample(counted, None, generators([3, 4, 5]), steps=2, guidance=guidance)
-        alone = network.sample(counted, None, generators([4]), steps=2, guidance=guidance)
+        among = network.sample(counted, None, generators([3, 4, 5]), Sampling(steps=2, guidance=guidance))
+        alone = network.sample(counted, None, generators([4]), Sampling(steps=2, guidance=guidance))
     assert among.shape == (3, *SHAPE)
     assert [len(slot) for slot in calls] == [3, 1]
     torch.testing.assert_close(among[1:2], alone, rtol=1e-4, atol=1e-4)
@@ -89,7 +90,8 @@ def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
     reference = Reference(features=draw(2, *SHAPE), given=torch.tensor([True, False]))
     with torch.no_grad():
         plain, referred = (
-            network.sample(think, given, generators([0, 1]), steps=2, guidance=2.0) for given in (None, reference)
+            network.sample(think, given, generators([0, 1]), Sampling(steps=2, guidance=2.0))
+            for given in (None, reference)
         )
     torch.testing.assert_close(plain[1], referred[1])
     assert (plain[0] - referred[0]).abs().max() > 1e-3
@@ -98,7 +100,8 @@ def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
 @torch.no_grad()
 def test_regression_gives_the_same_image_for_every_seed_and_a_flow_a_new_one(head):
     regressed, flowed = (
-        head(kind).sample(think, None, generators([0, 1]), steps=2, guidance=1.0) for kind in ("regression", "flow")
+        head(kind).sample(think, None, generators([0, 1]), Sampling(steps=2, guidance=1.0))
+        for kind in ("regression", "flow")
     )
     assert torch.equal(regressed[0], regressed[1])
     assert (flowed[0] - flowed[1]).abs().max() > 0.1
@@ -108,11 +111,43 @@ def test_regression_gives_the_same_image_for_every_seed_and_a_flow_a_new_one(hea
 def test_guidance_one_is_no_guidance(head):
     network = head("flow")
     none, almost = (
-        network.sample(think, None, generators([0]), steps=2, guidance=guidance) for guidance in (1.0, 1.0 + 1e-7)
+        network.sample(think, None, generators([0]), Sampling(steps=2, guidance=guidance))
+        for guidance in (1.0, 1.0 + 1e-7)
     )
     torch.testing.assert_close(none, almost, rtol=1e-4, atol=1e-4)
-    strong = network.sample(think, None, generators([0]), steps=2, guidance=3.0)
+    strong = network.sample(think, None, generators([0]), Sampling(steps=2, guidance=3.0))
     assert (strong - none).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_guidance_ends_where_its_interval_does(head):
+    network = head("flow")
+
+    def drawn(**given):
+        return network.sample(think, None, generators([0, 1]), Sampling(steps=4, **given))
+
+    plain, guided = drawn(), drawn(guidance=3.0)
+    early, late = drawn(guidance=3.0, guided_until=0.4), drawn(guidance=3.0, guided_from=0.6)
+    torch.testing.assert_close(
+        drawn(guidance=3.0, guided_from=0.9), plain, rtol=1e-4, atol=1e-4
+    )  # no step begins there
+    assert torch.equal(drawn(guidance=3.0, guided_until=0.8), guided)  # the last begins at 0.75
+    for one, other in ((early, plain), (late, plain), (early, guided), (late, guided), (early, late)):
+        assert (one - other).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": 0}, "steps is 0, expected 1 or more"),
+        ({"solver": "rk9"}, "solver is 'rk9': choose one of euler, heun, multistep"),
+        ({"guided_from": 0.5, "guided_until": 0.5}, "guided_from is 0.5 and guided_until 0.5"),
+        ({"guidance": -1.0}, "guidance is -1.0, expected 0 or more"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(given, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Sampling(**{"steps": 2} | given)
 
 
 @torch.no_grad()
@@ -127,16 +162,16 @@ def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
 @torch.no_grad()
 def test_guidance_starts_from_what_a_dropped_thought_was_taught(head):
     network = head("flow")
-    null = network.sample(lambda slot: torch.zeros_like(slot), None, generators([0]), steps=1, guidance=1.0)
-    unheard = network.sample(think, None, generators([0]), steps=1, guidance=0.0)
+    null = network.sample(lambda slot: torch.zeros_like(slot), None, generators([0]), Sampling(steps=1, guidance=1.0))
+    unheard = network.sample(think, None, generators([0]), Sampling(steps=1, guidance=0.0))
     torch.testing.assert_close(null, unheard, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_guidance_can_start_from_a_faint_thought_instead(head):
     network = head("flow", null_scale=0.3)
-    faint = network.sample(lambda slot: slot * 0.3, None, generators([0]), steps=1, guidance=1.0)
-    null = network.sample(think, None, generators([0]), steps=1, guidance=0.0)
+    faint = network.sample(lambda slot: slot * 0.3, None, generators([0]), Sampling(steps=1, guidance=1.0))
+    null = network.sample(think, None, generators([0]), Sampling(steps=1, guidance=0.0))
     torch.testing.assert_close(null, faint, rtol=1e-4, atol=1e-4)
 
 
@@ -190,7 +225,7 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
             network.loss(filled.slot, filled).mean().backward()
             optimizer.step()
         with torch.no_grad():
-            answers[kind] = network.sample(think, None, generators(range(40)), steps=10, guidance=1.0)
+            answers[kind] = network.sample(think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))
     norms = {kind: (answer.flatten(1).norm(dim=1) / mode.norm()) for kind, answer in answers.items()}
     assert norms["regression"].max() < 0.3
     assert ((norms["flow"] - 1).abs() < 0.25).float().mean() > 0.9

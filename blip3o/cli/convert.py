@@ -1,0 +1,45 @@
+"""blip3o convert: a published checkpoint as one of ours, or the other way round."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blip3o.cli.files import as_json, check_folder
+from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, examples
+from blip3o.cli.progress import working
+from blip3o.errors import OutputError
+
+EXAMPLES = examples(
+    "blip3o convert BLIP3o/BLIP3o-Model-4B models/blip3o-4b",
+    "blip3o convert models/blip3o-4b models/BLIP3o-Model-4B",
+)
+
+
+def convert(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    output: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")],
+    decoder: Decoder = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a published checkpoint in our layout, or one of ours in the published layout.
+
+    The tensors stay the same, bit for bit. Our layout is one folder with config.yaml,
+    model.safetensors and the tokenizer, and holds the decoder, too.
+    """
+    if output.is_dir() and any(output.iterdir()):
+        raise OutputError(f"{output} is not empty: name a new folder")
+    check_folder(output)
+    with working(f"converting {model}"):
+        from blip3o.weights import checkpoint, convert, hub
+        from blip3o.weights.published import Source
+
+        folder = hub.find(model)
+        if (folder / checkpoint.CONFIG).is_file():
+            layout = "published"
+            convert.to_published(checkpoint.load(folder, dtype=None)[0], output)
+        else:
+            layout = "ours"
+            convert.to_ours(Source(unified=folder, decoder=decoder), output)
+    print(as_json({"folder": str(output), "layout": layout}) if json else output)

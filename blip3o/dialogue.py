@@ -1,0 +1,41 @@
+"""Talking with a model: what it replies, and a dialogue that keeps the turns before."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from blip3o.prompt.conversation import Turn
+
+if TYPE_CHECKING:
+    import blip3o.api
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What the model answered: words, or a picture and the reasoning before it."""
+
+    text: str = ""
+    reasoning: str = ""
+    image: Image.Image | None = None
+
+
+class Chat:
+    """A dialogue that keeps the words and pictures of its earlier turns."""
+
+    def __init__(self, model: "blip3o.api.BLIP3o", *, seed: int = 0, think: bool = False) -> None:
+        self.model = model
+        self.seed = seed
+        self.think = think
+        self.turns: list[Turn] = []
+
+    def send(self, text: str, image: Image.Image | None = None) -> Reply:
+        """Say something, with a picture or without, and get the model's reply."""
+        template = self.model.machine.template
+        template.check(text)
+        shown = () if image is None else (template.picture(image),)
+        asked = Turn("user", (*shown, text))
+        reply = self.model.reply([(*self.turns, asked)], seed=self.seed + len(self.turns) // 2, think=self.think)[0]
+        drawn = () if reply.image is None else (template.picture(reply.image),)
+        self.turns += [asked, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
+        return reply

@@ -1,0 +1,120 @@
+"""A model in the published layout goes through every verb: tied head, EVA and a VAE among its tensors, three shards."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from PIL import Image
+
+from blip3o.api import BLIP3o
+
+FAST = ("--steps", 2, "--decoder-steps", 2)
+
+
+@pytest.fixture
+def own(published, tmp_path):
+    """A copy to be broken."""
+    return Path(copytree(published, tmp_path / "own"))
+
+
+def test_it_draws_in_the_size_asked_for(blip3o, published):
+    done = blip3o("generate", "a lighthouse at dawn", "-m", published, *FAST, "--size", 128, "-o", "a.png", "--json")
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)[0]
+    assert (facts["prompt"], facts["model"]) == ("a lighthouse at dawn", published.name)
+    assert Image.open("a.png").size == (128, 128)
+
+
+def test_it_edits_and_reads_pictures_of_any_shape(blip3o, published):
+    Image.new("RGB", (200, 90), "green").save("wide.png")
+    assert blip3o("edit", "wide.png", "make it night", "-m", published, *FAST, "-o", "b.png").code == 0
+    assert Image.open("b.png").size == (64, 64)
+    for asked in (["what is this?"], ["--task", "image_classification", "--labels", "cat,dog"], []):
+        done = blip3o("understand", "wide.png", *asked, "-m", published)
+        assert done.code == 0, done.err
+
+
+def test_it_talks_shows_itself_is_scored_and_described(blip3o, published, monkeypatch):
+    monkeypatch.setattr("sys.stdin", __import__("io").StringIO("hello\n"))
+    assert blip3o("chat", "-m", published).code == 0
+    assert blip3o("demo", "-m", published).code == 0
+    done = blip3o("evaluate", "-m", published, "--limit", 1, "--group", "vqa", "--json")
+    assert done.code == 0, done.err
+    done = blip3o("info", published, "--json")
+    assert done.code == 0, done.err
+    assert set(json.loads(done.out)["parts"]) == {"language model", "vision tower", "head", "encoder", "decoder"}
+
+
+def test_it_converts_there_and_back(blip3o, published):
+    assert blip3o("convert", published, "ours").code == 0
+    assert blip3o("generate", "a dog", "-m", "./ours", *FAST, "-o", "c.png").code == 0
+    assert blip3o("convert", "./ours", "back").code == 0
+    assert blip3o("generate", "a dog", "-m", "./back", *FAST, "-o", "d.png").code == 0
+    assert Image.open("c.png").tobytes() == Image.open("d.png").tobytes()
+    done = blip3o("convert", published, "ours")
+    assert (done.code, done.err) == (2, "error: ours is not empty: name a new folder\n")
+
+
+def test_it_reconstructs_a_picture(published):
+    given = Image.new("RGB", (300, 150), "red")
+    assert BLIP3o.load(published).reconstruct([given], steps=2)[0].size == (64, 64)
+
+
+def test_compatible_pictures_come_from_one_stream(published):
+    def drawn(model, seeds):
+        return [image.tobytes() for image in model.generate(["a dog"] * 2, seed=seeds, steps=2, decoder_steps=2)]
+
+    ours, theirs = BLIP3o.load(published), BLIP3o.load(published, compatible=True)
+    assert drawn(ours, [5, 5])[0] == drawn(ours, [5, 5])[1]
+    first = drawn(theirs, 5)
+    assert first[0] != first[1]
+    later = drawn(theirs, 5)
+    assert first[0] != later[0]  # the null features took their noise from the first stream alone
+    assert drawn(theirs, 5) == later
+
+
+@pytest.mark.parametrize(
+    ("lost", "verb", "said"),
+    [
+        ("diffusion-decoder", ["generate", "a dog"], "copy the folder diffusion-decoder of BLIP3o/BLIP3o-Model-8B"),
+        ("tokenizer.json", ["generate", "a dog"], "holds no tokenizer.json"),
+        ("config.json", ["info"], "holds no config"),
+        ("model-00002-of-00003.safetensors", ["generate", "a dog"], "model-00002-of-00003.safetensors does not exist"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_to_do(blip3o, own, lost, verb, said):
+    path = own / lost
+    path.rename(own.parent / "lost")
+    model = [own] if verb == ["info"] else ["-m", own]
+    done = blip3o(*verb, *model)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert said in done.err
+
+
+def test_reading_needs_no_decoder_and_another_folder_may_hold_it(blip3o, own):
+    Image.new("RGB", (60, 60)).save("a.png")
+    (own / "diffusion-decoder").rename("elsewhere")
+    assert blip3o("understand", "a.png", "what?", "-m", own).code == 0
+    done = blip3o("generate", "a dog", "-m", own, "--decoder", "elsewhere", *FAST, "-o", "e.png")
+    assert done.code == 0, done.err
+
+
+def test_a_config_that_contradicts_its_tensors_and_a_decoder_of_other_width_are_refused(blip3o, own):
+    config = own / "config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps(facts | {"intermediate_size": 99}))
+    done = blip3o("generate", "a dog", "-m", own)
+    assert (done.code, "wrong shape" in done.err) == (2, True)
+    config.write_text(json.dumps(facts))
+    unet = own / "diffusion-decoder" / "unet" / "config.json"
+    unet.write_text(json.dumps(json.loads(unet.read_text()) | {"cross_attention_dim": 64}))
+    done = blip3o("generate", "a dog", "-m", own)
+    assert (done.code, "the head imagines 112 channels, the decoder paints from 64" in done.err) == (2, True)
+
+
+def test_a_model_of_the_hub_that_is_not_here_is_told_apart_from_a_folder(blip3o):
+    done = blip3o("generate", "a dog", "-m", "nobody/nothing")
+    assert done.code == 2
+    assert "cannot fetch nobody/nothing: it is not on this machine" in done.err
