@@ -5,6 +5,7 @@ BLIP3O_PUBLISHED_LAYOUT names another folder of the same layout, which must pass
 
 import json
 import os
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,15 +17,28 @@ from safetensors.torch import load_file
 from blip3o.batch import IGNORED, Batch
 from blip3o.model.denoisers.next_dit import NextDiT
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Sampling
-from blip3o.weights.published import load_sdxl, load_unified
+from blip3o.model.heads.head import Filled, Sampling
+from blip3o.weights.published import Source, load_sdxl, load_tower, load_unified
 
 OWN = Path(__file__).parent / "published_8b_layout"
 FOLDER = Path(os.environ.get("BLIP3O_PUBLISHED_LAYOUT", OWN))
 RECORDED = load_file(FOLDER / "expected.safetensors")
 IMAGE_START = json.loads((FOLDER / "about.json").read_text())["specials"]["IMG"]
-NETWORK, SAMPLED = 1e-5, 1e-4
+NETWORK, SAMPLED, GRADIENT = 1e-5, 1e-4, 1e-4
 """Tolerances that a correct implementation meets on a CPU in float32, relative to the norm of what was recorded."""
+
+
+KNOWN = re.compile(
+    r"dit\.(x|timestep|cond|out)|eva\.(pixels|tokens_first8|pooled)|i2t\.(logits_last|greedy_12)|t2t\.logits_last"
+    r"|(t2i|i2i)\.(input_ids|noise|cond|features_\w+steps_cfg[\d.]+)|i2i\.(pixel_values|grid_thw|image_embeds)"
+    r"|train\.(input_ids|attention_mask|query_start|gen_image_fp16|noise|u|drop_condition)"
+    r"|train\.(loss|grad_latent_queries|grad_norm_dit)"
+)
+"""Every recorded tensor is one of these: given to a test below, or compared by it."""
+
+
+def test_nothing_recorded_is_passed_over():
+    assert [name for name in RECORDED if not KNOWN.fullmatch(name)] == []
 
 
 @cache
@@ -86,12 +100,21 @@ def test_words_become_a_thought():
     assert_near(thought(asked(RECORDED["t2i.input_ids"], draw=True)), "t2i.cond", NETWORK)
 
 
-@pytest.mark.parametrize(("prompt", "name"), [("t2i", name) for name in RECORDED if name.startswith("t2i.features")])
+def pictures(prompt):
+    return {
+        key: RECORDED[f"{prompt}.{name}"]
+        for key, name in (("patches", "pixel_values"), ("grid", "grid_thw"))
+        if f"{prompt}.{name}" in RECORDED
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if ".features_" in name])
 @torch.no_grad()
-def test_a_thought_becomes_features(prompt, name, monkeypatch):
-    steps, guidance = name.removeprefix("t2i.features_").split("steps_cfg")
+def test_a_thought_becomes_features(name, monkeypatch):
+    prompt, _, settings = name.partition(".features_")
+    steps, guidance = settings.split("steps_cfg")
     monkeypatch.setattr("blip3o.model.heads.flow.draw_noise", lambda shape, rngs: RECORDED[f"{prompt}.noise"])
-    batch = asked(RECORDED[f"{prompt}.input_ids"], draw=True)
+    batch = asked(RECORDED[f"{prompt}.input_ids"], draw=True, **pictures(prompt))
     features = unified().imagine([batch], [torch.Generator()], Sampling(steps=int(steps), guidance=float(guidance)))
     assert_near(features.flatten(2).mT, name, SAMPLED)
 
@@ -100,8 +123,7 @@ def test_a_thought_becomes_features(prompt, name, monkeypatch):
 def test_a_picture_is_read_and_becomes_a_thought():
     patches, grid = RECORDED["i2i.pixel_values"], RECORDED["i2i.grid_thw"]
     assert_near(unified().backbone.read(patches, grid), "i2i.image_embeds", NETWORK)
-    batch = asked(RECORDED["i2i.input_ids"], draw=True, patches=patches, grid=grid)
-    assert_near(thought(batch), "i2i.cond", NETWORK)
+    assert_near(thought(asked(RECORDED["i2i.input_ids"], draw=True, **pictures("i2i"))), "i2i.cond", NETWORK)
 
 
 def logits(batch):
@@ -112,9 +134,7 @@ def logits(batch):
 
 @torch.no_grad()
 def test_a_picture_is_answered():
-    batch = asked(
-        RECORDED["i2i.input_ids"], draw=False, patches=RECORDED["i2i.pixel_values"], grid=RECORDED["i2i.grid_thw"]
-    )
+    batch = asked(RECORDED["i2i.input_ids"], draw=False, **pictures("i2i"))
     assert_near(logits(batch), "i2t.logits_last", NETWORK)
     assert unified().write(batch, [], 12) == RECORDED["i2t.greedy_12"].tolist()
 
@@ -141,3 +161,44 @@ def test_features_become_latents_and_a_picture():
     assert_near(latents, name, SAMPLED, recorded)
     picture = decoder.develop(latents) / 2 + 0.5
     assert_near(picture.permute(0, 2, 3, 1), "decoder.image_hwc", SAMPLED, recorded)
+
+
+@torch.no_grad()
+def test_the_target_encoder():
+    tower = load_tower(Source(unified=FOLDER))
+    tokens = tower.tokens(RECORDED["eva.pixels"].float())
+    assert_near(tokens[:, :8], "eva.tokens_first8", NETWORK)
+    assert_near(tower.pooled(tokens), "eva.pooled", NETWORK)
+
+
+def test_a_training_batch():
+    model, tower = unified(), load_tower(Source(unified=FOLDER))
+    with torch.no_grad():
+        data = tower.pooled(tower.tokens(RECORDED["train.gen_image_fp16"].float()))
+    tokens, start = RECORDED["train.input_ids"], RECORDED["train.query_start"]
+    place = torch.arange(tokens.shape[1]) - start[:, None]
+    batch = Batch(
+        tokens=tokens,
+        mask=RECORDED["train.attention_mask"].bool(),
+        labels=torch.full_like(tokens, IGNORED),
+        pictured=torch.zeros_like(tokens, dtype=torch.bool),
+        slot=(place >= 0) & (place < model.config.head.slot_length),
+    )
+    filled = Filled(
+        slot=head().queries.expand(len(tokens), -1, -1),
+        data=data,
+        reference=None,
+        keep=RECORDED["train.drop_condition"] == 0,
+        noise=RECORDED["train.noise"],
+        time=(RECORDED["train.u"] * 1000).floor() / 1000,
+    )
+    hidden = model.think(batch, model.embed(batch), filled.slot)
+    loss = head().loss(hidden, filled).mean()
+    model.zero_grad()
+    loss.backward()
+    gradients = [parameter.grad for parameter in denoiser().parameters() if parameter.grad is not None]
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    assert_near(loss[None], "train.loss", NETWORK)
+    assert head().queries.grad is not None
+    assert_near(head().queries.grad[None], "train.grad_latent_queries", GRADIENT)
+    assert_near(norm[None], "train.grad_norm_dit", GRADIENT)
