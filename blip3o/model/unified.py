@@ -50,6 +50,20 @@ class Losses:
     image: Float[Tensor, ""] | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Conversations that end in a slot, and the images to draw from them."""
+
+    batch: Batch
+    rows: Sequence[int]
+    """The row of the batch that each image is drawn for; a row may be drawn for more than once."""
+
+    @classmethod
+    def each(cls, batch: Batch) -> "Prompts":
+        """One image for every row."""
+        return cls(batch=batch, rows=range(len(batch.tokens)))
+
+
 class Unified(nn.Module):
     """Reads text and pictures, writes text, imagines features."""
 
@@ -67,16 +81,18 @@ class Unified(nn.Module):
         seen = self.backbone.read(batch.patches, batch.grid).to(embeddings.dtype)
         return embeddings.masked_scatter(batch.pictured[..., None], seen)
 
-    def reference(self, *batches: Batch) -> Reference | None:
-        """The picture that the slot may start from, for the rows of all batches; None where no batch has one."""
-        like = next((batch.reference for batch in batches if batch.reference is not None), None)
+    def reference(self, *asked: "Prompts") -> Reference | None:
+        """The picture that the slot may start from, for all images asked for; None where no prompt has one."""
+        like = next((prompts.batch.reference for prompts in asked if prompts.batch.reference is not None), None)
         if like is None:
             return None
         features, given = [], []
-        for batch in batches:
-            rows = len(batch.tokens)
-            features.append(like.new_zeros(rows, *like.shape[1:]) if batch.reference is None else batch.reference)
-            given.append(batch.mask.new_zeros(rows) if batch.referenced is None else batch.referenced)
+        for prompts in asked:
+            batch, rows = prompts.batch, list(prompts.rows)
+            blank = like.new_zeros(len(batch.tokens), *like.shape[1:])
+            none = batch.mask.new_zeros(len(batch.tokens))
+            features.append((blank if batch.reference is None else batch.reference)[rows])
+            given.append((none if batch.referenced is None else batch.referenced)[rows])
         return Reference(features=torch.cat(features), given=torch.cat(given))
 
     def forward(self, batch: Batch, rng: Generator) -> Losses:
@@ -84,7 +100,7 @@ class Unified(nn.Module):
         embeddings = self.embed(batch)
         filled = None
         if batch.target is not None:
-            filled = self.head.fill(batch.target, self.reference(batch), rng)
+            filled = self.head.fill(batch.target, self.reference(Prompts.each(batch)), rng)
             embeddings = embeddings.masked_scatter(batch.slot[..., None], filled.slot.to(embeddings.dtype))
         hidden = self.backbone.think(embeddings, batch.mask)
         image = None
@@ -111,27 +127,41 @@ class Unified(nn.Module):
         return (sums / weights).sum() / weights.sum()
 
     def imagine(
-        self, batches: Sequence[Batch], rngs: Sequence[Generator], sampling: Sampling
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Features for the slot of every row of these batches, row k with generator k.
+        self, asked: Sequence["Prompts"], rngs: Sequence[Generator], sampling: Sampling
+    ) -> Float[Tensor, "image channel height width"]:
+        """Features for all images asked for, image k with generator k.
 
-        Each batch is thought over by itself, all are imagined together.
+        The prompts of one batch are thought over together, those of different batches by themselves, each of them once;
+        all images are imagined together.
         """
-        embeddings = [self.embed(batch) for batch in batches]
+        batches = {id(prompts.batch): prompts.batch for prompts in asked}
+        thoughts = {key: self.think(batch) for key, batch in batches.items()}
 
-        def think(slot: Float[Tensor, "batch slot hidden"]) -> Float[Tensor, "batch slot hidden"]:
-            slots = slot.split([len(batch.tokens) for batch in batches])
-            return torch.cat([self.think(*row) for row in zip(batches, embeddings, slots, strict=True)])
+        def think(slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
+            slots = slot.split([len(prompts.rows) for prompts in asked])
+            return torch.cat(
+                [thoughts[id(prompts.batch)](prompts.rows, part) for prompts, part in zip(asked, slots, strict=True)]
+            )
 
-        return self.head.sample(think, self.reference(*batches), rngs, sampling)
+        return self.head.sample(think, self.reference(*asked), rngs, sampling)
 
-    def think(
-        self, batch: Batch, embeddings: Float[Tensor, "batch seq hidden"], slot: Float[Tensor, "batch slot hidden"]
-    ) -> Float[Tensor, "batch slot hidden"]:
-        """The hidden states of the slot, filled with these embeddings, behind those of the prompt."""
-        whole = embeddings.masked_scatter(batch.slot[..., None], slot.to(embeddings.dtype))
-        hidden = self.backbone.think(whole, batch.mask)
-        return hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1])
+    def think(self, batch: Batch) -> Callable[[Sequence[int], Tensor], Tensor]:
+        """The thought of these prompts (padded on the left, so that all end in their slot), as a function.
+
+        (rows of the batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots. What
+        stands before the slots is thought over here, once.
+        """
+        length = int(batch.slot[0].sum())
+        assert batch.slot[:, -length:].all(), "every row must end in its slot"
+        cache = self.backbone.new_cache()
+        before = batch.mask.shape[1] - length
+        self.backbone.think(self.embed(batch)[:, :before], batch.mask[:, :before], cache)
+
+        def go_on(rows: Sequence[int], slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
+            branch = self.backbone.branch(cache, rows)
+            return self.backbone.think(slot, batch.mask[list(rows)], branch)
+
+        return go_on
 
     def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
         """Greedy continuation of every row (padded on the left), up to and with its first stop token."""

@@ -13,7 +13,7 @@ from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.heads.head import Sampling
 from blip3o.model.space import ImageSpace, SpaceConfig
-from blip3o.model.unified import Unified, UnifiedConfig
+from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 from blip3o.prompt.conversation import Picture
 from blip3o.prompt.pictures import squared, to_pixels
 from blip3o.prompt.template import Encoded, PromptConfig, Template
@@ -148,27 +148,35 @@ class Machine(nn.Module):
 
         if sampling.compatible:
             rng = Generator(self.device).manual_seed(seeds[0])
-            return torch.cat([self._drawn([[row]], [rng], sampling) for row in asked])
+            return torch.cat([self._drawn([row], [rng], sampling) for row in asked])
 
         def drawn(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
-            rows = [asked[index] for index in indices]
-            batches = [[row] for row in rows] if sampling.rows else [rows]
-            return self._drawn(batches, generators([seeds[index] for index in indices]), sampling)
+            rngs = generators([seeds[index] for index in indices])
+            return self._drawn([asked[index] for index in indices], rngs, sampling)
 
         return _in_passes(drawn, len(asked), sampling.rows)
 
     def _drawn(
-        self, batches: Sequence[Sequence[Encoded]], rngs: Sequence[Generator], sampling: SamplingConfig
+        self, asked: Sequence[Encoded], rngs: Sequence[Generator], sampling: SamplingConfig
     ) -> Float[Tensor, "rows 3 height width"]:
-        features = self._imagined(batches, rngs, sampling)
+        features = self._imagined(asked, rngs, sampling)
         null = self.null(sampling, rngs[0]) if self.space.decoder.guided else None
         return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
 
     def _imagined(
-        self, batches: Sequence[Sequence[Encoded]], rngs: Sequence[Generator], sampling: SamplingConfig
+        self, asked: Sequence[Encoded], rngs: Sequence[Generator], sampling: SamplingConfig
     ) -> Float[Tensor, "rows channel height width"]:
-        collated = [self.template.collate(batch).to(self.device) for batch in batches]
-        return self.unified.imagine(collated, rngs, sampling)
+        """Features for these conversations; equal ones are thought over once."""
+        known: list[Encoded] = []
+        places = [_place(item, known) for item in asked]
+        apart = [[item] for item in known] if sampling.rows else [known]
+        batches = [self.template.collate(items, left=True).to(self.device) for items in apart]
+        prompts = (
+            [Prompts(batch=batches[place], rows=[0]) for place in places]
+            if sampling.rows
+            else [Prompts(batch=batches[0], rows=places)]
+        )
+        return self.unified.imagine(prompts, rngs, sampling)
 
     def null(self, sampling: SamplingConfig, rng: Generator) -> Float[Tensor, "1 channel height width"]:
         """Features of an empty prompt, imagined once: what a decoder's guidance leads away from.
@@ -177,7 +185,7 @@ class Machine(nn.Module):
         """
         if sampling not in self.nothing:
             rngs = [rng] if sampling.compatible else generators([0])
-            self.nothing[sampling] = self._imagined([[self.template.nothing()]], rngs, sampling)
+            self.nothing[sampling] = self._imagined([self.template.nothing()], rngs, sampling)
         return self.nothing[sampling]
 
     def reconstruct(
@@ -192,6 +200,15 @@ class Machine(nn.Module):
             return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
 
         return _in_passes(painted, len(pictures), sampling.rows)
+
+
+def _place(item: Encoded, known: list[Encoded]) -> int:
+    """Where an equal conversation stands among the known ones; it is put there where none does."""
+    for place, other in enumerate(known):
+        if item.tokens == other.tokens and not (item.pictures or other.pictures):
+            return place
+    known.append(item)
+    return len(known) - 1
 
 
 def _in_passes(make: Callable[[Sequence[int]], Tensor], count: int, rows: int) -> Tensor:

@@ -18,6 +18,7 @@ from blip3o.batch import IGNORED, Batch
 from blip3o.model.denoisers.next_dit import NextDiT
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Filled, Sampling
+from blip3o.model.unified import Prompts
 from blip3o.weights.published import Source, load_sdxl, load_tower, load_unified
 
 OWN = Path(__file__).parent / "published_8b_layout"
@@ -84,8 +85,7 @@ def asked(tokens, *, draw, patches=None, grid=None):
 
 
 def thought(batch):
-    model = unified()
-    return model.think(batch, model.embed(batch), head().queries[None])
+    return unified().think(batch)([0], head().queries[None])
 
 
 @torch.no_grad()
@@ -115,7 +115,8 @@ def test_a_thought_becomes_features(name, monkeypatch):
     steps, guidance = settings.split("steps_cfg")
     monkeypatch.setattr("blip3o.model.heads.flow.draw_noise", lambda shape, rngs: RECORDED[f"{prompt}.noise"])
     batch = asked(RECORDED[f"{prompt}.input_ids"], draw=True, **pictures(prompt))
-    features = unified().imagine([batch], [torch.Generator()], Sampling(steps=int(steps), guidance=float(guidance)))
+    sampling = Sampling(steps=int(steps), guidance=float(guidance))
+    features = unified().imagine([Prompts.each(batch)], [torch.Generator()], sampling)
     assert_near(features.flatten(2).mT, name, SAMPLED)
 
 
@@ -177,12 +178,13 @@ def test_a_training_batch():
         data = tower.pooled(tower.tokens(RECORDED["train.gen_image_fp16"].float()))
     tokens, start = RECORDED["train.input_ids"], RECORDED["train.query_start"]
     place = torch.arange(tokens.shape[1]) - start[:, None]
+    slot = (place >= 0) & (place < model.config.head.slot_length)
     batch = Batch(
         tokens=tokens,
         mask=RECORDED["train.attention_mask"].bool(),
         labels=torch.full_like(tokens, IGNORED),
         pictured=torch.zeros_like(tokens, dtype=torch.bool),
-        slot=(place >= 0) & (place < model.config.head.slot_length),
+        slot=slot,
     )
     filled = Filled(
         slot=head().queries.expand(len(tokens), -1, -1),
@@ -192,13 +194,15 @@ def test_a_training_batch():
         noise=RECORDED["train.noise"],
         time=(RECORDED["train.u"] * 1000).floor() / 1000,
     )
-    hidden = model.think(batch, model.embed(batch), filled.slot)
+    embeddings = model.embed(batch).masked_scatter(slot[..., None], filled.slot)
+    hidden = model.backbone.think(embeddings, batch.mask)[slot].view_as(filled.slot)
     loss = head().loss(hidden, filled).mean()
     model.zero_grad()
     loss.backward()
     gradients = [parameter.grad for parameter in denoiser().parameters() if parameter.grad is not None]
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     assert_near(loss[None], "train.loss", NETWORK)
-    assert head().queries.grad is not None
-    assert_near(head().queries.grad[None], "train.grad_latent_queries", GRADIENT)
+    gradient = head().queries.grad
+    assert gradient is not None
+    assert_near(gradient[None], "train.grad_latent_queries", GRADIENT)
     assert_near(norm[None], "train.grad_norm_dit", GRADIENT)

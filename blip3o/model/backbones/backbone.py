@@ -1,6 +1,7 @@
 """What every backbone offers: a causal language model that also reads pictures."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -48,6 +49,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
         """Scores of the next token."""
+
+    @abstractmethod
+    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
+        """A cache of its own for going on from these rows of another, which stays as it is."""
 
     @abstractmethod
     def new_cache(self) -> Cache:

@@ -1,6 +1,6 @@
 """The Qwen2.5-VL backbone (arXiv 2502.13923): its language model and its own vision tower, from `transformers`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, Qwen2_5_VLConfig
+from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import sdpa_mask
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
@@ -203,6 +204,16 @@ class Qwen(Backbone):
     def new_cache(self) -> Cache:
         """An empty cache for `think`."""
         return DynamicCache()
+
+    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
+        """A cache of its own for going on from these rows of another, which stays as it is."""
+        branch = DynamicCache()
+        for index, layer in enumerate(cache.layers):
+            assert isinstance(layer, DynamicLayer)
+            assert layer.keys is not None
+            assert layer.values is not None
+            branch.update(layer.keys[list(rows)], layer.values[list(rows)], index)
+        return branch
 
     def restore_buffers(self) -> None:
         """Compute the rotary frequencies, which no file holds: after the networks were built on the meta device."""

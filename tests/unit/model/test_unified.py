@@ -12,6 +12,7 @@ from blip3o.data.mixture import draw_conversations
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
 from blip3o.model.heads.head import Sampling
+from blip3o.model.unified import Prompts
 from blip3o.prompt import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
@@ -82,27 +83,54 @@ def test_no_row_is_longer_than_it_may_be(unified, template, asked):
 
 @torch.no_grad()
 def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn):
-    together = unified.imagine([template.collate(drawn)], generators([7, 8, 9]), Sampling(steps=2, guidance=2.0))
+    sampling = Sampling(steps=2, guidance=2.0)
+    whole = Prompts.each(template.collate(drawn, left=True))
+    together = unified.imagine([whole], generators([7, 8, 9]), sampling)
     for row, item in enumerate(drawn):
-        batch = template.collate([item])
-        alone = unified.imagine([batch], generators([7 + row]), Sampling(steps=2, guidance=2.0))
+        alone = unified.imagine([Prompts.each(template.collate([item]))], generators([7 + row]), sampling)
         assert_close(together[row : row + 1], alone)
 
 
 @torch.no_grad()
-def test_padding_on_the_left_imagines_the_same(unified, template, drawn):
-    right, left = (
-        unified.imagine([template.collate(drawn, left=left)], generators([0, 1, 2]), Sampling(steps=2, guidance=1.0))
-        for left in (False, True)
-    )
-    assert_close(left, right)
+def test_a_prompt_is_thought_over_once_for_all_its_pictures(unified, template, drawn, monkeypatch):
+    first, last = (Prompts(batch=template.collate([item]), rows=[0]) for item in (drawn[0], drawn[1]))
+    many = Prompts(batch=template.collate(drawn, left=True), rows=[1, 0, 1])
+    sampling, rngs = Sampling(steps=2, guidance=2.0), partial(generators, [5, 6, 7])
+    lengths = []
+    think = unified.backbone.think
+
+    def counted(embeddings, *rest):
+        lengths.append(tuple(embeddings.shape[:2]))
+        return think(embeddings, *rest)
+
+    monkeypatch.setattr(unified.backbone, "think", counted)
+    one_by_one = unified.imagine([last, first, last], rngs(), sampling)
+    slot = unified.config.head.slot_length
+    assert [seq for _, seq in lengths].count(slot) == 3
+    assert len(lengths) == 5  # two prompts, three slots
+    assert_close(unified.imagine([many], rngs(), sampling), one_by_one)
+    assert lengths[-1] == (3, slot)
+    assert (one_by_one[0] - one_by_one[2]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_cached_thought_is_that_of_the_whole_sequence(unified, template, drawn):
+    batch = template.collate(drawn, left=True)
+    slot = torch.randn(3, unified.config.head.slot_length, unified.config.head.width, generator=rng())
+    embeddings = unified.embed(batch).masked_scatter(batch.slot[..., None], slot)
+    whole = unified.backbone.think(embeddings, batch.mask)[batch.slot].view_as(slot)
+    think = unified.think(batch)
+    assert_close(think([0, 1, 2], slot), whole)
+    assert_close(think([2, 0], slot[[2, 0]]), whole[[2, 0]])  # and what came before left no trace
 
 
 @torch.no_grad()
 def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
-    batch = template.collate(drawn)
+    batch = template.collate(drawn, left=True)
     other = replace(batch, tokens=batch.tokens.masked_fill(batch.slot, template.words.control[tok.IMAGE_END]))
-    one, two = (unified.imagine([b], generators([0, 1, 2]), Sampling(steps=1, guidance=1.0)) for b in (batch, other))
+    one, two = (
+        unified.imagine([Prompts.each(given)], generators([0, 1, 2]), Sampling(steps=1)) for given in (batch, other)
+    )
     assert torch.equal(one, two)
 
 
