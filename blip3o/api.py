@@ -23,7 +23,7 @@ from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Picture, Turn
 from blip3o.prompt.pictures import open_picture, square, to_image
 from blip3o.prompt.template import Encoded
-from blip3o.weights import hub
+from blip3o.weights import checkpoint, hub
 from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions, find_device, find_dtype
 from blip3o.weights.published import Part
 
@@ -86,6 +86,8 @@ class BLIP3o:
             decoder=None if decoder is None else Path(decoder),
         )
         return cls(machine, about, compatible=compatible)
+
+    from_pretrained = load
 
     # --- drawing ----------------------------------------------------------------------------------------------------
 
@@ -227,21 +229,20 @@ class BLIP3o:
         return replies
 
     def info(self) -> dict[str, Any]:
-        """Name, parts with their parameters, bytes of these by dtype, where the weights come from, and the words that a
-        closed vocabulary knows."""
-        parts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.machine.parts().items()}
-        config = self.machine.config
-        return {
-            "name": self.name,
-            "version": __version__,
-            "parts": parts,
-            "parameters": sum(parts.values()),
-            "memory": {"float32": 4 * sum(parts.values()), "bfloat16": 2 * sum(parts.values())},
-            "weights": self.about,
-            "sampling": asdict(self.sampling),
-            "picture_size": None if config.space.decoder is None else config.space.decoder.size,
-            "words": self.machine.template.words.known,
-        }
+        """Name, version, where the weights come from, how it draws, and what it is made of (`Machine.facts`)."""
+        facts = {"name": self.name, "version": __version__, "weights": self.about, "sampling": asdict(self.sampling)}
+        return facts | self.machine.facts()
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model, its tensors in their own dtype, and a model card. Raises OutputError."""
+        path = Path(folder)
+        checkpoint.save(self.machine, path, about=self.about, dtype=None)
+        checkpoint.write_card(self.machine, path)
+        return path
+
+    def push_to_hub(self, repository: str, *, private: bool = True) -> str:
+        """Write the model and its card to the Hugging Face Hub (owner/name); gives its address there."""
+        return hub.push(self.machine, repository, private=private)
 
     @property
     def device(self) -> torch.device:

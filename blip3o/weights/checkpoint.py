@@ -18,7 +18,7 @@ from blip3o.prompt.tokenizer import Words
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.shards import Shards, complain, shapes_of, strange
 
-WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 
 
 @contextmanager
@@ -99,6 +99,37 @@ def save(
     configs.dump(machine.config, folder / CONFIG)
     machine.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
+
+
+def write_card(machine: Machine, folder: Path) -> None:
+    """Write a model card that says what the model is and how to load it; one that is there already stays."""
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in machine.parts().items()}
+    table = "\n".join(f"| {name} | {count:,} |" for name, count in parts.items() if count)
+    if (folder / CARD).is_file():
+        return
+    with whole_file(folder / CARD) as temporary:
+        temporary.write_text(_CARD.format(name=machine.config.name, table=table), encoding="utf-8")
+
+
+_CARD = """---
+library_name: blip3o
+tags: [unified-multimodal, image-generation, visual-question-answering]
+---
+
+# {name}
+
+A unified multimodal model with the architecture of BLIP3-o (arXiv 2505.09568): it reads pictures, draws and edits.
+
+| part | parameters |
+|---|--:|
+{table}
+
+```python
+from blip3o import BLIP3o
+
+model = BLIP3o.from_pretrained("owner/name")  # this repository's id, or a folder
+```
+"""
 
 
 def load(

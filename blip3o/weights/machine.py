@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from jaxtyping import Float
@@ -129,6 +129,19 @@ class Machine(nn.Module):
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.space.mean.device
+
+    def facts(self) -> dict[str, Any]:
+        """What the model is made of: parts with their parameters, bytes of these by dtype, the size it paints at, and
+        the words of a closed vocabulary."""
+        parts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
+        decoder, total = self.config.space.decoder, sum(parts.values())
+        return {
+            "parts": parts,
+            "parameters": total,
+            "memory": {"float32": 4 * total, "bfloat16": 2 * total},
+            "picture_size": None if decoder is None else decoder.size,
+            "words": self.template.words.known,
+        }
 
     @property
     def target_size(self) -> int:

@@ -5,9 +5,11 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+import torch
 from PIL import Image
 
 from blip3o.api import BLIP3o
+from blip3o.errors import CheckpointError
 
 FAST = ("--steps", 2, "--decoder-steps", 2)
 
@@ -118,3 +120,46 @@ def test_a_model_of_the_hub_that_is_not_here_is_told_apart_from_a_folder(blip3o)
     done = blip3o("generate", "a dog", "-m", "nobody/nothing")
     assert done.code == 2
     assert "cannot fetch nobody/nothing: it is not on this machine" in done.err
+
+
+def test_what_is_saved_is_loaded_the_same_in_its_own_dtype(published, tmp_path):
+    model = BLIP3o.load(published, dtype="bfloat16")
+    again = BLIP3o.from_pretrained(model.save_pretrained(tmp_path / "saved"))
+    before, after = model.machine.state_dict(), again.machine.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], value.float()) for name, value in before.items())
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert "toy-4b" in card
+    assert f"| head | {model.info()['parts']['head']:,} |" in card
+    (tmp_path / "saved" / "README.md").write_text("my own")
+    model.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "README.md").read_text() == "my own"
+
+
+def test_a_push_sends_a_whole_model(published, monkeypatch):
+    sent = {}
+
+    def upload(repo_id, folder_path, **_):
+        sent[repo_id] = sorted(path.name for path in folder_path.iterdir())
+        return f"https://hub/{repo_id}"
+
+    monkeypatch.setattr("blip3o.weights.hub.create_repo", lambda *_, **given: sent.update(given))
+    monkeypatch.setattr("blip3o.weights.hub.upload_folder", upload)
+    assert BLIP3o.load(published).push_to_hub("me/toy") == "https://hub/me/toy"
+    assert sent["private"] is True
+    assert {"README.md", "config.yaml", "model.safetensors", "tokenizer.json"} <= set(sent["me/toy"])
+
+
+def test_a_push_that_the_hub_refuses_is_one_line(published):
+    with pytest.raises(CheckpointError, match="cannot write me/toy on the Hub"):
+        BLIP3o.load(published).push_to_hub("me/toy")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_it_runs_in_half_precision(published, dtype):
+    model = BLIP3o.load(published, dtype=dtype)
+    assert model.generate("a dog", steps=2, decoder_steps=2)[0].size == (64, 64)
+    picture = Image.new("RGB", (90, 60), "red")
+    assert isinstance(model.understand(picture, "what is this?", max_tokens=3)[0], str)
+    assert model.reconstruct(picture, steps=2)[0].size == (64, 64)
+    assert sum(model.classify(picture, ["cat", "dog"])[0].values()) == pytest.approx(1, abs=1e-3)

@@ -83,6 +83,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
     "python benchmarks/speed.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
     "python scripts/model_card.py": (has_help, "writes into the package; test_model_card.py runs it"),

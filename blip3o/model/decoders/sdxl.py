@@ -108,7 +108,7 @@ class SdxlDecoder(Decoder):
         if painted % multiple:
             raise ConfigError(f"size is {painted}, expected a multiple of {multiple}")
         side = painted // self.shrinks_by
-        noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features)
+        noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
         return self.develop(self.latents(features, noise, steps=steps, null=null))
 
     def latents(
