@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from blip3o.config import load
-from blip3o.model.backbones.qwen2_5_vl import Qwen
+from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.layers.attention import attend
 from blip3o.train.loop import arithmetic
 from blip3o.train.recipe import Recipe
@@ -48,7 +48,9 @@ def products(width: int, rows: int = 3072) -> dict[str, float]:
 
 def language_model(recipe: Recipe, times: int) -> dict[str, float]:
     """Milliseconds, forward and backward, of 64 conversations of 48 tokens, by precision."""
-    backbone = Qwen(recipe.model.unified.backbone)
+    config = recipe.model.unified.backbone
+    assert isinstance(config, QwenConfig)
+    backbone = Qwen(config)
     embeddings, mask = torch.randn(64, 48, backbone.width), torch.ones(64, 48, dtype=torch.bool)
 
     def step(precision: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,12 +12,18 @@ from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
+from blip3o.model.backbones.backbone import Backbone
+from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
+from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, Sampling
 from blip3o.model.heads.regression import RegressionHead
 
+ThinkOf = Callable[[Sequence[int], Tensor], Tensor]
+"""(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
+BACKBONES: dict[type, Callable[[Any], Backbone]] = {QwenConfig: Qwen, Llama3Config: Llama3, Qwen3Config: Qwen3}
 HEADS: dict[str, Callable[[HeadConfig, Callable[[], Denoiser]], Head]] = {
     "flow": FlowHead,
     "regression": RegressionHead,
@@ -27,7 +34,7 @@ HEADS: dict[str, Callable[[HeadConfig, Callable[[], Denoiser]], Head]] = {
 class UnifiedConfig:
     """The backbone, the head, and the diffusion transformer that a flow head uses."""
 
-    backbone: QwenConfig
+    backbone: QwenConfig | Llama3Config | Qwen3Config
     head: HeadConfig
     denoiser: NextDiTConfig
 
@@ -70,7 +77,7 @@ class Unified(nn.Module):
     def __init__(self, config: UnifiedConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Qwen(config.backbone)
+        self.backbone = BACKBONES[type(config.backbone)](config.backbone)
         self.head = HEADS[config.head.kind](config.head, partial(NextDiT, config.denoiser))
 
     def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
@@ -145,11 +152,10 @@ class Unified(nn.Module):
 
         return self.head.sample(think, self.reference(*asked), rngs, sampling)
 
-    def think(self, batch: Batch) -> Callable[[Sequence[int], Tensor], Tensor]:
+    def think(self, batch: Batch) -> ThinkOf:
         """The thought of these prompts (padded on the left, so that all end in their slot), as a function.
 
-        (rows of the batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots. What
-        stands before the slots is thought over here, once.
+        What stands before the slots is thought over here, once.
         """
         length = int(batch.slot[0].sum())
         assert batch.slot[:, -length:].all(), "every row must end in its slot"

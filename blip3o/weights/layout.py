@@ -21,6 +21,7 @@ from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import DEVIATION, MEAN, EvaClipConfig
 from blip3o.model.heads.head import HeadConfig
+from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.prompt.template import PromptConfig
 
@@ -86,7 +87,7 @@ def unified_config(facts: Mapping[str, Any], shapes: Shapes) -> UnifiedConfig:
         ) from error
 
 
-def prompt_config(folder: Path, vision: QwenVisionConfig, slot_length: int) -> PromptConfig:
+def prompt_config(folder: Path, vision: QwenVisionConfig | SiglipConfig, slot_length: int) -> PromptConfig:
     """The words around prompts, in the form that published scores were drawn with, and how pictures are read: as the
     folder's preprocessor_config.json has it, else as Qwen2.5-VL does."""
     given = read_config(folder, PROCESSOR) if (folder / PROCESSOR).is_file() else {}

@@ -119,7 +119,7 @@ class Machine(nn.Module):
         """The parts that a user would name."""
         return {
             "language model": self.unified.backbone.language_model,
-            "vision tower": self.unified.backbone.visual,
+            "vision tower": self.unified.backbone.get_submodule("visual"),
             "head": self.unified.head,
             "encoder": self.space.encoder,
             "decoder": self.space.decoder,

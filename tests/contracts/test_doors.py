@@ -7,7 +7,7 @@ import pytest
 
 # dependency -> the files it may be imported by, as patterns of Path.match below blip3o/
 DOORS: dict[str, tuple[str, ...]] = {
-    "transformers": ("model/backbones/*.py", "prompt/*.py"),
+    "transformers": ("model/backbones/*.py", "model/layers/siglip.py", "prompt/*.py"),
     "tokenizers": ("prompt/*.py",),
     "diffusers": ("model/decoders/*.py", "model/encoders/vae.py"),
     "PIL": (

@@ -2,27 +2,67 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import Cache
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+from transformers.masking_utils import sdpa_mask
+
+from blip3o.model.layers.attention import attend
+from blip3o.model.layers.siglip import SiglipConfig, SiglipReader
+
+
+def attend_to_words(
+    module: nn.Module,
+    query: Float[Tensor, "batch head seq dim"],
+    key: Float[Tensor, "batch key_head past_and_seq dim"],
+    value: Float[Tensor, "batch key_head past_and_seq dim"],
+    attention_mask: Bool[Tensor, "#batch 1 seq past_and_seq"] | None,
+    **rest: object,
+) -> tuple[Float[Tensor, "batch seq head dim"], None]:
+    """Attention of the language model by `attend`.
+
+    Takes and gives what an attention function of `transformers` does; no mask where the plain causal one is meant.
+    """
+    causal = attention_mask is None and query.shape[-2] > 1
+    out = attend(query, key, value, attention_mask, causal=causal, scale=rest["scaling"])  # pyright: ignore
+    return out.transpose(1, 2), None
+
+
+WORDS = "blip3o"
+"""The name under which `transformers` knows `attend_to_words`."""
+AttentionInterface.register(WORDS, attend_to_words)
+AttentionMaskInterface.register(WORDS, sdpa_mask)
 
 
 class Backbone(nn.Module, ABC):
-    """Vectors in, hidden states out; it does not know what stands at which position."""
+    """Vectors in, hidden states out; it does not know what stands at which position.
 
-    width: int
-    """Width of embeddings and hidden states."""
+    Inside stand `language_model`, of `transformers`, `lm_head`, which scores words where the embedding does not do it,
+    and `visual`, a vision tower.
+    """
 
-    @abstractmethod
+    language_model: PreTrainedModel
+    lm_head: nn.Linear | None
+
+    def take(self, language_model: PreTrainedModel, *, tied: bool) -> None:
+        """Put the language model in its place, with a head of its own unless that is `tied` to the embedding."""
+        language_model.config._attn_implementation = WORDS
+        self.width: int = language_model.config.hidden_size
+        self.language_model = language_model
+        self.lm_head = None if tied else nn.Linear(self.width, language_model.config.vocab_size, bias=False)
+
     def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of token ids."""
+        return self.language_model.get_input_embeddings()(tokens)
 
     @abstractmethod
     def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of pictures, one after the other, given as the patches of the backbone's image processor."""
+        """Embeddings of pictures given as patches, one picture after the other; `grid` tells their sizes."""
 
-    @abstractmethod
     def think(
         self,
         embeddings: Float[Tensor, "batch seq hidden"],
@@ -35,6 +75,14 @@ class Backbone(nn.Module, ABC):
         `mask` is False at padding, on either side; it covers what the cache already holds, too. A cache is extended in
         place. Without `positions` tokens that are no padding are counted.
         """
+        counted = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embeddings.shape[1] :]
+        return self.language_model(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            position_ids=counted if positions is None else positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
 
     def positions(
         self,
@@ -46,14 +94,84 @@ class Backbone(nn.Module, ABC):
         tokens are `pictured`. None where `think` is to count."""
         return None
 
-    @abstractmethod
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
         """Scores of the next token."""
+        head = self.language_model.get_input_embeddings() if self.lm_head is None else self.lm_head
+        assert isinstance(head.weight, Tensor)
+        return hidden @ head.weight.T.to(hidden.dtype)
 
-    @abstractmethod
-    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
-        """A cache of its own for going on from these rows of another, which stays as it is."""
-
-    @abstractmethod
     def new_cache(self) -> Cache:
         """An empty cache for `think`."""
+        return DynamicCache()
+
+    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
+        """A cache of its own for going on from these rows of another, which stays as it is."""
+        branch = DynamicCache()
+        for index, layer in enumerate(cache.layers):
+            assert isinstance(layer, DynamicLayer)
+            assert layer.keys is not None
+            assert layer.values is not None
+            branch.update(layer.keys[list(rows)], layer.values[list(rows)], index)
+        return branch
+
+    @abstractmethod
+    def restore_buffers(self) -> None:
+        """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Sizes of a language model, under the names of its config.json."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    tie_word_embeddings: bool
+    rope_theta: float
+    rope_scaling: dict[str, Any] | None = None
+    """None is plain rotation; else what the config.json says, with a `rope_type`."""
+    rms_norm_eps: float = 1e-5
+    max_position_embeddings: int = 131_072
+
+    def published(self) -> dict[str, Any]:
+        """What a config class of `transformers` takes."""
+        rope = {"rope_type": "default"} | (self.rope_scaling or {}) | {"rope_theta": self.rope_theta}
+        return {
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+            "head_dim": self.head_dim,
+            "rms_norm_eps": self.rms_norm_eps,
+            "max_position_embeddings": self.max_position_embeddings,
+            "rope_parameters": rope,
+            "bos_token_id": None,
+            "eos_token_id": None,
+        }
+
+
+class SiglipBackbone(Backbone):
+    """A language model that reads by SigLIP."""
+
+    visual: SiglipReader
+
+    def __init__(self, language_model: PreTrainedModel, vision: SiglipConfig, *, tied: bool) -> None:
+        super().__init__()
+        self.take(language_model, tied=tied)
+        self.visual = SiglipReader(vision, language_model.config.hidden_size)
+
+    def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
+        """Embeddings of pictures of the tower's own size: one for each patch."""
+        return self.visual(patches, len(grid))
+
+    def restore_buffers(self) -> None:
+        """Compute the rotary frequencies and the patches' numbers, which no file holds."""
+        kind, config = type(self.language_model.rotary_emb), self.language_model.config
+        self.language_model.rotary_emb = kind(config)  # pyright: ignore[reportCallIssue]
+        self.visual.restore_buffers()

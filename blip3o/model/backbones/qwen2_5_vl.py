@@ -1,15 +1,13 @@
 """The Qwen2.5-VL backbone (arXiv 2502.13923): its language model and its own vision tower, from `transformers`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, Qwen2_5_VLConfig
-from transformers.cache_utils import DynamicLayer
-from transformers.masking_utils import sdpa_mask
+from transformers import AttentionInterface, Cache, Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
@@ -94,30 +92,9 @@ def attend_by_picture(
     return out.transpose(1, 2).flatten(0, 1)[None], None
 
 
-def attend_to_words(
-    module: nn.Module,
-    query: Float[Tensor, "batch head seq dim"],
-    key: Float[Tensor, "batch key_head past_and_seq dim"],
-    value: Float[Tensor, "batch key_head past_and_seq dim"],
-    attention_mask: Bool[Tensor, "#batch 1 seq past_and_seq"] | None,
-    **rest: object,
-) -> tuple[Float[Tensor, "batch seq head dim"], None]:
-    """Attention of the language model by `attend`.
-
-    Takes and gives what an attention function of `transformers` does; no mask where the plain causal one is meant.
-    """
-    causal = attention_mask is None and query.shape[-2] > 1
-    out = attend(query, key, value, attention_mask, causal=causal, scale=rest["scaling"])  # pyright: ignore
-    return out.transpose(1, 2), None
-
-
 EQUAL_WINDOWS = "flash_by_picture"
 """The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
 AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
-WORDS = "blip3o"
-"""The name under which `transformers` knows `attend_to_words`."""
-AttentionInterface.register(WORDS, attend_to_words)
-AttentionMaskInterface.register(WORDS, sdpa_mask)
 
 
 NAMES = (
@@ -137,15 +114,8 @@ class Qwen(Backbone):
         assert isinstance(published.text_config, Qwen2_5_VLTextConfig)
         assert isinstance(published.vision_config, Qwen2_5_VLVisionConfig)
         self.config = config
-        self.width = config.text.hidden_size
-        self.language_model = Qwen2_5_VLTextModel(published.text_config)
-        self.language_model.config._attn_implementation = WORDS
+        self.take(Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
         self.visual = Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
-        self.lm_head = None if config.text.tie_word_embeddings else nn.Linear(self.width, config.text.vocab_size, False)
-
-    def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
-        """Embeddings of token ids."""
-        return self.language_model.embed_tokens(tokens)
 
     def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
         """Embeddings of pictures: one for each 2 x 2 patches."""
@@ -164,13 +134,7 @@ class Qwen(Backbone):
         """Hidden states after the last normalisation, causal."""
         if positions is None:
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[None, :, -embeddings.shape[1] :]
-        return self.language_model(
-            inputs_embeds=embeddings,
-            attention_mask=mask.long(),
-            position_ids=positions.expand(3, -1, -1),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
+        return super().think(embeddings, mask, cache, positions.expand(3, -1, -1))
 
     def positions(
         self,
@@ -195,25 +159,6 @@ class Qwen(Backbone):
                     after += length
             positions[:, row, there] = torch.cat(runs, 1).to(mask.device)
         return positions
-
-    def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
-        """Scores of the next token."""
-        head = self.language_model.embed_tokens if self.lm_head is None else self.lm_head
-        return hidden @ head.weight.T.to(hidden.dtype)
-
-    def new_cache(self) -> Cache:
-        """An empty cache for `think`."""
-        return DynamicCache()
-
-    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
-        """A cache of its own for going on from these rows of another, which stays as it is."""
-        branch = DynamicCache()
-        for index, layer in enumerate(cache.layers):
-            assert isinstance(layer, DynamicLayer)
-            assert layer.keys is not None
-            assert layer.values is not None
-            branch.update(layer.keys[list(rows)], layer.values[list(rows)], index)
-        return branch
 
     def restore_buffers(self) -> None:
         """Compute the rotary frequencies, which no file holds: after the networks were built on the meta device."""

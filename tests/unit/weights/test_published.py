@@ -83,7 +83,7 @@ def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
 def test_weights_take_the_precision_asked_for(folder):
     unified = load_unified(folder, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in unified.parameters()} == {torch.bfloat16}
-    assert unified.backbone.language_model.rotary_emb.inv_freq.dtype == torch.float32
+    assert unified.backbone.language_model.get_buffer("rotary_emb.inv_freq").dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Reading for language models without a vision tower of their own: SigLIP or SigLIP 2, and a projector into the words.
+
+Source: SigLIP, arXiv 2303.15343; the two-layer projector, LLaVA-1.5, arXiv 2310.03744, section 3.3.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import SiglipVisionConfig, SiglipVisionModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiglipConfig:
+    """Sizes of the tower, under the names of its config.json."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    image_size: int
+    patch_size: int
+    spatial_merge_size: int = 1
+    temporal_patch_size: int = 1
+    """It merges no patches and sees single pictures."""
+
+    def published(self) -> SiglipVisionConfig:
+        """The same as the config class of `transformers`."""
+        return SiglipVisionConfig(
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            image_size=self.image_size,
+            patch_size=self.patch_size,
+            vision_use_head=False,
+        )
+
+
+class SiglipReader(nn.Module):
+    """A tower and a projector: a token for every patch, in the words' width."""
+
+    def __init__(self, config: SiglipConfig, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.tower = SiglipVisionModel(config.published())
+        self.projector = nn.Sequential(nn.Linear(config.hidden_size, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, patches: Float[Tensor, "patch dim"], pictures: int) -> Float[Tensor, "patch hidden"]:
+        """Tokens of pictures of the tower's own size, given as patches."""
+        side, size = self.config.image_size // self.config.patch_size, self.config.patch_size
+        folded = patches.view(pictures, side * side, -1).mT
+        pixels = F.fold(folded, (side * size, side * size), size, stride=size)
+        tokens = self.tower(pixels.to(self.tower.dtype)).last_hidden_state
+        return self.projector(tokens).flatten(0, 1)
+
+    def restore_buffers(self) -> None:
+        """Number the patches, which no file does."""
+        embeddings = self.tower.embeddings
+        embeddings.register_buffer("position_ids", torch.arange(embeddings.num_positions)[None], persistent=False)
