@@ -10,19 +10,27 @@ from torch import Generator, Tensor, nn
 
 from blip3o.model.decoders.decoder import Decoder, NoDecoder, Null
 from blip3o.model.decoders.pixel import PixelDecoder, PixelDecoderConfig
+from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
+from blip3o.model.decoders.vae import VaeDecoder, VaeDecoderConfig
 from blip3o.model.encoders.convolutional import ConvolutionalEncoder, ConvolutionalEncoderConfig
 from blip3o.model.encoders.encoder import Encoder, NoEncoder
 from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
+from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
+from blip3o.model.encoders.vae import VaeEncoder, VaeEncoderConfig
 
 ENCODERS: dict[type, Callable[[Any], Encoder]] = {
     ConvolutionalEncoderConfig: ConvolutionalEncoder,
     EvaClipConfig: EvaClip,
+    SiglipEncoderConfig: SiglipEncoder,
+    VaeEncoderConfig: VaeEncoder,
     type(None): lambda _: NoEncoder(),
 }
 DECODERS: dict[type, Callable[[Any], Decoder]] = {
     PixelDecoderConfig: PixelDecoder,
     SdxlConfig: SdxlDecoder,
+    SanaConfig: SanaDecoder,
+    VaeDecoderConfig: VaeDecoder,
     type(None): lambda _: NoDecoder(),
 }
 
@@ -31,8 +39,8 @@ DECODERS: dict[type, Callable[[Any], Decoder]] = {
 class SpaceConfig:
     """The encoder and the decoder of the space; None for one that is not there."""
 
-    encoder: ConvolutionalEncoderConfig | EvaClipConfig | None
-    decoder: PixelDecoderConfig | SdxlConfig | None
+    encoder: ConvolutionalEncoderConfig | EvaClipConfig | SiglipEncoderConfig | VaeEncoderConfig | None
+    decoder: PixelDecoderConfig | SdxlConfig | SanaConfig | VaeDecoderConfig | None
 
 
 class ImageSpace(nn.Module):

@@ -138,8 +138,7 @@ def load(
     """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
     machine, shards = sketch(folder), Shards.find(folder)
     shards.fill(machine, lambda name: name, device=device, dtype=dtype)
-    machine.unified.backbone.restore_buffers()
-    return machine.to(device).eval(), shards.about
+    return machine.eval(), shards.about
 
 
 def sketch(folder: Path) -> Machine:

@@ -118,8 +118,7 @@ def load_unified(folder: Path, *, device: torch.device | str = "cpu", dtype: tor
         unified = Unified(config)
     tied = config.backbone.text.tie_word_embeddings
     shards.fill(unified, lambda name: renamed(name, tied), device=device, dtype=dtype)
-    unified.backbone.restore_buffers()
-    return unified.to(device).eval()
+    return unified.eval()
 
 
 def load_tower(source: Source, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> EvaClip:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,14 @@ from blip3o.errors import CheckpointError
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A network with buffers that no file holds."""
+
+    def restore_buffers(self) -> None:
+        """Compute them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,10 @@ class Shards:
                 complain(source, {}, {}, [old])
             value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new_names[old]])
             network.load_state_dict({new_names[old]: value}, strict=False, assign=True)
+        for module in network.modules():
+            if isinstance(module, Restores):
+                module.restore_buffers()
+        network.to(device)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

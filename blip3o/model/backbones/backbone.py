@@ -174,4 +174,4 @@ class SiglipBackbone(Backbone):
         """Compute the rotary frequencies and the patches' numbers, which no file holds."""
         kind, config = type(self.language_model.rotary_emb), self.language_model.config
         self.language_model.rotary_emb = kind(config)  # pyright: ignore[reportCallIssue]
-        self.visual.restore_buffers()
+        self.visual.tower.restore_buffers()

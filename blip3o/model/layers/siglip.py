@@ -39,13 +39,33 @@ class SiglipConfig:
         )
 
 
+class SiglipTower(SiglipVisionModel):
+    """The tower, its parameters under the library's names."""
+
+    def __init__(self, config: SiglipConfig) -> None:
+        super().__init__(config.published())
+
+    def last(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
+        """The normalised tokens of the last block, of pictures in [-1, 1]."""
+        return self(pixels.to(self.dtype)).last_hidden_state
+
+    def before_last(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
+        """The tokens that enter the last block."""
+        return self(pixels.to(self.dtype), output_hidden_states=True).hidden_states[-2]
+
+    def restore_buffers(self) -> None:
+        """Number the patches, which no file does."""
+        numbers = torch.arange(self.embeddings.num_positions)[None]
+        self.embeddings.register_buffer("position_ids", numbers, persistent=False)
+
+
 class SiglipReader(nn.Module):
     """A tower and a projector: a token for every patch, in the words' width."""
 
     def __init__(self, config: SiglipConfig, width: int) -> None:
         super().__init__()
         self.config = config
-        self.tower = SiglipVisionModel(config.published())
+        self.tower = SiglipTower(config)
         self.projector = nn.Sequential(nn.Linear(config.hidden_size, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, patches: Float[Tensor, "patch dim"], pictures: int) -> Float[Tensor, "patch hidden"]:
@@ -53,10 +73,4 @@ class SiglipReader(nn.Module):
         side, size = self.config.image_size // self.config.patch_size, self.config.patch_size
         folded = patches.view(pictures, side * side, -1).mT
         pixels = F.fold(folded, (side * size, side * size), size, stride=size)
-        tokens = self.tower(pixels.to(self.tower.dtype)).last_hidden_state
-        return self.projector(tokens).flatten(0, 1)
-
-    def restore_buffers(self) -> None:
-        """Number the patches, which no file does."""
-        embeddings = self.tower.embeddings
-        embeddings.register_buffer("position_ids", torch.arange(embeddings.num_positions)[None], persistent=False)
+        return self.projector(self.tower.last(pixels)).flatten(0, 1)

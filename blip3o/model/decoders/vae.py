@@ -1,0 +1,62 @@
+"""The decoder of a variational autoencoder, for spaces whose features are its latents (encoders/vae.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from blip3o.errors import ConfigError
+from blip3o.model.decoders.decoder import Decoder, Features, Null
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeDecoderConfig:
+    """The autoencoder's config.json, and the size of the pictures."""
+
+    kind: Literal["vae"]
+    vae: dict[str, Any]
+    size: int
+    """Height and width of the picture in px."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latents."""
+        return int(self.vae["latent_channels"])
+
+
+class VaeDecoder(Decoder):
+    """Latents -> pixels, in one go: it draws no noise and takes no steps."""
+
+    def __init__(self, config: VaeDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
+        self.vae.encoder = self.vae.quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def loss(
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
+    ) -> Float[Tensor, " batch"]:
+        """Mean squared error of the pixels."""
+        return (self.developed(features).float() - pixels).square().flatten(1).mean(1)
+
+    def paint(
+        self,
+        features: Features,
+        rngs: Sequence[Generator],
+        *,
+        steps: int,
+        null: Null | None = None,
+        size: int | None = None,
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Pictures in [-1, 1] of the size that their latents have."""
+        if size not in (None, self.config.size):
+            raise ConfigError(f"size is {size}, but this model paints {self.config.size} px: leave it out")
+        return self.developed(features).clamp(-1, 1)
+
+    def developed(self, features: Features) -> Float[Tensor, "batch 3 height width"]:
+        """The pictures of latents."""
+        latents = features / self.vae.config["scaling_factor"] + (self.vae.config["shift_factor"] or 0.0)
+        return self.vae.decode(latents.to(self.vae.dtype), return_dict=False)[0]

@@ -1,0 +1,55 @@
+"""SigLIP or SigLIP 2 as the target encoder: the tokens before its last block, averaged to a small grid or not.
+
+Source: SigLIP 2, arXiv 2502.14786; the block before the last and the pooling are those of BLIP3o/SigLIP2_SANA.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from blip3o.model.encoders.encoder import Encoder
+from blip3o.model.layers.siglip import SiglipConfig, SiglipTower
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiglipEncoderConfig:
+    """The tower, and the grid its tokens are averaged to."""
+
+    kind: Literal["siglip"]
+    tower: SiglipConfig
+    side: int
+    """Rows and columns of the features: those of its patches, or fewer."""
+
+    @property
+    def size(self) -> int:
+        """Height and width of the picture in px."""
+        return self.tower.image_size
+
+    @property
+    def channels(self) -> int:
+        """Width of the tokens."""
+        return self.tower.hidden_size
+
+    @property
+    def positions(self) -> int:
+        """Grid points of the features."""
+        return self.side**2
+
+
+class SiglipEncoder(Encoder):
+    """The tower and its pooling."""
+
+    blank = (0.0, 0.0, 0.0)
+
+    def __init__(self, config: SiglipEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tower = SiglipTower(config.tower)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
+        tokens = self.tower.before_last(pixels)
+        rows = self.config.tower.image_size // self.config.tower.patch_size
+        return F.adaptive_avg_pool2d(tokens.mT.unflatten(-1, (rows, rows)), self.config.side)

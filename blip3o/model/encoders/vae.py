@@ -1,0 +1,52 @@
+"""The latents of a variational autoencoder as features: AutoencoderKL (SDXL's or FLUX's), from `diffusers`.
+
+Source: Latent diffusion, arXiv 2112.10752, section 3.1.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from jaxtyping import Float
+from torch import Tensor
+
+from blip3o.model.encoders.encoder import Encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeEncoderConfig:
+    """The autoencoder's config.json, and the size of the pictures."""
+
+    kind: Literal["vae"]
+    vae: dict[str, Any]
+    size: int
+    """Height and width of the picture in px."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latents."""
+        return int(self.vae["latent_channels"])
+
+    @property
+    def side(self) -> int:
+        """Rows and columns of the latents."""
+        return self.size // 2 ** (len(self.vae["block_out_channels"]) - 1)
+
+    @property
+    def positions(self) -> int:
+        """Grid points of the latents."""
+        return self.side**2
+
+
+class VaeEncoder(Encoder):
+    """Pictures -> the mean of their latents, scaled as its config says."""
+
+    def __init__(self, config: VaeEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
+        self.vae.decoder = self.vae.post_quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
+        mean = self.vae.encode(pixels.to(self.vae.dtype), return_dict=False)[0].mean
+        return (mean - (self.vae.config["shift_factor"] or 0.0)) * self.vae.config["scaling_factor"]
