@@ -16,7 +16,8 @@ from blip3o.weights import checkpoint, published
 from blip3o.weights.checkpoint import whole_file, write_tensors
 from blip3o.weights.layout import CONFIG, TOWER, published_config, published_name
 from blip3o.weights.machine import Machine
-from blip3o.weights.published import DECODER_FOLDER, TOWER_FOLDER, WEIGHTS, Source
+from blip3o.weights.published import Source
+from blip3o.weights.spaces import DECODER_FOLDER, TOWER_FOLDER, WEIGHTS
 
 SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""

@@ -12,10 +12,11 @@ from huggingface_hub import create_repo, snapshot_download, upload_folder
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from blip3o.errors import CheckpointError
-from blip3o.weights import checkpoint, published
+from blip3o.weights import checkpoint, layout, published
 from blip3o.weights.machine import Machine
-from blip3o.weights.published import DECODER_FOLDER, Part, Source
+from blip3o.weights.published import Part, Source
 from blip3o.weights.shards import Shards
+from blip3o.weights.spaces import DECODER_FOLDER
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 PUBLISHED: dict[str, object] = {"layout": "published"}
@@ -97,7 +98,7 @@ def push(machine: Machine, repository: str, *, private: bool = True) -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    return (folder / checkpoint.CONFIG).is_file() or not (folder / published.CONFIG).is_file()
+    return (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file()
 
 
 def _fetched(name: str, ignored: list[str]) -> Path:

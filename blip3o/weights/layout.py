@@ -112,23 +112,23 @@ def prompt_config(folder: Path, vision: QwenVisionConfig | SiglipConfig, slot_le
 
 def denoiser_config(shapes: Shapes, side: int) -> NextDiTConfig:
     """The sizes of the diffusion transformer, by its tensors."""
-    width, channels = _shape(shapes, f"{DENOISER}patch_embedder.proj.weight")
+    width, channels = shape_of(shapes, f"{DENOISER}patch_embedder.proj.weight")
     blocks = {int(name.removeprefix(f"{DENOISER}layers.").split(".")[0]) for name in shapes if _of_block(name)}
     return NextDiTConfig(
         channels=channels,
         side=side,
-        thought_width=_shape(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
+        thought_width=shape_of(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
         width=width,
         depth=len(blocks),
-        num_heads=_shape(shapes, f"{DENOISER}layers.0.gate")[0],
-        mlp_multiple=_shape(shapes, f"{DENOISER}layers.0.feed_forward.linear_1.weight")[0],
+        num_heads=shape_of(shapes, f"{DENOISER}layers.0.gate")[0],
+        mlp_multiple=shape_of(shapes, f"{DENOISER}layers.0.feed_forward.linear_1.weight")[0],
     )
 
 
 def tower_config(facts: Mapping[str, Any], shapes: Shapes) -> EvaClipConfig:
     """The sizes of the target encoder, by its tensors; heads and pooling from config.json, else those published."""
-    width, _, patch, _ = _shape(shapes, "patch_embed.proj.weight")
-    patches = round((_shape(shapes, "pos_embed")[1] - 1) ** 0.5)
+    width, _, patch, _ = shape_of(shapes, "patch_embed.proj.weight")
+    patches = round((shape_of(shapes, "pos_embed")[1] - 1) ** 0.5)
     head_width = facts.get("vision_cfg", {}).get("head_width", HEAD_WIDTH)
     pooling = str(facts.get("gen_pooling", "early_pool2d_4"))
     return EvaClipConfig(
@@ -137,7 +137,7 @@ def tower_config(facts: Mapping[str, Any], shapes: Shapes) -> EvaClipConfig:
         channels=width,
         depth=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
         num_heads=width // head_width,
-        mlp_width=_shape(shapes, "blocks.0.mlp.fc1.weight")[0],
+        mlp_width=shape_of(shapes, "blocks.0.mlp.fc1.weight")[0],
         pool=int(pooling.rpartition("_")[2]),
     )
 
@@ -196,7 +196,8 @@ def _of_block(name: str) -> bool:
     return name.startswith(f"{DENOISER}layers.")
 
 
-def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:
+    """The shape of a tensor. Raises CheckpointError where it is missing."""
     if name not in shapes:
         raise CheckpointError(f"the checkpoint lacks {name}, by which its sizes are known: use a whole checkpoint")
     return shapes[name]

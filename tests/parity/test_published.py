@@ -15,11 +15,14 @@ import torch
 from safetensors.torch import load_file
 
 from blip3o.batch import IGNORED, Batch
+from blip3o.model.decoders.sdxl import SdxlDecoder
 from blip3o.model.denoisers.next_dit import NextDiT
+from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Filled, Sampling
 from blip3o.model.unified import Prompts
-from blip3o.weights.published import Source, load_sdxl, load_tower, load_unified
+from blip3o.weights.published import load_unified
+from blip3o.weights.spaces import find_decoder, find_encoder
 
 OWN = Path(__file__).parent / "published_8b_layout"
 FOLDER = Path(os.environ.get("BLIP3O_PUBLISHED_LAYOUT", OWN))
@@ -155,7 +158,8 @@ def test_features_become_latents_and_a_picture():
     recorded = load_file(FOLDER / "diffusion-decoder" / "expected.safetensors")
     name = next(name for name in recorded if name.startswith("decoder.latents_"))
     steps, guidance = name.removeprefix("decoder.latents_").split("steps_cfg")
-    decoder = load_sdxl(FOLDER / "diffusion-decoder")
+    decoder = find_decoder(FOLDER / "diffusion-decoder").load()
+    assert isinstance(decoder, SdxlDecoder)
     decoder.config = replace(decoder.config, guidance=float(guidance))
     features, null = (grid_of(recorded[f"decoder.{part}features"]) for part in ("", "negative_"))
     latents = decoder.latents(features, recorded["decoder.noise"], steps=int(steps), null=null)
@@ -166,14 +170,16 @@ def test_features_become_latents_and_a_picture():
 
 @torch.no_grad()
 def test_the_target_encoder():
-    tower = load_tower(Source(unified=FOLDER))
+    tower = find_encoder(FOLDER).load()
+    assert isinstance(tower, EvaClip)
     tokens = tower.tokens(RECORDED["eva.pixels"].float())
     assert_near(tokens[:, :8], "eva.tokens_first8", NETWORK)
     assert_near(tower.pooled(tokens), "eva.pooled", NETWORK)
 
 
 def test_a_training_batch():
-    model, tower = unified(), load_tower(Source(unified=FOLDER))
+    model, tower = unified(), find_encoder(FOLDER).load()
+    assert isinstance(tower, EvaClip)
     with torch.no_grad():
         data = tower.pooled(tower.tokens(RECORDED["train.gen_image_fp16"].float()))
     tokens, start = RECORDED["train.input_ids"], RECORDED["train.query_start"]

@@ -168,12 +168,15 @@ def test_the_published_loop_of_sana_gives_the_same(space):
     for index, sigma in enumerate(torch.linspace(1, 1 / steps, steps)):
         told = sigma[None] * 1000
         moved, unasked = (
-            decoder.transformer(x, decoder.connector(given.flatten(2).mT), told).sample for given in (features, null)
+            decoder.transformer(x, decoder.connector(given.flatten(2).mT), told, return_dict=False)[0]
+            for given in (features, null)
         )
         after = 1 - (index + 1) / steps
         x = x + (after - sigma) * (unasked + 3.0 * (moved - unasked))
     ours = decoder.paint(features, generators([4]), steps=steps, null=null)
-    torch.testing.assert_close(ours, decoder.vae.decode(x / 0.5).sample.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours, decoder.vae.decode(x / 0.5, return_dict=False)[0].clamp(-1, 1), rtol=1e-4, atol=1e-4
+    )
     assert solver_times(steps).tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 

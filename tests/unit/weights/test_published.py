@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from blip3o.errors import CheckpointError
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.weights.published import TOWER, Source, load_sdxl, load_tower, load_unified
+from blip3o.weights.layout import TOWER
+from blip3o.weights.published import load_unified
+from blip3o.weights.spaces import find_decoder, find_encoder
 
 OWN = Path(__file__).parents[2] / "parity" / "published_8b_layout"
 WORDS = torch.tensor([[3, 1, 4, 1, 5]])
@@ -69,14 +71,14 @@ def test_a_tied_head_is_the_embedding_whether_the_file_repeats_it_or_not(folder)
 
 
 def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
-    expected = load_tower(Source(unified=folder)).state_dict()
+    expected = find_encoder(folder).load().state_dict()
     tower = load_file(folder / "eva_clip_vision_tower" / "model.safetensors")
     inside = {TOWER + name: value for name, value in tower.items()} | {"model.vae.encoder.x": torch.ones(2)}
     save_file(tensors_of(folder) | inside, folder / "model.safetensors")
     assert torch.equal(spoken(load_unified(folder)), spoken(load_unified(OWN)))
     for path in (folder / "eva_clip_vision_tower").glob("*.safetensors"):
         path.unlink()
-    found = load_tower(Source(unified=folder)).state_dict()
+    found = find_encoder(folder).load().state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
@@ -106,4 +108,4 @@ def test_a_folder_that_does_not_hold_together_is_refused(spoil, told, folder):
 
 def test_a_missing_decoder_is_told_with_where_to_get_it(folder):
     with pytest.raises(CheckpointError, match="copy the folder diffusion-decoder of BLIP3o/BLIP3o-Model-8B"):
-        load_sdxl(folder / "nowhere")
+        find_decoder(folder / "nowhere")
