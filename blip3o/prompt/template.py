@@ -43,6 +43,10 @@ class PromptConfig:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     deviation: tuple[float, ...] = (0.5, 0.5, 0.5)
     """What the vision tower takes off red, green and blue in [0, 1], and divides them by."""
+    picture_tokens: tuple[str, ...] = (tok.VISION_START, tok.IMAGE_PAD, tok.VISION_END)
+    """What stands before a read picture, in place of each of its tokens, and after it."""
+    query: str = tok.QUERY
+    """What holds the places of the slot."""
     system: str = ""
     """What the system says first, where a conversation does not say it itself."""
     request: str = "{}"
@@ -54,6 +58,11 @@ class PromptConfig:
         check(
             (self.request.count("{}") == 1, f"prompt.request is {self.request!r}, expected one {{}} in it"),
             (len(self.mean) == len(self.deviation) == 3, "prompt.mean and prompt.deviation have three values each"),
+            (
+                len({*self.picture_tokens, self.query}) == 4,
+                f"prompt.picture_tokens are {', '.join(self.picture_tokens)} and prompt.query {self.query}, expected "
+                "three and one, all different",
+            ),
         )
 
     def tokens_of(self, picture: Picture) -> int:
@@ -148,8 +157,8 @@ class Template:
             tokens=tokens,
             mask=padded([[1] * len(item.tokens) for item in encoded], 0).bool(),
             labels=padded([item.labels for item in encoded], IGNORED),
-            pictured=tokens == control[tok.IMAGE_PAD],
-            slot=tokens == control[tok.QUERY],
+            pictured=tokens == control[self.config.picture_tokens[1]],
+            slot=tokens == control[self.config.query],
             patches=patches,
             grid=grid,
             target=features_of([item.target for item in encoded]) if slotted else None,
@@ -198,9 +207,10 @@ class _Writer:
         if isinstance(part, str):
             self.ids(self.words.encode(part), written=written)
             return
-        self.token(tok.VISION_START)
-        self.ids([self.words.control[tok.IMAGE_PAD]] * self.template.config.tokens_of(part), written=False)
-        self.token(tok.VISION_END)
+        before, token, after = self.template.config.picture_tokens
+        self.token(before)
+        self.ids([self.words.control[token]] * self.template.config.tokens_of(part), written=False)
+        self.token(after)
         self.pictures.append(part)
 
     def turns(self, conversation: Conversation, *, drawing: bool) -> None:
@@ -231,8 +241,9 @@ class _Writer:
         return self.queries(written=written, target=target)
 
     def queries(self, *, written: bool = False, target: Picture | None = None) -> Encoded:
+        config = self.template.config
         self.token(tok.IMAGE_START, written=written)
-        self.ids([self.words.control[tok.QUERY]] * self.template.config.slot_length, written=False)
+        self.ids([self.words.control[config.query]] * config.slot_length, written=False)
         return self.done(has_slot=True, target=target)
 
     def done(self, *, has_slot: bool = False, target: Picture | None = None) -> Encoded:

@@ -111,8 +111,14 @@ class Recipe:
     """Steps between saved states."""
 
     def __post_init__(self) -> None:
-        names = [stage.name for stage in self.stages]
+        names, space = [stage.name for stage in self.stages], self.model.space
+        sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         check(
+            (
+                set(sizes) <= {self.model.prompt.picture_size},
+                f"model.prompt.picture_size is {self.model.prompt.picture_size}, encoder and decoder work at {sizes}: "
+                "make them equal, the picture book draws in one size",
+            ),
             (bool(names), "stages is empty: name at least one"),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),

@@ -71,7 +71,6 @@ class ModelConfig:
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head
         encoder, decoder = self.space.encoder, self.space.decoder
-        sizes = [part.size for part in (encoder, decoder) if part is not None]
         imagined = (head.channels, head.side)
         made = None if encoder is None else (encoder.channels, encoder.side)
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
@@ -84,11 +83,6 @@ class ModelConfig:
             (
                 self.prompt.slot_length == head.slot_length,
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
-            ),
-            (
-                self.prompt.picture_size is None or set(sizes) <= {self.prompt.picture_size},
-                f"prompt.picture_size is {self.prompt.picture_size}, encoder and decoder work at {sizes}: make them "
-                "equal",
             ),
             (
                 made in (None, imagined),

@@ -4,7 +4,6 @@ SigLIP2_SANA is one folder that holds both: `encoder.`, `transformer.`, `connect
 No config tells the sizes of its networks; they are read off the tensors, and what no tensor shows is as published.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,17 @@ from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
-from blip3o.model.layers.siglip import SiglipConfig
-from blip3o.weights.layout import CONFIG, TOWER, Shapes, read_config, shape_of, tower_config
+from blip3o.weights.layout import (
+    CONFIG,
+    SIGLIP_HEADS,
+    TOWER,
+    Shapes,
+    count,
+    read_config,
+    shape_of,
+    siglip_config,
+    tower_config,
+)
 from blip3o.weights.shards import Rename, Shards
 
 DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
@@ -30,8 +38,8 @@ WEIGHTS = "diffusion_pytorch_model"
 FIRST = "cls_token"
 """A tensor by which the EVA tower is known."""
 VISION, TRANSFORMER = "vision_model.", "patch_embed.proj.weight"
-HEADS, HEAD_DIM, CROSS_HEAD_DIM = 16, 32, 112
-"""Heads of SigLIP so400m, and widths of SANA's heads, which no tensor shows."""
+HEAD_DIM, CROSS_HEAD_DIM = 32, 112
+"""Widths of SANA's heads, which no tensor shows."""
 DC_AE: dict[str, Any] = {
     "attention_head_dim": 32,
     "decoder_act_fns": "silu",
@@ -141,18 +149,9 @@ def _siglip(folder: Path, shards: Shards) -> Found[SiglipEncoder]:
 
     facts = read_config(folder)
     shapes = {new: shape for name, shape in shards.shapes.items() if (new := rename(name)) is not None}
-    width, _, patch, _ = shape_of(shapes, "tower.embeddings.patch_embedding.weight")
-    rows = round(shape_of(shapes, "tower.embeddings.position_embedding.weight")[0] ** 0.5)
-    tower = SiglipConfig(
-        hidden_size=width,
-        intermediate_size=shape_of(shapes, "tower.encoder.layers.0.mlp.fc1.weight")[0],
-        num_hidden_layers=_count(shapes, r"tower\.encoder\.layers\.(\d+)\."),
-        num_attention_heads=int(facts.get("num_attention_heads", HEADS)),
-        image_size=rows * patch,
-        patch_size=patch,
-    )
+    tower = siglip_config(shapes, int(facts.get("num_attention_heads", SIGLIP_HEADS)))
     pooled = int(facts.get("num_pooled_tokens", -1))
-    config = SiglipEncoderConfig(kind="siglip", tower=tower, side=rows if pooled < 0 else round(pooled**0.5))
+    config = SiglipEncoderConfig(kind="siglip", tower=tower, side=tower.rows if pooled < 0 else round(pooled**0.5))
     return Found(config=config, make=SiglipEncoder, files={"": (shards, rename)})
 
 
@@ -174,7 +173,7 @@ def _sana(folder: Path, shards: Shards) -> Found[SanaDecoder]:
         "patch_size": patch,
         "num_attention_heads": inner // HEAD_DIM,
         "attention_head_dim": HEAD_DIM,
-        "num_layers": _count(shapes, r"transformer\.transformer_blocks\.(\d+)\."),
+        "num_layers": count(shapes, r"transformer\.transformer_blocks\.(\d+)\."),
         "num_cross_attention_heads": inner // CROSS_HEAD_DIM,
         "cross_attention_head_dim": CROSS_HEAD_DIM,
         "cross_attention_dim": inner,
@@ -191,8 +190,3 @@ def _sana(folder: Path, shards: Shards) -> Found[SanaDecoder]:
         size=transformer["sample_size"] * 2 ** (len(vae["encoder_block_out_channels"]) - 1),
     )
     return Found(config=config, make=SanaDecoder, files={"": (shards, rename)})
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    """How many numbers the group of the pattern takes among the names."""
-    return len({found[1] for name in shapes if (found := re.match(pattern, name))})

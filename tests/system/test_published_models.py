@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from shutil import copytree
 
+import published_toy
 import pytest
 import torch
 from PIL import Image
@@ -163,3 +164,13 @@ def test_it_runs_in_half_precision(published, dtype):
     assert isinstance(model.understand(picture, "what is this?", max_tokens=3)[0], str)
     assert model.reconstruct(picture, steps=2)[0].size == (64, 64)
     assert sum(model.classify(picture, ["cat", "dog"])[0].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama3"])
+def test_other_backbones_load_from_the_same_layout(tmp_path, kind):
+    folder = published_toy.write(tmp_path / kind, kind)
+    model = BLIP3o.load(folder)
+    assert model.machine.config.unified == published_toy.machine(kind).config.unified
+    assert model.generate("a dog", steps=2, decoder_steps=2)[0].size == (64, 64)
+    answers = model.understand([Image.new("RGB", (90, 60), color) for color in ("red", "blue")], "what?", max_tokens=3)
+    assert len(answers) == 2

@@ -51,5 +51,5 @@ class SiglipEncoder(Encoder):
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         tokens = self.tower.before_last(pixels)
-        rows = self.config.tower.image_size // self.config.tower.patch_size
+        rows = self.config.tower.rows
         return F.adaptive_avg_pool2d(tokens.mT.unflatten(-1, (rows, rows)), self.config.side)

@@ -26,6 +26,11 @@ class SiglipConfig:
     temporal_patch_size: int = 1
     """It merges no patches and sees single pictures."""
 
+    @property
+    def rows(self) -> int:
+        """Patches along the picture's side."""
+        return self.image_size // self.patch_size
+
     def published(self) -> SiglipVisionConfig:
         """The same as the config class of `transformers`."""
         return SiglipVisionConfig(
@@ -70,7 +75,7 @@ class SiglipReader(nn.Module):
 
     def forward(self, patches: Float[Tensor, "patch dim"], pictures: int) -> Float[Tensor, "patch hidden"]:
         """Tokens of pictures of the tower's own size, given as patches."""
-        side, size = self.config.image_size // self.config.patch_size, self.config.patch_size
+        side, size = self.config.rows, self.config.patch_size
         folded = patches.view(pictures, side * side, -1).mT
         pixels = F.fold(folded, (side * size, side * size), size, stride=size)
         return self.projector(self.tower.last(pixels)).flatten(0, 1)

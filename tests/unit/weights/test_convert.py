@@ -22,9 +22,18 @@ def tensors_of(folder):
     return found
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_there_and_back_every_tensor_is_the_same(tmp_path, dtype):
-    source = to_published(published_toy.machine().to(dtype), tmp_path / "published")
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        ("qwen2_5_vl", torch.float32),
+        ("qwen2_5_vl", torch.bfloat16),
+        ("qwen3", torch.bfloat16),
+        ("llama3", torch.bfloat16),
+    ],
+    ids=str,
+)
+def test_there_and_back_every_tensor_is_the_same(tmp_path, kind, dtype):
+    source = to_published(published_toy.machine(kind).to(dtype), tmp_path / "published")
     ours = to_ours(Source(unified=source), tmp_path / "ours")
     back = to_published(checkpoint.load(ours, dtype=None)[0], tmp_path / "back")
     before, after = tensors_of(source), tensors_of(back)
