@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blip3o.api import BLIP3o
-    from blip3o.dialogue import Chat, Reply
+    from blip3o.assistant import Reply
+    from blip3o.dialogue import Chat
     from blip3o.errors import UserError
     from blip3o.prompt.conversation import Picture, Turn
 
@@ -17,7 +18,7 @@ _HOMES = {
     "BLIP3o": "blip3o.api",
     "Chat": "blip3o.dialogue",
     "Picture": "blip3o.prompt.conversation",
-    "Reply": "blip3o.dialogue",
+    "Reply": "blip3o.assistant",
     "Turn": "blip3o.prompt.conversation",
     "UserError": "blip3o.errors",
 }

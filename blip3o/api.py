@@ -6,7 +6,7 @@ model = BLIP3o.load()
 model.generate("a photo of a red dog")[0].save("dog.png")
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -16,13 +16,12 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
+from blip3o.assistant import Assistant, Progress, Reply, parts
 from blip3o.config import from_dict
-from blip3o.dialogue import Chat, Reply
-from blip3o.errors import ConfigError, PromptError
-from blip3o.prompt import tokenizer as tok
-from blip3o.prompt.conversation import THINK, Conversation, Picture, Turn
+from blip3o.dialogue import Chat
+from blip3o.errors import PromptError
+from blip3o.prompt.conversation import Conversation, Picture, Turn
 from blip3o.prompt.pictures import open_picture, square, to_image
-from blip3o.prompt.template import Encoded
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions, find_device, find_dtype
 from blip3o.weights.published import Part
@@ -30,8 +29,6 @@ from blip3o.weights.published import Part
 Picturelike = Image.Image | str | Path
 """An image, or the file of one."""
 Pictures = Picturelike | Sequence[Picturelike]
-Progress = Callable[[int, int], None]
-"""(items done, items in all)"""
 
 QUESTIONS = {
     "caption": "describe this picture.",
@@ -55,6 +52,7 @@ class BLIP3o:
         self.sampling = replace(machine.config.sampling, compatible=compatible)
         self.about = dict(about or {})
         self.name = machine.config.name
+        self.assistant = Assistant(self.machine, self.name)
 
     @classmethod
     def load(
@@ -110,7 +108,14 @@ class BLIP3o:
         for prompt in asked:
             self.machine.template.check(prompt)
         talks = [(Turn("user", (prompt,)),) for prompt in asked]
-        return self._draw(talks, seed, self._sampling(sampling), think, batch_size, progress)
+        return self.assistant.draw(
+            talks,
+            _seeds(seed, len(talks)),
+            self._sampling(sampling),
+            think=think,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
     def edit(
         self,
@@ -128,7 +133,14 @@ class BLIP3o:
         """
         pictures, asked = self._pairs(images, instructions)
         talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
-        return self._draw(talks, seed, self._sampling(sampling), False, batch_size, progress)
+        return self.assistant.draw(
+            talks,
+            _seeds(seed, len(talks)),
+            self._sampling(sampling),
+            think=False,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
     def reconstruct(
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
@@ -139,7 +151,7 @@ class BLIP3o:
         sampling = self._sampling({"decoder_steps": steps})
         made: list[Image.Image] = []
         with torch.inference_mode():
-            for part in _parts(len(pictures), batch_size):
+            for part in parts(len(pictures), batch_size):
                 made += [to_image(row) for row in self.machine.reconstruct(pictures[part], seeds[part], sampling)]
         return made
 
@@ -157,7 +169,12 @@ class BLIP3o:
         """Answer a question about each image; one question may serve all images."""
         pictures, asked = self._pairs(images, questions)
         talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
-        return [reply.text for reply in self._answer(talks, max_tokens, batch_size, progress)]
+        return list(self.assistant.answer(talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress))
+
+    def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
+        """Answer one question about one image, or about several together, piece by piece as the answer is written."""
+        self.machine.template.check(question)
+        return self.assistant.stream((Turn("user", (*self._read(images), question)),), max_tokens=max_tokens)
 
     def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
         """Describe each image, in one phrase or (`long`) with the place of every object."""
@@ -182,7 +199,7 @@ class BLIP3o:
         ]
         scores: list[float] = []
         with torch.inference_mode():
-            for part in _parts(len(asked), batch_size * 4):
+            for part in parts(len(asked), batch_size * 4):
                 batch = template.collate(asked[part]).to(self.device)
                 scores += self.machine.unified.score(batch).tolist()
         shares = torch.tensor(scores).view(len(pictures), len(labels)).softmax(-1).tolist()
@@ -193,10 +210,8 @@ class BLIP3o:
         pictures = [square(image, self.machine.target_size) for image in _opened(images)]
         head = self.machine.config.unified.head
         with torch.inference_mode():
-            parts = [
-                self.machine.features(pictures[part]).flatten(1).cpu() for part in _parts(len(pictures), batch_size)
-            ]
-        return torch.cat(parts).numpy() if parts else np.zeros((0, head.channels * head.side**2), np.float32)
+            made = [self.machine.features(pictures[part]).flatten(1).cpu() for part in parts(len(pictures), batch_size)]
+        return torch.cat(made).numpy() if made else np.zeros((0, head.channels * head.side**2), np.float32)
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
@@ -220,13 +235,15 @@ class BLIP3o:
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.machine.template.check(text)
         drawing, seeds = self._sampling(sampling), _seeds(seed, len(conversations))
-        replies: list[Reply] = []
-        for part in _parts(len(conversations), batch_size):
-            talks = [_thinking(talk) if think else talk for talk in conversations[part]]
-            replies += self._reply(talks, seeds[part], drawing, max_tokens)
-            if progress is not None:
-                progress(len(replies), len(conversations))
-        return replies
+        return self.assistant.reply(
+            conversations,
+            seeds,
+            drawing,
+            think=think,
+            max_tokens=max_tokens,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
     def info(self) -> dict[str, Any]:
         """Name, version, where the weights come from, how it draws, and what it is made of (`Machine.facts`)."""
@@ -268,108 +285,6 @@ class BLIP3o:
         chosen = {key: value for key, value in given.items() if value is not None}
         return from_dict(SamplingConfig, asdict(self.sampling) | chosen)
 
-    def _draw(
-        self,
-        talks: list[Conversation],
-        seed: int | Sequence[int],
-        sampling: SamplingConfig,
-        think: bool,
-        batch_size: int,
-        progress: Progress | None,
-    ) -> list[Image.Image]:
-        seeds = _seeds(seed, len(talks))
-        made: list[Image.Image] = []
-        for part in _parts(len(talks), max(len(talks), 1) if sampling.compatible else batch_size):
-            asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
-            begun = self._write(asked, 96) if think else [[] for _ in asked]
-            made += self._imagine(asked, begun, seeds[part], sampling)
-            if progress is not None:
-                progress(len(made), len(talks))
-        return made
-
-    def _answer(
-        self, talks: list[Conversation], max_tokens: int, batch_size: int, progress: Progress | None
-    ) -> Iterator[Reply]:
-        done = 0
-        for part in _parts(len(talks), batch_size):
-            written = self._write(talks[part], max_tokens)
-            done += len(written)
-            if progress is not None:
-                progress(done, len(talks))
-            yield from (Reply(text=self._say(ids)[0]) for ids in written)
-
-    def _reply(
-        self, talks: Sequence[Conversation], seeds: Sequence[int], sampling: SamplingConfig, max_tokens: int
-    ) -> list[Reply]:
-        written = self._write(talks, max_tokens)
-        start = self.machine.template.words.control[tok.IMAGE_START]
-        drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
-        drawn = self._imagine(
-            [talks[index] for index in drawing],
-            [written[index] for index in drawing],
-            [seeds[index] for index in drawing],
-            sampling,
-        )
-        images = dict(zip(drawing, drawn, strict=True))
-        said = [self._say(ids) for ids in written]
-        return [Reply(text=text, reasoning=why, image=images.get(index)) for index, (text, why) in enumerate(said)]
-
-    def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
-        """What the assistant writes, up to and with the end of its turn or the image-start token."""
-        if max_tokens < 1:
-            raise ConfigError(f"max_tokens is {max_tokens}: expected 1 or more")
-        template = self.machine.template
-        stops = [template.words.control[tok.TURN_END], template.words.control[tok.IMAGE_START]]
-        with torch.inference_mode():
-            batch = template.collate([template.ask(talk) for talk in talks], left=True).to(self.device)
-            return self.machine.unified.write(batch, stops, max_tokens)
-
-    def _say(self, ids: Sequence[int]) -> tuple[str, str]:
-        """Token ids as (text, reasoning)."""
-        words = self.machine.template.words
-        ids = list(ids)
-        begin, end = words.control.get(tok.THINK_START), words.control.get(tok.THINK_END)
-        if ids and ids[0] == begin:
-            cut = ids.index(end) if end in ids else len(ids)
-            return words.decode(ids[cut:]).strip(), words.decode(ids[:cut]).strip()
-        return words.decode(ids).strip(), ""
-
-    def _imagine(
-        self,
-        talks: Sequence[Conversation],
-        begun: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        sampling: SamplingConfig,
-    ) -> list[Image.Image]:
-        """Draw the assistant's picture in each conversation, of which it has `begun` to write an answer."""
-        if not talks:
-            return []
-        template = self.machine.template
-        start = template.words.control[tok.IMAGE_START]
-        with torch.inference_mode():
-            asked = [self._asked(talk, [i for i in ids if i != start]) for talk, ids in zip(talks, begun, strict=True)]
-            images = [to_image(row) for row in self.machine.draw(asked, seeds, sampling)]
-        for image, talk, ids, seed in zip(images, talks, begun, seeds, strict=True):
-            image.info |= self._origin(talk, ids, seed, sampling)
-        return images
-
-    def _asked(self, talk: Conversation, begun: list[int]) -> Encoded:
-        """The conversation with its slot, the features of its newest picture at hand."""
-        end = self.machine.template.words.control[tok.TURN_END]
-        encoded = self.machine.template.ask(talk, [index for index in begun if index != end], draw=True)
-        if not (encoded.pictures and self.machine.config.unified.denoiser.with_reference):
-            return encoded
-        newest = encoded.pictures[-1]
-        known = replace(newest, features=self.machine.features([newest])[0].cpu().numpy())
-        return replace(encoded, pictures=[*encoded.pictures[:-1], known])
-
-    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, str]:
-        prompt = " ".join(part for part in talk[-1].content if isinstance(part, str))
-        facts = {"prompt": prompt, "seed": str(seed), "model": self.name, "version": __version__}
-        facts |= {"steps": str(sampling.steps), "guidance": str(sampling.guidance)}
-        reasoning = self._say(ids)[1]
-        return facts | ({"reasoning": reasoning} if reasoning else {})
-
 
 def _opened(images: Pictures) -> list[Image.Image]:
     given = [images] if isinstance(images, Picturelike) else images
@@ -381,13 +296,3 @@ def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
     if len(seeds) != count:
         raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
     return seeds
-
-
-def _parts(count: int, size: int) -> list[slice]:
-    if size < 1:
-        raise ConfigError(f"batch_size is {size}: expected 1 or more")
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _thinking(talk: Conversation) -> Conversation:
-    return (Turn("system", (THINK,)), *talk)

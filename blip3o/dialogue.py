@@ -1,23 +1,14 @@
-"""Talking with a model: what it replies, and a dialogue that keeps the turns before."""
+"""Talking with a model: a dialogue that keeps the turns before."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from blip3o.assistant import Reply
 from blip3o.prompt.conversation import Turn
 
 if TYPE_CHECKING:
     import blip3o.api
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What the model answered: words, or a picture and the reasoning before it."""
-
-    text: str = ""
-    reasoning: str = ""
-    image: Image.Image | None = None
 
 
 class Chat:

@@ -5,15 +5,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from blip3o.model.backbones.backbone import TextConfig
+from blip3o.config import from_dict
 from blip3o.model.backbones.llama3 import Llama3Config
-from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
+from blip3o.model.backbones.qwen2_5_vl import QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3Config
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.heads.head import HeadConfig
-from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.prompt.tokenizer import Words, make
@@ -57,59 +56,51 @@ SCHEDULER = {
 }
 
 
+def backbone(kind: str, words: int) -> QwenConfig | Qwen3Config | Llama3Config:
+    """The smallest backbone of a kind."""
+    sizes = {
+        "vocab_size": words,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "rope_theta": 1e6,
+        "tie_word_embeddings": True,
+        "rms_norm_eps": 1e-6,
+    }
+    tower = {"hidden_size": 16, "intermediate_size": 32}
+    siglip = tower | {"num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    qwen = tower | {
+        "depth": 2,
+        "num_heads": 2,
+        "patch_size": 14,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "window_size": 112,
+        "fullatt_block_indexes": [1],
+    }
+    if kind == "qwen2_5_vl":
+        facts = {"text": sizes | {"mrope_section": [2, 3, 3]}, "vision": qwen, "reads_by_grid": True}
+        return from_dict(QwenConfig, facts)
+    facts = {"kind": kind, "text": sizes | {"head_dim": 16}, "vision": siglip}
+    return from_dict(Qwen3Config, facts) if kind == "qwen3" else from_dict(Llama3Config, facts)
+
+
 def machine(kind: str = "qwen2_5_vl") -> Machine:
     """With the tied head of the 4B, and a tokenizer that knows any word."""
     words = Words(make(["red", "dog"]).tokenizer)
-    vision = QwenVisionConfig(
-        depth=2,
-        hidden_size=16,
-        intermediate_size=32,
-        num_heads=2,
-        patch_size=14,
-        spatial_merge_size=2,
-        temporal_patch_size=2,
-        window_size=112,
-        fullatt_block_indexes=(1,),
-    )
-    text = QwenTextConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        mrope_section=(2, 3, 3),
-        rope_theta=1e6,
-        tie_word_embeddings=True,
-        rms_norm_eps=1e-6,
-    )
-    sizes = TextConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        tie_word_embeddings=True,
-        rope_theta=1e6,
-    )
-    tower = SiglipConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
-    )
-    backbone = {
-        "qwen2_5_vl": QwenConfig(text=text, vision=vision, reads_by_grid=True),
-        "qwen3": Qwen3Config(kind="qwen3", text=sizes, vision=tower),
-        "llama3": Llama3Config(kind="llama3", text=sizes, vision=tower),
-    }[kind]
+    mind = backbone(kind, len(words))
     unified = UnifiedConfig(
-        backbone=backbone,
+        backbone=mind,
         head=HeadConfig(kind="flow", slot_length=16, width=32, channels=112, side=4, time_parts=1000),
-        denoiser=NextDiTConfig(channels=112, side=4, thought_width=32, width=32, depth=2, num_heads=2, mlp_multiple=128),
+        denoiser=NextDiTConfig(
+            channels=112, side=4, thought_width=32, width=32, depth=2, num_heads=2, mlp_multiple=128
+        ),
     )
     config = ModelConfig(
         name="toy-4b",
-        prompt=prompt_config(Path(), backbone.vision, 16),
+        prompt=prompt_config(Path(), mind.vision, 16),
         unified=unified,
         space=SpaceConfig(
             encoder=EvaClipConfig(size=112, patch_size=14, channels=112, depth=2, num_heads=1, mlp_width=64, pool=2),

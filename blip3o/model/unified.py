@@ -1,6 +1,6 @@
 """Unified: a backbone that thinks and a head that imagines, joined by the slot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -171,23 +171,26 @@ class Unified(nn.Module):
 
     def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
         """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
+        written = torch.stack(list(self.writing(batch, stops, max_tokens)), 1)
+        return [[token for token in row if token != IGNORED] for row in written.tolist()]
+
+    def writing(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> Iterator[Int[Tensor, " batch"]]:
+        """The next token of every row, as they are written; IGNORED for a row that has ended."""
         cache, mask = self.backbone.new_cache(), batch.mask
         positions = self.backbone.positions(mask, batch.pictured, batch.grid)
         hidden = self.backbone.think(self.embed(batch), mask, cache, positions)
         after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
-        written: list[Tensor] = []
         going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
         stop_ids = torch.tensor(list(stops), device=mask.device)
-        while True:
+        for written in range(1, max_tokens + 1):
             token = self.backbone.logits(hidden[:, -1]).argmax(-1)
-            written.append(torch.where(going, token, IGNORED))
+            yield torch.where(going, token, IGNORED)
             going = going & ~torch.isin(token, stop_ids)
-            if len(written) >= max_tokens or not going.any():
-                break
+            if written == max_tokens or not going.any():
+                return
             mask = torch.cat([mask, going[:, None]], dim=1)
-            next_one = None if after is None else after + len(written) - 1
+            next_one = None if after is None else after + written - 1
             hidden = self.backbone.think(self.backbone.embed(token[:, None]), mask, cache, next_one)
-        return [[token for token in row if token != IGNORED] for row in torch.stack(written, 1).tolist()]
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""

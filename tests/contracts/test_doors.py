@@ -16,6 +16,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "data/*/*.py",
         "api.py",
         "dialogue.py",
+        "assistant.py",
         "evals/*.py",
         "evals/*/*.py",
         "serve/*.py",
