@@ -32,6 +32,9 @@ def understand(
     labels: Annotated[
         str | None, typer.Option(help="What it may show, with commas. Default: the kinds of the picture book.")
     ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Another picture that the same question is about; may be given again.")
+    ] = None,
     long: Annotated[bool, typer.Option("--long", help="Caption: say where everything stands.")] = False,
     model: Model = "picturebook",
     device: Device = "auto",
@@ -48,21 +51,40 @@ def understand(
         raise ConfigError(f"task {task} {need}")
     for option, given, wanted in (
         ("--labels", labels is not None, "image_classification"),
+        ("--also", bool(also), "vqa"),
         ("--long", long, "caption"),
     ):
         if given and task != wanted:
             raise ConfigError(f"task {task} takes no {option}: leave it out, or choose --task {wanted}")
-    picture = open_picture(image)
+    picture, others = open_picture(image), [open_picture(path) for path in also or ()]
     reader = open_model(model, device, dtype=dtype, needs=())
     found: dict[str, object] = {"image": str(image), "task": task}
+    if task == "vqa":
+        found |= {"question": question}
+        if others:
+            found |= {"also": [str(path) for path in also or ()]}
+        answer = _answered(reader, [picture, *others], str(question), quiet=json)
+        if json:
+            print(as_json(found | {"answer": answer}))
+        return
     with working("reading"):
-        if task == "image_classification":
-            found["labels"] = _classified(reader, picture, labels)
-        elif task == "caption":
+        if task == "caption":
             found["caption"] = reader.caption([picture], long=long)[0]
         else:
-            found |= {"question": question, "answer": reader.understand([picture], str(question))[0]}
+            found["labels"] = _classified(reader, picture, labels)
     print(as_json(found) if json else _said(found))
+
+
+def _answered(reader: "blip3o.api.BLIP3o", pictures: list["PIL.Image.Image"], question: str, *, quiet: bool) -> str:
+    """The answer, shown while it is written."""
+    written = []
+    for piece in reader.stream(pictures, question):
+        written.append(piece)
+        if not quiet:
+            print(piece, end="", flush=True)
+    if not quiet:
+        print()
+    return "".join(written).strip()
 
 
 def _classified(reader: "blip3o.api.BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
@@ -76,4 +98,4 @@ def _said(found: dict[str, object]) -> str:
     shares = found.get("labels")
     if isinstance(shares, dict):
         return "\n".join(f"{share:.3f}  {label}" for label, share in list(shares.items())[:SHOWN_LABELS])
-    return str(found.get("caption", found.get("answer")))
+    return str(found["caption"])

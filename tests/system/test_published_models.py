@@ -11,6 +11,7 @@ from PIL import Image
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
+from blip3o.prompt.conversation import Turn
 
 FAST = ("--steps", 2, "--decoder-steps", 2)
 
@@ -174,3 +175,39 @@ def test_other_backbones_load_from_the_same_layout(tmp_path, kind):
     assert model.generate("a dog", steps=2, decoder_steps=2)[0].size == (64, 64)
     answers = model.understand([Image.new("RGB", (90, 60), color) for color in ("red", "blue")], "what?", max_tokens=3)
     assert len(answers) == 2
+
+
+def test_several_pictures_and_a_batch_of_different_ones_are_read_as_each_alone(published):
+    model = BLIP3o.load(published)
+    given = [
+        Image.new("RGB", size, color) for size, color in (((60, 60), "red"), ((200, 90), "blue"), ((40, 150), "white"))
+    ]
+    questions = ["what is this?", "which of all these colors do you see in the picture here?", "why?"]
+    alone = [model.understand(image, text, max_tokens=6)[0] for image, text in zip(given, questions, strict=True)]
+    assert model.understand(given, questions, max_tokens=6) == alone
+    assert "".join(model.stream(given[1], questions[1], max_tokens=6)).strip() == alone[1]
+    assert "".join(model.stream(given, "what do they share?", max_tokens=6))
+
+
+@torch.no_grad()
+def test_every_one_of_several_pictures_is_seen_in_its_place(published):
+    machine = BLIP3o.load(published).machine
+    pictures = [machine.template.picture(Image.new("RGB", (60, 60), color)) for color in ("red", "blue", "white")]
+    hidden = []
+    for order in ([0, 1, 2], [2, 1, 0], [0, 1]):
+        asked = machine.template.ask((Turn("user", (*(pictures[index] for index in order), "why?")),))
+        batch, backbone = machine.template.collate([asked]), machine.unified.backbone
+        positions = backbone.positions(batch.mask, batch.pictured, batch.grid)
+        hidden.append(backbone.think(machine.unified.embed(batch), batch.mask, None, positions)[:, -1])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (hidden[one] - hidden[other]).abs().max() > 1e-4
+
+
+def test_a_question_about_two_pictures_by_the_command_line(blip3o, published):
+    for name, color in (("a", "red"), ("b", "blue")):
+        Image.new("RGB", (60, 60), color).save(f"{name}.png")
+    done = blip3o("understand", "a.png", "which is red?", "--also", "b.png", "-m", published, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["also"] == ["b.png"]
+    done = blip3o("understand", "a.png", "--also", "b.png", "-m", published)
+    assert (done.code, "task caption takes no --also" in done.err) == (2, True)
