@@ -6,7 +6,14 @@ from functools import partial
 import pytest
 import torch
 
-from blip3o.model.backbones.qwen2_5_vl import EQUAL_WINDOWS, Qwen, attend_by_picture
+from blip3o.model.backbones.qwen2_5_vl import (
+    EQUAL_WINDOWS,
+    Qwen,
+    QwenConfig,
+    QwenTextConfig,
+    QwenVisionConfig,
+    attend_by_picture,
+)
 
 pytestmark = pytest.mark.usefixtures("without_gradients")
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
@@ -46,6 +53,31 @@ def words(backbone, *shape, seed=0):
 
 def ones(*shape):
     return torch.ones(shape, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tied", "parameters"),
+    [((151936, 2048, 11008, 36, 16, 2), True, 3_754_622_976), ((152064, 3584, 18944, 28, 28, 4), False, 8_292_166_656)],
+    ids=["Qwen2.5-VL-3B", "Qwen2.5-VL-7B"],
+)
+def test_the_published_models_have_their_parameters(sizes, tied, parameters):
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    text = dict(zip((*names, "num_key_value_heads"), sizes, strict=True))
+    vision = QwenVisionConfig(
+        depth=32,
+        hidden_size=1280,
+        intermediate_size=3420,
+        num_heads=16,
+        patch_size=14,
+        spatial_merge_size=2,
+        temporal_patch_size=2,
+        window_size=112,
+        fullatt_block_indexes=(7, 15, 23, 31),
+    )
+    rope = {"mrope_section": (16, 24, 24), "rope_theta": 1e6}
+    with torch.device("meta"):
+        backbone = Qwen(QwenConfig(text=QwenTextConfig(**text, **rope, tie_word_embeddings=tied), vision=vision))
+    assert sum(p.numel() for p in backbone.parameters()) == parameters
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
