@@ -9,6 +9,7 @@ model.generate("a photo of a red dog")[0].save("dog.png")
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 import numpy as np
@@ -259,7 +260,8 @@ class BLIP3o:
 
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
         """Write the model and its card to the Hugging Face Hub (owner/name); gives its address there."""
-        return hub.push(self.machine, repository, private=private)
+        with TemporaryDirectory() as temporary:
+            return hub.push(self.save_pretrained(temporary), repository, private=private)
 
     @property
     def device(self) -> torch.device:

@@ -47,25 +47,19 @@ class Assistant:
     ) -> list[Image.Image]:
         """The assistant's picture in each conversation; with `think`, it writes its reasoning first."""
         made: list[Image.Image] = []
-        for part in parts(len(talks), max(len(talks), 1) if sampling.compatible else batch_size):
+        size = max(len(talks), 1) if sampling.compatible else batch_size
+        for part in _told(parts(len(talks), size), progress):
             asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
             begun = self._write(asked, 96) if think else [[] for _ in asked]
             made += self._imagine(asked, begun, seeds[part], sampling)
-            if progress is not None:
-                progress(len(made), len(talks))
         return made
 
     def answer(
         self, talks: Sequence[Conversation], *, max_tokens: int, batch_size: int, progress: Progress | None
     ) -> Iterator[str]:
         """The assistant's words in each conversation, as they come."""
-        done = 0
-        for part in parts(len(talks), batch_size):
-            written = self._write(talks[part], max_tokens)
-            done += len(written)
-            if progress is not None:
-                progress(done, len(talks))
-            yield from (self._say(ids)[0] for ids in written)
+        for part in _told(parts(len(talks), batch_size), progress):
+            yield from (self._say(ids)[0] for ids in self._write(talks[part], max_tokens))
 
     def stream(self, talk: Conversation, *, max_tokens: int) -> Iterator[str]:
         """The assistant's words in one conversation, piece by piece as they are written."""
@@ -91,11 +85,9 @@ class Assistant:
     ) -> list[Reply]:
         """The assistant's next turn in each conversation; it draws where it writes the image-start token."""
         replies: list[Reply] = []
-        for part in parts(len(talks), batch_size):
+        for part in _told(parts(len(talks), batch_size), progress):
             asked = [_thinking(talk) if think else talk for talk in talks[part]]
             replies += self._turn(asked, seeds[part], sampling, max_tokens)
-            if progress is not None:
-                progress(len(replies), len(talks))
         return replies
 
     def _turn(
@@ -191,6 +183,14 @@ def parts(count: int, size: int) -> list[slice]:
     if size < 1:
         raise ConfigError(f"batch_size is {size}: expected 1 or more")
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _told(batches: list[slice], progress: Progress | None) -> Iterator[slice]:
+    """The batches one by one; when one is done, `progress` hears of it."""
+    for part in batches:
+        yield part
+        if progress is not None:
+            progress(part.stop, batches[-1].stop)
 
 
 def _thinking(talk: Conversation) -> Conversation:

@@ -46,6 +46,19 @@ VAE = {
     "layers_per_block": 1,
     "scaling_factor": 0.13025,
 }
+TINY_DC_AE = {
+    "latent_channels": 4,
+    "attention_head_dim": 4,
+    "encoder_block_types": ["ResBlock", "EfficientViTBlock"],
+    "decoder_block_types": ["ResBlock", "EfficientViTBlock"],
+    "encoder_block_out_channels": [4, 8],
+    "decoder_block_out_channels": [4, 8],
+    "encoder_layers_per_block": [1, 1],
+    "decoder_layers_per_block": [1, 1],
+    "encoder_qkv_multiscales": [[], [5]],
+    "decoder_qkv_multiscales": [[], [5]],
+}
+"""An autoencoder of SANA's kind, with the defaults of the library for what it does not say."""
 SCHEDULER = {
     "beta_start": 0.00085,
     "beta_end": 0.012,

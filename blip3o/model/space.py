@@ -12,25 +12,26 @@ from blip3o.model.decoders.decoder import Decoder, NoDecoder, Null
 from blip3o.model.decoders.pixel import PixelDecoder, PixelDecoderConfig
 from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
-from blip3o.model.decoders.vae import VaeDecoder, VaeDecoderConfig
+from blip3o.model.decoders.vae import VaeDecoder
 from blip3o.model.encoders.convolutional import ConvolutionalEncoder, ConvolutionalEncoderConfig
 from blip3o.model.encoders.encoder import Encoder, NoEncoder
 from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
-from blip3o.model.encoders.vae import VaeEncoder, VaeEncoderConfig
+from blip3o.model.encoders.vae import VaeEncoder
+from blip3o.model.layers.vae import VaeConfig
 
 ENCODERS: dict[type, Callable[[Any], Encoder]] = {
     ConvolutionalEncoderConfig: ConvolutionalEncoder,
     EvaClipConfig: EvaClip,
     SiglipEncoderConfig: SiglipEncoder,
-    VaeEncoderConfig: VaeEncoder,
+    VaeConfig: VaeEncoder,
     type(None): lambda _: NoEncoder(),
 }
 DECODERS: dict[type, Callable[[Any], Decoder]] = {
     PixelDecoderConfig: PixelDecoder,
     SdxlConfig: SdxlDecoder,
     SanaConfig: SanaDecoder,
-    VaeDecoderConfig: VaeDecoder,
+    VaeConfig: VaeDecoder,
     type(None): lambda _: NoDecoder(),
 }
 
@@ -39,8 +40,8 @@ DECODERS: dict[type, Callable[[Any], Decoder]] = {
 class SpaceConfig:
     """The encoder and the decoder of the space; None for one that is not there."""
 
-    encoder: ConvolutionalEncoderConfig | EvaClipConfig | SiglipEncoderConfig | VaeEncoderConfig | None
-    decoder: PixelDecoderConfig | SdxlConfig | SanaConfig | VaeDecoderConfig | None
+    encoder: ConvolutionalEncoderConfig | EvaClipConfig | SiglipEncoderConfig | VaeConfig | None
+    decoder: PixelDecoderConfig | SdxlConfig | SanaConfig | VaeConfig | None
 
 
 class ImageSpace(nn.Module):

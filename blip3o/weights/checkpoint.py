@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
 from blip3o.weights.machine import Machine, ModelConfig
-from blip3o.weights.shards import Shards, complain, shapes_of, strange
+from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 
@@ -64,13 +64,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: name the folder of a whole checkpoint")
-    try:
-        with safe_open(path, "pt") as file:  # pyright: ignore[reportGeneralTypeIssues]
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, about if isinstance(about, dict) else {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
+    with opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, about_of(file)  # noqa: SIM118
 
 
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
@@ -103,10 +98,9 @@ def save(
 
 def write_card(machine: Machine, folder: Path) -> None:
     """Write a model card that says what the model is and how to load it; one that is there already stays."""
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in machine.parts().items()}
-    table = "\n".join(f"| {name} | {count:,} |" for name, count in parts.items() if count)
     if (folder / CARD).is_file():
         return
+    table = "\n".join(f"| {name} | {count:,} |" for name, count in machine.facts()["parts"].items() if count)
     with whole_file(folder / CARD) as temporary:
         temporary.write_text(_CARD.format(name=machine.config.name, table=table), encoding="utf-8")
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from huggingface_hub import create_repo, snapshot_download, upload_folder
@@ -78,23 +77,19 @@ def sketch(
     return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder)), PUBLISHED
 
 
-def push(machine: Machine, repository: str, *, private: bool = True) -> str:
-    """Write a model, with its card, to the Hub (owner/name), which is made where it is not there; gives its address.
+def push(folder: Path, repository: str, *, private: bool = True) -> str:
+    """Send a model's folder to the Hub (owner/name), where it is made if it is not there; gives its address.
 
     Raises CheckpointError where the Hub refuses.
     """
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        checkpoint.save(machine, folder, dtype=None)
-        checkpoint.write_card(machine, folder)
-        try:
-            create_repo(repository, private=private, exist_ok=True)
-            return str(upload_folder(repo_id=repository, folder_path=folder, commit_message="A model of blip3o"))
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"cannot write {repository} on the Hub: {' '.join(str(error).split())[:200]}: run `hf auth login` with "
-                "the right to write"
-            ) from error
+    try:
+        create_repo(repository, private=private, exist_ok=True)
+        return str(upload_folder(repo_id=repository, folder_path=folder, commit_message="A model of blip3o"))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot write {repository} on the Hub: {' '.join(str(error).split())[:200]}: run `hf auth login` with the "
+            "right to write"
+        ) from error
 
 
 def _is_ours(folder: Path) -> bool:

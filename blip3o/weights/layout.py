@@ -169,13 +169,12 @@ def prompt_config(folder: Path, vision: QwenVisionConfig | SiglipConfig, slot_le
 def denoiser_config(shapes: Shapes, side: int) -> NextDiTConfig:
     """The sizes of the diffusion transformer, by its tensors."""
     width, channels = shape_of(shapes, f"{DENOISER}patch_embedder.proj.weight")
-    blocks = {int(name.removeprefix(f"{DENOISER}layers.").split(".")[0]) for name in shapes if _of_block(name)}
     return NextDiTConfig(
         channels=channels,
         side=side,
         thought_width=shape_of(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
         width=width,
-        depth=len(blocks),
+        depth=count(shapes, rf"{re.escape(DENOISER)}layers\.(\d+)\."),
         num_heads=shape_of(shapes, f"{DENOISER}layers.0.gate")[0],
         mlp_multiple=shape_of(shapes, f"{DENOISER}layers.0.feed_forward.linear_1.weight")[0],
     )
@@ -191,7 +190,7 @@ def tower_config(facts: Mapping[str, Any], shapes: Shapes) -> EvaClipConfig:
         size=patches * patch,
         patch_size=patch,
         channels=width,
-        depth=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
+        depth=count(shapes, r"blocks\.(\d+)\."),
         num_heads=width // head_width,
         mlp_width=shape_of(shapes, "blocks.0.mlp.fc1.weight")[0],
         pool=int(pooling.rpartition("_")[2]),
@@ -254,10 +253,6 @@ def published_config(config: UnifiedConfig, pool: int) -> dict[str, Any]:
     width = {"out_hidden_size": backbone.text.hidden_size}
     vision = {"model_type": "qwen2_5_vl", **asdict(backbone.vision), "fullatt_block_indexes": blocks, **width}
     return facts | {"model_type": "blip3o_qwen", "rope_scaling": rope, "vision_config": vision}
-
-
-def _of_block(name: str) -> bool:
-    return name.startswith(f"{DENOISER}layers.")
 
 
 def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:

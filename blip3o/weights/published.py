@@ -54,32 +54,42 @@ class Source:
         return there | ({"decoder"} if self.decoder or (self.unified / DECODER_FOLDER).is_dir() else set())
 
 
-def plan(source: Source, needs: Collection[Part] | None = None) -> ModelConfig:
-    """The config of a published model, from its configs and the headers of its files: no tensor is read.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A published model before a tensor of it is read."""
+
+    config: ModelConfig
+    unified: Found[Unified]
+    encoder: Found[Encoder] | None
+    decoder: Found[Decoder] | None
+
+
+def plan(source: Source, needs: Collection[Part] | None = None) -> Plan:
+    """What a published model is made of, from its configs and the headers of its files.
 
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
     for parts that do not fit together.
     """
-    folder = source.unified
-    unified = unified_config(read_config(folder), Shards.find(folder).shapes)
-    encoder, decoder = _found(source, needs)
+    folder, wanted = source.unified, source.holds if needs is None else needs
+    unified = find_unified(folder)
+    encoder = source.find_encoder() if "encoder" in wanted else None
+    decoder = source.find_decoder() if "decoder" in wanted else None
     try:
-        return ModelConfig(
+        config = ModelConfig(
             name=folder.resolve().name,
-            prompt=prompt_config(folder, unified.backbone.vision, unified.head.slot_length),
-            unified=unified,
+            prompt=prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length),
+            unified=unified.config,
             space=SpaceConfig(encoder=encoder and encoder.config, decoder=decoder and decoder.config),
             sampling=SAMPLING,
         )
     except ConfigError as error:
         raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error
+    return Plan(config=config, unified=unified, encoder=encoder, decoder=decoder)
 
 
 def sketch(source: Source, needs: Collection[Part] | None = None) -> Machine:
     """A published model without its tensors, on the meta device; of its files only the headers are read."""
-    config, words = plan(source, needs), Words.load(source.unified)
-    with torch.device("meta"):
-        return Machine(config, words)
+    return _sketched(plan(source, needs), source)
 
 
 def load(
@@ -90,33 +100,27 @@ def load(
     dtype: torch.dtype | None = None,
 ) -> Machine:
     """A published model, ready to use. Raises CheckpointError, as `plan` does and for tensors that do not fit."""
-    machine = sketch(source, needs)
-    encoder, decoder = _found(source, needs)
-    machine.unified = load_unified(source.unified, device=device, dtype=dtype)
-    if encoder is not None:
-        machine.space.encoder = encoder.load(device=device, dtype=dtype)
-    if decoder is not None:
-        machine.space.decoder = decoder.load(device=device, dtype=dtype)
+    planned = plan(source, needs)
+    machine = _sketched(planned, source)
+    machine.unified = planned.unified.load(device=device, dtype=dtype)
+    if planned.encoder is not None:
+        machine.space.encoder = planned.encoder.load(device=device, dtype=dtype)
+    if planned.decoder is not None:
+        machine.space.decoder = planned.decoder.load(device=device, dtype=dtype)
     channels = machine.config.unified.head.channels
     machine.space.mean, machine.space.deviation = (make(channels, device=device) for make in (torch.zeros, torch.ones))
     return machine.eval()
 
 
-def load_unified(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Unified:
-    """The unified model of a folder, its tensors straight on their device; `dtype` None keeps that of the files.
-
-    Raises CheckpointError for a folder that holds no such model, and for tensors missing, unknown or misshapen.
-    """
+def find_unified(folder: Path) -> Found[Unified]:
+    """The unified model of a folder. Raises CheckpointError for a folder that holds no such model."""
     facts, shards = read_config(folder), Shards.find(folder)
     config = unified_config(facts, shards.shapes)
-    with torch.device("meta"):
-        unified = Unified(config)
     tied = config.backbone.text.tie_word_embeddings
-    shards.fill(unified, lambda name: renamed(name, tied), device=device, dtype=dtype)
-    return unified.eval()
+    return Found(config=config, make=Unified, files={"": (shards, lambda name: renamed(name, tied))})
 
 
-def _found(source: Source, needs: Collection[Part] | None) -> tuple[Found[Encoder] | None, Found[Decoder] | None]:
-    wanted = source.holds if needs is None else needs
-    encoder = source.find_encoder() if "encoder" in wanted else None
-    return encoder, source.find_decoder() if "decoder" in wanted else None
+def _sketched(planned: Plan, source: Source) -> Machine:
+    words = Words.load(source.unified)
+    with torch.device("meta"):
+        return Machine(planned.config, words)

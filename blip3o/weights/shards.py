@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,8 +29,8 @@ class Restores(Protocol):
 class Shards:
     """The files of a checkpoint, by what they hold."""
 
-    files: Mapping[Path, tuple[str, ...]]
-    """File -> the names of its tensors."""
+    files: Mapping[Path, Mapping[str, tuple[int, ...]]]
+    """File -> the names of its tensors and their shapes."""
 
     @classmethod
     def find(cls, folder: Path, stem: str = "model") -> "Shards":
@@ -51,34 +50,29 @@ class Shards:
             raise CheckpointError(
                 f"{folder} holds no {stem}.safetensors{advice or ': name the folder of a checkpoint'}"
             )
-        files: dict[Path, tuple[str, ...]] = {}
+        files: dict[Path, dict[str, tuple[int, ...]]] = {}
         for path in paths:
-            with _opened(path) as file:
-                files[path] = tuple(file.keys())
+            with opened(path) as file:
+                files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return cls(files=files)
 
-    @cached_property
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every tensor; no tensor is read for it."""
-        found: dict[str, tuple[int, ...]] = {}
-        for path, names in self.files.items():
-            with _opened(path) as file:
-                found |= {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        return found
+        return {name: shape for held in self.files.values() for name, shape in held.items()}
 
     @property
     def about(self) -> dict[str, object]:
         """The facts written with the tensors."""
-        with _opened(next(iter(self.files))) as file:
-            facts = json.loads((file.metadata() or {}).get("about", "{}"))
-        return facts if isinstance(facts, dict) else {}
+        with opened(next(iter(self.files))) as file:
+            return about_of(file)
 
     def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
         """These tensors, file by file, on a device."""
         wanted = set(names)
         for path, held in self.files.items():
             here = [name for name in held if name in wanted]
-            with _opened(path, device) as file:
+            with opened(path, device) as file:
                 for name in here:
                     yield name, file.get_tensor(name)
 
@@ -94,10 +88,11 @@ class Shards:
 
         Raises CheckpointError that lists what is missing, unknown or misshapen.
         """
-        new_names = {name: renamed for name in self.shapes if (renamed := rename(name)) is not None}
+        shapes = self.shapes
+        new_names = {name: renamed for name in shapes if (renamed := rename(name)) is not None}
         wanted = shapes_of(network.state_dict())
         source = next(iter(self.files)).parent
-        complain(source, wanted, {new: self.shapes[old] for old, new in new_names.items()})
+        complain(source, wanted, {new: shapes[old] for old, new in new_names.items()})
         for old, tensor in self.read(new_names, device):
             if strange(tensor):
                 complain(source, {}, {}, [old])
@@ -154,8 +149,15 @@ def _listed(index: Path) -> list[str]:
         raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
 
 
+def about_of(file: Any) -> dict[str, object]:
+    """The facts written with the tensors of an opened file."""
+    facts = json.loads((file.metadata() or {}).get("about", "{}"))
+    return facts if isinstance(facts, dict) else {}
+
+
 @contextmanager
-def _opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
+def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
+    """A safetensors file. Raises CheckpointError where it is missing, and for whatever is wrong while it is open."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
     try:

@@ -21,7 +21,7 @@ from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Filled, Sampling
 from blip3o.model.unified import Prompts
-from blip3o.weights.published import load_unified
+from blip3o.weights.published import find_unified
 from blip3o.weights.spaces import find_decoder, find_encoder
 
 OWN = Path(__file__).parent / "published_8b_layout"
@@ -47,7 +47,7 @@ def test_nothing_recorded_is_passed_over():
 
 @cache
 def unified():
-    return load_unified(FOLDER)
+    return find_unified(FOLDER).load()
 
 
 def head():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.errors import CheckpointError
+from blip3o.errors import CheckpointError, ConfigError
 
 Features = Float[Tensor, "batch channel rows columns"]
 Null = Float[Tensor, "#batch channel rows columns"]
@@ -39,6 +39,19 @@ class Decoder(nn.Module, ABC):
 
         Raises ConfigError for a `size` in px that it cannot paint at.
         """
+
+
+def size_to_paint(asked: int | None, own: int, multiple: int | None = None) -> int:
+    """Height and width of the picture in px: what is `asked`, or the decoder's `own`.
+
+    Raises ConfigError for what is no `multiple`; without one, only its own will do.
+    """
+    if multiple is None and asked not in (None, own):
+        raise ConfigError(f"size is {asked}, but this model paints {own} px: leave it out")
+    size = own if asked is None else asked
+    if multiple is not None and size % multiple:
+        raise ConfigError(f"size is {size}, expected a multiple of {multiple}")
+    return size
 
 
 class NoDecoder(Decoder):

@@ -21,12 +21,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.config import check
-from blip3o.errors import ConfigError
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 from blip3o.model.layers.convolution import ResidualBlock
 
 NEAREST = 0.1
@@ -158,8 +157,7 @@ class PixelDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
-        if size not in (None, self.config.size):
-            raise ConfigError(f"size is {size}, but this model paints {self.config.size} px: leave it out")
+        size_to_paint(size, self.config.size)
         sketched = self.sketcher(features)
         noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)
         times = solver_times(steps, self.config.shift)

@@ -17,13 +17,12 @@ from diffusers.models.transformers.sana_transformer import SanaTransformer2DMode
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.errors import ConfigError
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 from blip3o.model.layers.norm import RMSNorm
 
 SCALE = sqrt(5.5)
@@ -106,10 +105,7 @@ class SanaDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where they are given."""
-        painted = size or self.config.size
-        if painted % self.shrinks_by:
-            raise ConfigError(f"size is {painted}, expected a multiple of {self.shrinks_by}")
-        side = painted // self.shrinks_by
+        side = size_to_paint(size, self.config.size, self.shrinks_by) // self.shrinks_by
         noise = draw_noise((int(self.transformer.config["in_channels"]), side, side), rngs).to(features)
         both = features if null is None else torch.cat([features, null.expand_as(features).to(features)])
         captions = self.captions(both)

@@ -18,10 +18,9 @@ from jaxtyping import Float, Num
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from blip3o.errors import ConfigError
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +102,8 @@ class SdxlDecoder(Decoder):
         `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
         them there is no guidance.
         """
-        painted = size or self.config.size
         multiple = self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
-        if painted % multiple:
-            raise ConfigError(f"size is {painted}, expected a multiple of {multiple}")
-        side = painted // self.shrinks_by
+        side = size_to_paint(size, self.config.size, multiple) // self.shrinks_by
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
         return self.develop(self.latents(features, noise, steps=steps, null=null))
 

@@ -1,36 +1,20 @@
 """The decoder of a variational autoencoder, for spaces whose features are its latents (encoders/vae.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import cast
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from blip3o.errors import ConfigError
-from blip3o.model.decoders.decoder import Decoder, Features, Null
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaeDecoderConfig:
-    """The autoencoder's config.json, and the size of the pictures."""
-
-    kind: Literal["vae"]
-    vae: dict[str, Any]
-    size: int
-    """Height and width of the picture in px."""
-
-    @property
-    def channels(self) -> int:
-        """Channels of the latents."""
-        return int(self.vae["latent_channels"])
+from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.layers.vae import VaeConfig
 
 
 class VaeDecoder(Decoder):
     """Latents -> pixels, in one go: it draws no noise and takes no steps."""
 
-    def __init__(self, config: VaeDecoderConfig) -> None:
+    def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
@@ -52,8 +36,7 @@ class VaeDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1] of the size that their latents have."""
-        if size not in (None, self.config.size):
-            raise ConfigError(f"size is {size}, but this model paints {self.config.size} px: leave it out")
+        size_to_paint(size, self.config.size)
         return self.developed(features).clamp(-1, 1)
 
     def developed(self, features: Features) -> Float[Tensor, "batch 3 height width"]:

@@ -3,45 +3,20 @@
 Source: Latent diffusion, arXiv 2112.10752, section 3.1.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import cast
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor
 
 from blip3o.model.encoders.encoder import Encoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaeEncoderConfig:
-    """The autoencoder's config.json, and the size of the pictures."""
-
-    kind: Literal["vae"]
-    vae: dict[str, Any]
-    size: int
-    """Height and width of the picture in px."""
-
-    @property
-    def channels(self) -> int:
-        """Channels of the latents."""
-        return int(self.vae["latent_channels"])
-
-    @property
-    def side(self) -> int:
-        """Rows and columns of the latents."""
-        return self.size // 2 ** (len(self.vae["block_out_channels"]) - 1)
-
-    @property
-    def positions(self) -> int:
-        """Grid points of the latents."""
-        return self.side**2
+from blip3o.model.layers.vae import VaeConfig
 
 
 class VaeEncoder(Encoder):
     """Pictures -> the mean of their latents, scaled as its config says."""
 
-    def __init__(self, config: VaeEncoderConfig) -> None:
+    def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))

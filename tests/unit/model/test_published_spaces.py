@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from published_toy import TINY_DC_AE
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.flow.time import solver_times
 from blip3o.model.decoders.sana import SCALE, SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
-from blip3o.model.decoders.vae import VaeDecoder, VaeDecoderConfig
+from blip3o.model.decoders.vae import VaeDecoder
 from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
-from blip3o.model.encoders.vae import VaeEncoder, VaeEncoderConfig
+from blip3o.model.encoders.vae import VaeEncoder
 from blip3o.model.layers.siglip import SiglipConfig
+from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.space import ImageSpace, SpaceConfig
 
 SANA_1600M = {
@@ -68,19 +70,6 @@ TINY_SANA = SANA_1600M | {
     "caption_channels": 12,
     "sample_size": 8,
 }
-TINY_DC = {
-    "latent_channels": 4,
-    "attention_head_dim": 4,
-    "encoder_block_types": ["ResBlock", "EfficientViTBlock"],
-    "decoder_block_types": ["ResBlock", "EfficientViTBlock"],
-    "encoder_block_out_channels": [4, 8],
-    "decoder_block_out_channels": [4, 8],
-    "encoder_layers_per_block": [1, 1],
-    "decoder_layers_per_block": [1, 1],
-    "encoder_qkv_multiscales": [[], [5]],
-    "decoder_qkv_multiscales": [[], [5]],
-    "scaling_factor": 0.5,
-}
 TINY_VAE = SDXL_VAE | {
     "block_out_channels": [8, 8],
     "down_block_types": ["DownEncoderBlock2D"] * 2,
@@ -93,7 +82,7 @@ TOWER = SiglipConfig(
     hidden_size=6, intermediate_size=12, num_hidden_layers=3, num_attention_heads=2, image_size=16, patch_size=4
 )
 ENCODER = SiglipEncoderConfig(kind="siglip", tower=TOWER, side=2)
-SANA = SanaConfig(kind="sana", transformer=TINY_SANA, vae=TINY_DC, channels=6, size=16)
+SANA = SanaConfig(kind="sana", transformer=TINY_SANA, vae=TINY_DC_AE | {"scaling_factor": 0.5}, channels=6, size=16)
 
 
 def parameters(network):
@@ -197,8 +186,8 @@ def test_the_loss_of_sana_teaches_transformer_and_connector_alone(space):
 @torch.no_grad()
 def test_latents_of_a_vae_come_back_as_the_library_decodes_them(awake):
     library = awake(AutoencoderKL.from_config(TINY_VAE), std=0.2)
-    encoder = VaeEncoder(VaeEncoderConfig(kind="vae", vae=TINY_VAE, size=16))
-    decoder = VaeDecoder(VaeDecoderConfig(kind="vae", vae=TINY_VAE, size=16))
+    encoder = VaeEncoder(VaeConfig(kind="vae", vae=TINY_VAE, size=16))
+    decoder = VaeDecoder(VaeConfig(kind="vae", vae=TINY_VAE, size=16))
     for half in (encoder, decoder):
         half.vae.load_state_dict({name: library.state_dict()[name] for name in half.vae.state_dict()})
     latents = library.encode(pictures()).latent_dist.mean

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from blip3o.errors import CheckpointError
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.weights.layout import TOWER
-from blip3o.weights.published import load_unified
+from blip3o.weights.published import find_unified
 from blip3o.weights.spaces import find_decoder, find_encoder
 
 OWN = Path(__file__).parents[2] / "parity" / "published_8b_layout"
@@ -47,7 +47,7 @@ def test_the_published_denoisers_have_their_parameters(hidden, parameters):
 
 
 def test_the_names_of_transformers_5_load_the_same(folder):
-    expected = spoken(load_unified(folder))
+    expected = spoken(find_unified(folder).load())
 
     def newer(name):
         if name.startswith(("model.embed_tokens", "model.layers", "model.norm")):
@@ -55,17 +55,17 @@ def test_the_names_of_transformers_5_load_the_same(folder):
         return f"model.{name}" if name.startswith("visual.") else name
 
     save_file({newer(name): value for name, value in tensors_of(folder).items()}, folder / "model.safetensors")
-    assert torch.equal(spoken(load_unified(folder)), expected)
+    assert torch.equal(spoken(find_unified(folder).load()), expected)
 
 
 def test_a_tied_head_is_the_embedding_whether_the_file_repeats_it_or_not(folder):
     change_config(folder, tie_word_embeddings=True)
-    repeated = spoken(load_unified(folder))
+    repeated = spoken(find_unified(folder).load())
     tensors = tensors_of(folder)
     embedding = tensors["model.embed_tokens.weight"]
     del tensors["lm_head.weight"]
     save_file(tensors, folder / "model.safetensors")
-    unified = load_unified(folder)
+    unified = find_unified(folder).load()
     assert torch.equal(spoken(unified), repeated)
     assert unified.backbone.logits(torch.eye(64)).T.equal(embedding)
 
@@ -75,7 +75,7 @@ def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
     tower = load_file(folder / "eva_clip_vision_tower" / "model.safetensors")
     inside = {TOWER + name: value for name, value in tower.items()} | {"model.vae.encoder.x": torch.ones(2)}
     save_file(tensors_of(folder) | inside, folder / "model.safetensors")
-    assert torch.equal(spoken(load_unified(folder)), spoken(load_unified(OWN)))
+    assert torch.equal(spoken(find_unified(folder).load()), spoken(find_unified(OWN).load()))
     for path in (folder / "eva_clip_vision_tower").glob("*.safetensors"):
         path.unlink()
     found = find_encoder(folder).load().state_dict()
@@ -83,7 +83,7 @@ def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
 
 
 def test_weights_take_the_precision_asked_for(folder):
-    unified = load_unified(folder, dtype=torch.bfloat16)
+    unified = find_unified(folder).load(dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in unified.parameters()} == {torch.bfloat16}
     assert unified.backbone.language_model.get_buffer("rotary_emb.inv_freq").dtype == torch.float32
 
@@ -103,7 +103,7 @@ def test_weights_take_the_precision_asked_for(folder):
 def test_a_folder_that_does_not_hold_together_is_refused(spoil, told, folder):
     spoil(folder)
     with pytest.raises(CheckpointError, match=told):
-        load_unified(folder)
+        find_unified(folder).load()
 
 
 def test_a_missing_decoder_is_told_with_where_to_get_it(folder):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from published_toy import TINY_DC_AE
 from safetensors.torch import save_file
 
 from blip3o.errors import CheckpointError
@@ -33,18 +34,6 @@ TRANSFORMER = {
     "mlp_ratio": 2.5,
     "sample_size": 8,
 }
-VAE = {
-    "latent_channels": 4,
-    "attention_head_dim": 4,
-    "encoder_block_types": ["ResBlock", "EfficientViTBlock"],
-    "decoder_block_types": ["ResBlock", "EfficientViTBlock"],
-    "encoder_block_out_channels": [4, 8],
-    "decoder_block_out_channels": [4, 8],
-    "encoder_layers_per_block": [1, 1],
-    "decoder_layers_per_block": [1, 1],
-    "encoder_qkv_multiscales": [[], [5]],
-    "decoder_qkv_multiscales": [[], [5]],
-}
 LAYOUTS = pytest.mark.parametrize("nested", [True, False], ids=["published", "trained further"])
 
 
@@ -52,7 +41,7 @@ LAYOUTS = pytest.mark.parametrize("nested", [True, False], ids=["published", "tr
 def write(tmp_path, awake):
     def written(nested, **spoiled):
         tower = awake(SiglipEncoder(ENCODER)).state_dict()
-        config = SanaConfig(kind="sana", transformer=TRANSFORMER, vae=DC_AE | VAE, channels=32)
+        config = SanaConfig(kind="sana", transformer=TRANSFORMER, vae=DC_AE | TINY_DC_AE, channels=32)
         sana = awake(SanaDecoder(config)).state_dict()
         before = "encoder.model.vision_model." if nested else "encoder.vision_model."
         tensors = {before + name.removeprefix("tower."): value for name, value in tower.items()}
@@ -61,7 +50,7 @@ def write(tmp_path, awake):
             outer = "transformer." if nested and not name.startswith("vae.") else ""
             tensors[outer + name] = value
         save_file(tensors | spoiled, tmp_path / "model.safetensors")
-        facts = {"num_pooled_tokens": 4, "input_size": 8, "vae_config": VAE}
+        facts = {"num_pooled_tokens": 4, "input_size": 8, "vae_config": TINY_DC_AE}
         (tmp_path / "config.json").write_text(json.dumps(facts))
         return tmp_path, tower, sana
 
