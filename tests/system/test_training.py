@@ -243,3 +243,22 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_stage_and_step(tmp_path)
     stage = replace(RECIPE.stages[0], learning_rate=1e30, warmup=0, steps=40)
     with pytest.raises(TrainingError, match=r"the loss of stage \w+ is (nan|inf) at step \d+: lower its learning_rate"):
         Trainer(replace(RECIPE, stages=(stage,)), tmp_path, silent).run()
+
+
+@pytest.mark.slow
+def test_a_run_may_take_its_image_space_from_another_model_and_keeps_it(whole, tmp_path):
+    given = checkpoint.load(whole / "checkpoint")[0].space.state_dict()
+    fresh = Trainer(RECIPE, tmp_path / "fresh", silent).machine.space.state_dict()
+    stages = tuple(stage for stage in RECIPE.stages if stage.name in ("understanding", "generation"))
+    recipe = replace(RECIPE, stages=stages, space_from=str(whole / "checkpoint"))
+    Trainer(recipe, tmp_path / "run", silent).run()
+    after = weights(tmp_path / "run", "generation")
+    for name, tensor in given.items():
+        assert torch.equal(after[f"space.{name}"], tensor), name
+    assert any(not torch.equal(tensor, fresh[name]) for name, tensor in given.items())
+
+
+def test_an_image_space_of_other_sizes_is_refused(whole, tmp_path):
+    recipe = load(Recipe, TINY, ["model.space.decoder.blocks=2", f"space_from={whole / 'checkpoint'}"])
+    with pytest.raises(ConfigError, match=r"the image space of .* has other sizes than the recipe's"):
+        Trainer(recipe, tmp_path, silent)
