@@ -4,13 +4,14 @@
 
 Random weights at a small size; ours and the plain loop give the same features, which is checked. The plain loop takes
 one prompt at a time and, at each of its steps, thinks the whole prompt over and projects the thought again. "Thought
-kept" is the same loop, but for the thought, which it keeps, as the published code does. About three minutes; nothing
+kept" is the same loop, but for the thought, which it keeps, as the published code does. About five minutes; nothing
 else should run meanwhile.
 """
 
 import argparse
 import json
 import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -28,6 +29,7 @@ from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import HeadConfig, Sampling
 from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 
+ROUNDS = 3
 VOCABULARY, PROMPT, SLOT, WIDTH = 1000, 40, 64, 256
 QUERY = VOCABULARY - 1
 SAMPLING = Sampling(steps=30, guidance=3.0)
@@ -114,23 +116,30 @@ def plain(unified: Unified, batch: Batch, rngs: Sequence[Generator], *, keep_tho
 
 
 def seconds(make: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    """How long it takes, after one call that does not count, and what comes of it."""
-    make()
+    """How long it takes, and what comes of it."""
     start = time.perf_counter()
     made = make()
     return time.perf_counter() - start, made
 
 
 def measure(unified: Unified, count: int) -> dict[str, float]:
-    """Seconds per picture of `count` prompts, and how much longer the plain loops take."""
+    """Seconds per picture of `count` prompts, and how much longer the plain loops take: the medians of rounds in which
+    each way has its turn, so that a machine that slows down slows all of them."""
     batch = prompts(count)
-    taken, features = seconds(lambda: ours(unified, batch, generators(range(count))))
-    found = {"ours_s": taken / count}
-    for name, keep in (("plain", False), ("thought_kept", True)):
-        taken, same = seconds(lambda keep=keep: plain(unified, batch, generators(range(count)), keep_thought=keep))
+    ways: dict[str, Callable[[], Tensor]] = {
+        "ours": lambda: ours(unified, batch, generators(range(count))),
+        "plain": lambda: plain(unified, batch, generators(range(count)), keep_thought=False),
+        "thought_kept": lambda: plain(unified, batch, generators(range(count)), keep_thought=True),
+    }
+    features = ways["ours"]()
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for name, make in [way for _ in range(ROUNDS) for way in ways.items()]:
+        took, same = seconds(make)
         assert (features - same).norm() < 1e-4 * same.norm(), "the loops do not agree"
-        found |= {f"{name}_s": taken / count, f"{name}_ratio": taken / count / found["ours_s"]}
-    return {name: round(value, 3) for name, value in found.items()}
+        taken[name].append(took / count)
+    found = {name: statistics.median(times) for name, times in taken.items()}
+    ratios = {f"{name}_ratio": found[name] / found["ours"] for name in ("plain", "thought_kept")}
+    return {name: round(value, 3) for name, value in ({f"{name}_s": s for name, s in found.items()} | ratios).items()}
 
 
 def main() -> None:
