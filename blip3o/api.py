@@ -20,11 +20,12 @@ from blip3o import __version__
 from blip3o.assistant import Assistant, Progress, Reply, parts
 from blip3o.config import from_dict
 from blip3o.dialogue import Chat
-from blip3o.errors import PromptError
+from blip3o.errors import CheckpointError, PromptError
 from blip3o.prompt.conversation import Conversation, Picture, Turn
 from blip3o.prompt.pictures import open_picture, square, to_image
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions, find_device, find_dtype
+from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions
+from blip3o.weights.placement import Placement, find_device, find_dtype
 from blip3o.weights.published import Part
 
 Picturelike = Image.Image | str | Path
@@ -47,11 +48,17 @@ class BLIP3o:
     """
 
     def __init__(
-        self, machine: Machine, about: Mapping[str, object] | None = None, *, compatible: bool = False
+        self,
+        machine: Machine,
+        about: Mapping[str, object] | None = None,
+        *,
+        compatible: bool = False,
+        placement: Placement | None = None,
     ) -> None:
         self.machine = machine.eval()
         self.sampling = replace(machine.config.sampling, compatible=compatible)
         self.about = dict(about or {})
+        self.placement = placement or Placement(device=machine.device)
         self.name = machine.config.name
         self.assistant = Assistant(self.machine, self.name)
 
@@ -66,25 +73,35 @@ class BLIP3o:
         encoder: str | Path | None = None,
         decoder: str | Path | None = None,
         compatible: bool = False,
+        memory: str = "full",
+        quantize: str | None = None,
+        compile: bool = False,
     ) -> "BLIP3o":
         """Load a shipped model by its name, a checkpoint by its folder, or a model of the Hub by its id.
 
-        `device` is "cpu", "cuda", "mps" or "auto". The others are for published models: `dtype` ("float32",
-        "bfloat16", "float16", or "auto": the first on a CPU, else the second); the parts that it `needs` beyond
-        reading and thinking ("encoder", "decoder"; None takes those that are there), and the folders that they lie in
-        where that is not the model's own; `compatible` draws from the random numbers of the published code. Raises
-        CheckpointError.
+        `device` is "cpu", "cuda", "mps" or "auto". `dtype` is "float32", "bfloat16", "float16" or "auto" (the first on
+        a CPU and for a small model, else the second). With `memory` "balanced" only one part of the model is on the
+        device at a time, with "low" only one layer; the rest is read from its files when it is needed, at a cost in
+        time. `quantize` rounds the matrices of its blocks to 8 or 4 bits ("int8", "nf4"; the extra `quantize`).
+        `compile` makes the networks of drawing faster, after minutes at the first picture of a size.
+
+        For published models alone: the parts that it `needs` beyond reading and thinking ("encoder", "decoder"; None
+        takes those that are there), and the folders that they lie in where that is not the model's own; `compatible`
+        draws from the random numbers of the published code. Raises CheckpointError.
         """
         place = find_device(device)
-        machine, about = hub.load(
+        sketch = hub.sketch(
             name_or_path,
-            device=place,
-            dtype=find_dtype(dtype, place),
             needs=needs,
             encoder=None if encoder is None else Path(encoder),
             decoder=None if decoder is None else Path(decoder),
         )
-        return cls(machine, about, compatible=compatible)
+        numbers = find_dtype(dtype, place, sum(sketch.machine.sizes.values()))
+        placement = Placement(device=place, dtype=numbers, memory=memory, quantize=quantize)
+        machine = sketch.load(placement)
+        if compile:
+            machine.compile()
+        return cls(machine, sketch.about, compatible=compatible, placement=placement)
 
     from_pretrained = load
 
@@ -252,8 +269,13 @@ class BLIP3o:
         return facts | self.machine.facts()
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model, its tensors in their own dtype, and a model card. Raises OutputError."""
+        """Write the model, its tensors in their own dtype, and a model card.
+
+        Raises OutputError, and CheckpointError for a model whose tensors are not all there, or rounded.
+        """
         path = Path(folder)
+        if self.placement.memory != "full" or self.placement.quantize is not None:
+            raise CheckpointError("only a whole model is saved: load it with memory full and without quantize")
         checkpoint.save(self.machine, path, about=self.about, dtype=None)
         checkpoint.write_card(self.machine, path)
         return path

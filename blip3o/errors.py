@@ -31,3 +31,11 @@ class TrainingError(UserError):
 
 class OutputError(UserError):
     """A result that cannot be written where it was asked for."""
+
+
+class DataError(UserError):
+    """Data of a benchmark that cannot be used: missing, partial, of another split, without its pictures."""
+
+
+class JudgeError(UserError):
+    """A judge that gives no usable reply: out of reach, over its limits, or talking nonsense again and again."""

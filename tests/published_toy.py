@@ -69,7 +69,7 @@ SCHEDULER = {
 }
 
 
-def backbone(kind: str, words: int) -> QwenConfig | Qwen3Config | Llama3Config:
+def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | Qwen3Config | Llama3Config:
     """The smallest backbone of a kind."""
     sizes = {
         "vocab_size": words,
@@ -79,7 +79,7 @@ def backbone(kind: str, words: int) -> QwenConfig | Qwen3Config | Llama3Config:
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "rope_theta": 1e6,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": tied,
         "rms_norm_eps": 1e-6,
     }
     tower = {"hidden_size": 16, "intermediate_size": 32}
@@ -100,10 +100,10 @@ def backbone(kind: str, words: int) -> QwenConfig | Qwen3Config | Llama3Config:
     return from_dict(Qwen3Config, facts) if kind == "qwen3" else from_dict(Llama3Config, facts)
 
 
-def machine(kind: str = "qwen2_5_vl") -> Machine:
-    """With the tied head of the 4B, and a tokenizer that knows any word."""
+def machine(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Machine:
+    """With the tied head of the 4B, or one of its own as the 8B, and a tokenizer that knows any word."""
     words = Words(make(["red", "dog"]).tokenizer)
-    mind = backbone(kind, len(words))
+    mind = backbone(kind, len(words), tied)
     unified = UnifiedConfig(
         backbone=mind,
         head=HeadConfig(kind="flow", slot_length=16, width=32, channels=112, side=4, time_parts=1000),

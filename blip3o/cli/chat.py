@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from blip3o.cli.files import check_folder, slug, unused, write_picture, write_text
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, Think, examples
+from blip3o.cli.options import (
+    Compile,
+    Debug,
+    Decoder,
+    Device,
+    Dtype,
+    Json,
+    Memory,
+    Model,
+    Quantize,
+    Seed,
+    Think,
+    examples,
+)
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import UserError
 
@@ -35,6 +48,9 @@ def chat(
     device: Device = "auto",
     decoder: Decoder = None,
     dtype: Dtype = "auto",
+    memory: Memory = "full",
+    quantize: Quantize = None,
+    compile: Compile = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -46,7 +62,22 @@ def chat(
     ends it. With --json each answer is one line of JSON.
     """
     check_folder(output)
-    talk = _Talk(open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder), output, seed, think, json)
+    talk = _Talk(
+        open_model(
+            model,
+            device,
+            dtype=dtype,
+            memory=memory,
+            quantize=quantize,
+            compile=compile,
+            needs=("decoder",),
+            decoder=decoder,
+        ),
+        output,
+        seed,
+        think,
+        json,
+    )
     typed = sys.stdin.isatty()
     if typed:
         print(f"{COMMANDS}.")

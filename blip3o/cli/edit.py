@@ -8,6 +8,7 @@ import typer
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
 from blip3o.cli.options import (
     Compatible,
+    Compile,
     Count,
     Debug,
     Decoder,
@@ -16,8 +17,10 @@ from blip3o.cli.options import (
     Dtype,
     Guidance,
     Json,
+    Memory,
     Model,
     Output,
+    Quantize,
     Seed,
     Size,
     Solver,
@@ -45,6 +48,9 @@ def edit(
     device: Device = "auto",
     decoder: Decoder = None,
     dtype: Dtype = "auto",
+    memory: Memory = "full",
+    quantize: Quantize = None,
+    compile: Compile = False,
     compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
@@ -56,7 +62,17 @@ def edit(
     if output is not None and output.exists() and output.samefile(image):
         raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
     picture = open_picture(image)
-    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, compatible=compatible)
+    artist = open_model(
+        model,
+        device,
+        dtype=dtype,
+        memory=memory,
+        quantize=quantize,
+        compile=compile,
+        needs=("decoder",),
+        decoder=decoder,
+        compatible=compatible,
+    )
     with working("editing") as told:
         images = artist.edit(
             [picture] * count,

@@ -1,5 +1,6 @@
 """blip3o generate: pictures from words."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from blip3o.cli.files import as_json, check_writable, slug, write_pictures
 from blip3o.cli.options import (
     Compatible,
+    Compile,
     Count,
     Debug,
     Decoder,
@@ -15,8 +17,10 @@ from blip3o.cli.options import (
     Dtype,
     Guidance,
     Json,
+    Memory,
     Model,
     Output,
+    Quantize,
     Seed,
     Size,
     Solver,
@@ -46,6 +50,9 @@ def generate(
     device: Device = "auto",
     decoder: Decoder = None,
     dtype: Dtype = "auto",
+    memory: Memory = "full",
+    quantize: Quantize = None,
+    compile: Compile = False,
     compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
@@ -57,7 +64,17 @@ def generate(
     A file named with --output is replaced.
     """
     check_writable(output)
-    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, compatible=compatible)
+    artist = open_model(
+        model,
+        device,
+        dtype=dtype,
+        memory=memory,
+        quantize=quantize,
+        compile=compile,
+        needs=("decoder",),
+        decoder=decoder,
+        compatible=compatible,
+    )
     asked = [prompt for prompt in prompts for _ in range(count)]
     with working("drawing") as told:
         images = artist.generate(
@@ -71,12 +88,15 @@ def generate(
             think=think,
             progress=told,
         )
-    columns = count if count > 1 else min(len(asked), 8)
-    paths = write_pictures(images, [slug(prompt) for prompt in asked], output, columns)
+    paths = write_pictures(images, list(map(slug, asked)), output, count if count > 1 else min(len(asked), 8))
     if json:
         print(as_json([{"path": str(path), **image.info} for path, image in zip(paths, images, strict=True)]))
-        return
-    for image in images if think else ():
-        print(f"thought: {image.info.get('reasoning', '')}")
+    else:
+        _show(paths, [image.info.get("reasoning", "") for image in images] if think else [])
+
+
+def _show(paths: list[Path], thoughts: list[str]) -> None:
+    for thought in thoughts:
+        print(f"thought: {thought}")
     for path in dict.fromkeys(paths):
         print(path)

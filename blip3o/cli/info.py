@@ -19,15 +19,20 @@ def info(
 ) -> None:
     """Say what a model is made of, what memory it takes and which words it knows.
 
-    No tensor is read for it, only the headers of the files.
+    No tensor is read for it, only the headers of the files; nor is a model
+    fetched that lies on the Hub.
     """
     with working(f"looking into {model}"):
         from blip3o.api import BLIP3o
         from blip3o.weights import hub
+        from blip3o.weights.peak import peaks
 
-        facts = BLIP3o(*hub.sketch(model, decoder=decoder)).info()
-        folder = hub.find(model)
-    facts |= {"folder": str(folder), "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())}
+        with hub.outlined(model) as folder:
+            sketch = hub.sketch(folder, decoder=decoder)
+            facts = BLIP3o(sketch.machine, sketch.about).info()
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    where = str(folder) if folder.exists() else f"{model} on the Hub"
+    facts |= {"folder": where, "size_on_disk": size, "peak": peaks(sketch.machine)}
     if json:
         print(as_json(facts))
     else:
@@ -38,10 +43,15 @@ def _show(facts: dict[str, Any]) -> None:
     lines = {
         "model": facts["name"],
         "folder": facts["folder"],
-        "size on disk": f"{facts['bytes'] / 1e6:.1f} MB",
+        "size on disk": f"{facts['size_on_disk'] / 1e6:.1f} MB",
         "parameters": f"{facts['parameters']:,}",
         **{f"  {part}": f"{count:,}" for part, count in facts["parts"].items()},
-        "memory": ", ".join(f"{size / 1e9:.2f} GB in {dtype}" for dtype, size in facts["memory"].items()),
+        "weights": ", ".join(f"{size / 1e9:.2f} GB in {dtype}" for dtype, size in facts["bytes"].items()),
+        "memory to draw with": "".join(f"{memory:>10}" for memory in facts["peak"]["float32"]),
+        **{
+            f"  {kind}": "".join(f"{size / 1e9:7.2f} GB" for size in sizes.values())
+            for kind, sizes in facts["peak"].items()
+        },
         "pictures": f"{facts['picture_size']} x {facts['picture_size']} px",
         "drawing": ", ".join(f"{key} {value}" for key, value in facts["sampling"].items()),
         **{str(key): str(value) for key, value in facts["weights"].items()},

@@ -9,12 +9,21 @@ MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: it
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    typer.Option(help="Of a published model's weights; auto: float32 on a CPU, else bfloat16."),
+    typer.Option(help="Of the weights; auto: float32 on a CPU and for a small model, else bfloat16."),
 ]
 Decoder = Annotated[
     Path | None,
     typer.Option(help="The folder of a published model's decoder. Default: diffusion-decoder in the model's folder."),
 ]
+Memory = Annotated[
+    Literal["full", "balanced", "low"],
+    typer.Option(help="What is on the device at a time: all, one part, one layer; `blip3o info` tells how much it is."),
+]
+Quantize = Annotated[
+    Literal["int8", "nf4"] | None,
+    typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o[quantize]')."),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")]
 Compatible = Annotated[
     bool,
     typer.Option("--compatible", help="Draw from random numbers as the published code does; see docs/published.md."),

@@ -20,7 +20,8 @@ from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
 from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.machine import Machine, find_device
+from blip3o.weights.machine import Machine
+from blip3o.weights.placement import find_device
 
 Score = Callable[[Machine, Path], dict[str, float]]
 """Draws samples of the machine into a folder and scores it; given by the caller, because judging is not training."""

@@ -16,7 +16,9 @@ from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
 from blip3o.weights.machine import Machine, ModelConfig
+from blip3o.weights.placement import Placement
 from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
+from blip3o.weights.sketch import Sketch
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 
@@ -130,17 +132,18 @@ def load(
     folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32
 ) -> tuple[Machine, dict[str, object]]:
     """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
-    machine, shards = sketch(folder), Shards.find(folder)
-    shards.fill(machine, lambda name: name, device=device, dtype=dtype)
-    return machine.eval(), shards.about
+    sketched = sketch(folder)
+    return sketched.load(Placement(device=torch.device(device), dtype=dtype)), dict(sketched.about)
 
 
-def sketch(folder: Path) -> Machine:
-    """The machine of a checkpoint without its tensors, on the meta device."""
+def sketch(folder: Path) -> Sketch:
+    """A checkpoint without its tensors; of its file only the header is read. Raises CheckpointError."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
     config, words = configs.load(ModelConfig, folder / CONFIG), Words.load(folder)
     with torch.device("meta"):
-        return Machine(config, words)
+        machine = Machine(config, words)
+    shards = Shards.find(folder)
+    return Sketch(machine=machine, files={"": (shards, lambda name: name)}, about=shards.about)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from blip3o.errors import CheckpointError
@@ -16,16 +17,18 @@ from blip3o.weights import checkpoint, published
 from blip3o.weights.checkpoint import whole_file, write_tensors
 from blip3o.weights.layout import CONFIG, TOWER, published_config, published_name
 from blip3o.weights.machine import Machine
+from blip3o.weights.placement import Placement
 from blip3o.weights.published import Source
 from blip3o.weights.spaces import DECODER_FOLDER, TOWER_FOLDER, WEIGHTS
 
+AS_IT_IS = Placement(device=torch.device("cpu"), dtype=None)
 SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""
 
 
 def to_ours(source: Source, folder: Path) -> Path:
     """Write a published model as one folder of ours, its tensors in their own dtype. Raises CheckpointError."""
-    machine = published.load(source)
+    machine = published.sketch(source).load(AS_IT_IS)
     checkpoint.save(machine, folder, dtype=None)
     return folder
 

@@ -1,26 +1,34 @@
 """Where models are found: shipped in the package, in a folder of the user's, or on the Hugging Face Hub."""
 
+import json
 import os
 import re
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import torch
-from huggingface_hub import create_repo, snapshot_download, upload_folder
+from huggingface_hub import (
+    constants,
+    create_repo,
+    list_repo_files,
+    parse_safetensors_file_metadata,
+    snapshot_download,
+    upload_folder,
+)
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import SafetensorsFileMetadata
 
 from blip3o.errors import CheckpointError
 from blip3o.weights import checkpoint, layout, published
-from blip3o.weights.machine import Machine
 from blip3o.weights.published import Part, Source
-from blip3o.weights.shards import Shards
+from blip3o.weights.sketch import Sketch
 from blip3o.weights.spaces import DECODER_FOLDER
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
-PUBLISHED: dict[str, object] = {"layout": "published"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = ("*.json", "*.safetensors", "*.txt", "*.jinja")
+_SMALL, _LARGE = ("*.json", "*.txt", "*.jinja", "*.yaml"), ("*.safetensors",)
 """Files of a model on the Hub that are of use: no code, no pickles."""
 
 
@@ -30,51 +38,54 @@ def find(name_or_path: str | Path, needs: Collection[Part] | None = None) -> Pat
     Of the Hub's models a decoder is fetched only where `needs` names it or is None. Raises CheckpointError for a name
     that is none of these.
     """
-    own, name = Path(name_or_path), str(name_or_path)
-    with suppress(OSError):  # a name that no file can have
-        if isinstance(name_or_path, str) and os.sep not in name and (SHIPPED / name / checkpoint.CONFIG).is_file():
-            return SHIPPED / name  # a folder of this name is ./name
-        if own.is_dir():
-            return own
-    if isinstance(name_or_path, str) and _HUB_ID.fullmatch(name):
-        return _fetched(name, [] if needs is None or "decoder" in needs else [f"{DECODER_FOLDER}/*"])
-    names = ", ".join(sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())) or "none"
-    raise CheckpointError(
-        f"no model {name!r}: name a checkpoint's folder, a model on the Hub (owner/name), or a shipped one ({names})"
-    )
+    folder, name = _local(name_or_path), str(name_or_path)
+    if folder is None:
+        ignored = [] if needs is None or "decoder" in needs else [f"{DECODER_FOLDER}/*"]
+        with _asking(name):
+            return Path(snapshot_download(name, allow_patterns=[*_SMALL, *_LARGE], ignore_patterns=ignored))
+    return folder
 
 
-def load(
-    name_or_path: str | Path,
-    *,
-    device: torch.device,
-    dtype: torch.dtype | None = None,
-    needs: Collection[Part] | None = None,
-    encoder: Path | None = None,
-    decoder: Path | None = None,
-) -> tuple[Machine, dict[str, object]]:
-    """A model by its name or folder, and the facts written with it.
+@contextmanager
+def outlined(name_or_path: str | Path) -> Iterator[Path]:
+    """The folder of a model, to look into. Of one on the Hub it holds the small files and, in place of each file of
+    tensors, its header with a hole of its size, and is gone afterwards: nothing large is fetched.
 
-    A model of ours is always whole and in float32. Of a published one the parts are loaded that it `needs` (those that
-    are there), from the folders `encoder` and `decoder` where they lie elsewhere, in `dtype` (that of its files).
-    Raises CheckpointError.
+    Raises CheckpointError, as `find` does.
     """
-    folder = find(name_or_path, needs)
-    if _is_ours(folder):
-        return checkpoint.load(folder, device)
-    source = Source(unified=folder, encoder=encoder, decoder=decoder)
-    return published.load(source, needs, device=device, dtype=dtype), PUBLISHED
+    folder, name = _local(name_or_path), str(name_or_path)
+    if folder is not None:
+        yield folder
+        return
+    if constants.HF_HUB_OFFLINE:
+        yield find(name)
+        return
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / name.partition("/")[2]
+        with _asking(name):
+            snapshot_download(name, allow_patterns=list(_SMALL), local_dir=folder)
+            for path in list_repo_files(name):
+                if any(fnmatch(path, pattern) for pattern in _LARGE):
+                    _write_hollow(folder / path, parse_safetensors_file_metadata(name, path))
+        yield folder
 
 
 def sketch(
-    name_or_path: str | Path, *, encoder: Path | None = None, decoder: Path | None = None
-) -> tuple[Machine, dict[str, object]]:
-    """A model without its tensors, on the meta device, and the facts written with it: of all files only the headers are
-    read. Raises CheckpointError, as `load` does."""
-    folder = find(name_or_path)
-    if _is_ours(folder):
-        return checkpoint.sketch(folder), Shards.find(folder).about
-    return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder)), PUBLISHED
+    name_or_path: str | Path,
+    *,
+    needs: Collection[Part] | None = None,
+    encoder: Path | None = None,
+    decoder: Path | None = None,
+) -> Sketch:
+    """A model by its name or folder before its tensors are read.
+
+    A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
+    from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError.
+    """
+    folder = find(name_or_path, needs)
+    if (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file():
+        return checkpoint.sketch(folder)
+    return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs)
 
 
 def push(folder: Path, repository: str, *, private: bool = True) -> str:
@@ -92,13 +103,41 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
         ) from error
 
 
-def _is_ours(folder: Path) -> bool:
-    return (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file()
+def _local(name_or_path: str | Path) -> Path | None:
+    """The folder of a shipped model or of the user's own; None for what may be on the Hub."""
+    own, name = Path(name_or_path), str(name_or_path)
+    with suppress(OSError):  # a name that no file can have
+        if isinstance(name_or_path, str) and os.sep not in name and (SHIPPED / name / checkpoint.CONFIG).is_file():
+            return SHIPPED / name  # a folder of this name is ./name
+        if own.is_dir():
+            return own
+    if isinstance(name_or_path, str) and _HUB_ID.fullmatch(name):
+        return None
+    names = ", ".join(sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())) or "none"
+    raise CheckpointError(
+        f"no model {name!r}: name a checkpoint's folder, a model on the Hub (owner/name), or a shipped one ({names})"
+    )
 
 
-def _fetched(name: str, ignored: list[str]) -> Path:
+def _write_hollow(path: Path, facts: SafetensorsFileMetadata) -> None:
+    """A safetensors file with everything but its tensors, whose bytes are a hole that takes no room on the disk."""
+    entries: dict[str, object] = {
+        name: {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": tensor.data_offsets}
+        for name, tensor in facts.tensors.items()
+    }
+    header = json.dumps(entries | {"__metadata__": facts.metadata or {}}, separators=(",", ":")).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + max((tensor.data_offsets[1] for tensor in facts.tensors.values()), default=0))
+
+
+@contextmanager
+def _asking(name: str) -> Iterator[None]:
+    """Raises CheckpointError for what goes wrong on the Hub meanwhile."""
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_WANTED), ignore_patterns=ignored))
+        yield
+        return
     except GatedRepoError:
         advice = "it asks for a login: accept its terms on its page, then run `hf auth login`"
     except RepositoryNotFoundError:

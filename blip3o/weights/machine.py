@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.config import check
-from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.heads.head import Sampling
 from blip3o.model.space import ImageSpace, SpaceConfig
@@ -108,16 +107,37 @@ class Machine(nn.Module):
         self.template = Template(config.prompt, words)
         self.nothing: dict[SamplingConfig, Tensor] = {}
         """Features of an empty prompt, by how they were imagined."""
+        self.sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
+        """Parameters of each part."""
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts that a user would name."""
+        output = self.unified.backbone.lm_head
         return {
             "language model": self.unified.backbone.language_model,
+            **({} if output is None else {"output head": output}),
             "vision tower": self.unified.backbone.get_submodule("visual"),
             "head": self.unified.head,
             "encoder": self.space.encoder,
             "decoder": self.space.decoder,
         }
+
+    def movable(self) -> dict[str, nn.Module]:
+        """The modules, by their names, that need not be on the device while others work. What is used outside of a
+        forward (embeddings, queries) is in none of them."""
+        head, decoder = "unified.head.", "space.decoder."
+        return {
+            "unified.backbone.language_model.layers": self.unified.backbone.language_model.get_submodule("layers"),
+            "unified.backbone.visual": self.unified.backbone.get_submodule("visual"),
+            **{head + name: part for name, part in self.unified.head.named_children()},
+            "space.encoder": self.space.encoder,
+            **{decoder + name: part for name, part in self.space.decoder.named_children()},
+        }
+
+    def compile(self) -> None:
+        """Compile what runs many times for one picture: the denoiser, and the networks of the decoder."""
+        for part in (*self.unified.head.children(), *self.space.decoder.children()):
+            part.compile()
 
     @property
     def device(self) -> torch.device:
@@ -127,12 +147,11 @@ class Machine(nn.Module):
     def facts(self) -> dict[str, Any]:
         """What the model is made of: parts with their parameters, bytes of these by dtype, the size it paints at, and
         the words of a closed vocabulary."""
-        parts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
-        decoder, total = self.config.space.decoder, sum(parts.values())
+        decoder, total = self.config.space.decoder, sum(self.sizes.values())
         return {
-            "parts": parts,
+            "parts": self.sizes,
             "parameters": total,
-            "memory": {"float32": 4 * total, "bfloat16": 2 * total},
+            "bytes": {"float32": 4 * total, "bfloat16": 2 * total, "float16": 2 * total},
             "picture_size": None if decoder is None else decoder.size,
             "words": self.template.words.known,
         }
@@ -226,25 +245,3 @@ def _in_passes(make: Callable[[Sequence[int]], Tensor], count: int, rows: int) -
         indices = list(range(start, min(start + rows, count)))
         made.append(make(indices + indices[:1] * (rows - len(indices)))[: len(indices)])
     return torch.cat(made)
-
-
-def find_device(name: str) -> torch.device:
-    """The device of this name ("cpu", "cuda", "cuda:1", "mps"), or of "auto" the fastest that the machine has.
-
-    Raises ConfigError for one that it lacks.
-    """
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    here = [kind for kind, there in found.items() if there]
-    if name != "auto" and name.partition(":")[0] not in here:
-        raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
-    return torch.device(here[0] if name == "auto" else name)
-
-
-def find_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of this name, or of "auto" the one that large models run in on the device."""
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if name not in dtypes:
-        raise ConfigError(f"dtype is {name!r}: choose auto or one of {', '.join(dtypes)}")
-    return dtypes[name]

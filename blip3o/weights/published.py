@@ -21,6 +21,7 @@ from blip3o.weights.layout import (
 )
 from blip3o.weights.machine import Machine, ModelConfig, SamplingConfig
 from blip3o.weights.shards import Shards
+from blip3o.weights.sketch import Sketch
 from blip3o.weights.spaces import DECODER_FOLDER, Found, find_decoder, find_encoder, holds_encoder
 
 SAMPLING = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
@@ -54,28 +55,35 @@ class Source:
         return there | ({"decoder"} if self.decoder or (self.unified / DECODER_FOLDER).is_dir() else set())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A published model before a tensor of it is read."""
-
-    config: ModelConfig
-    unified: Found[Unified]
-    encoder: Found[Encoder] | None
-    decoder: Found[Decoder] | None
-
-
-def plan(source: Source, needs: Collection[Part] | None = None) -> Plan:
-    """What a published model is made of, from its configs and the headers of its files.
+def sketch(source: Source, needs: Collection[Part] | None = None) -> Sketch:
+    """A published model without its tensors, from its configs and the headers of its files.
 
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
     for parts that do not fit together.
     """
-    folder, wanted = source.unified, source.holds if needs is None else needs
-    unified = find_unified(folder)
+    wanted = source.holds if needs is None else needs
+    unified = find_unified(source.unified)
     encoder = source.find_encoder() if "encoder" in wanted else None
     decoder = source.find_decoder() if "decoder" in wanted else None
+    config, words = _config(source.unified, unified, encoder, decoder), Words.load(source.unified)
+    with torch.device("meta"):
+        machine = Machine(config, words)
+    channels = config.unified.head.channels
+    machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
+    networks = {"unified": unified, "space.encoder": encoder, "space.decoder": decoder}
+    files = {
+        f"{place}.{inside}".removesuffix("."): found
+        for place, network in networks.items()
+        for inside, found in (network.files.items() if network else ())
+    }
+    return Sketch(machine=machine, files=files, about={"layout": "published"})
+
+
+def _config(
+    folder: Path, unified: Found[Unified], encoder: Found[Encoder] | None, decoder: Found[Decoder] | None
+) -> ModelConfig:
     try:
-        config = ModelConfig(
+        return ModelConfig(
             name=folder.resolve().name,
             prompt=prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length),
             unified=unified.config,
@@ -84,32 +92,6 @@ def plan(source: Source, needs: Collection[Part] | None = None) -> Plan:
         )
     except ConfigError as error:
         raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error
-    return Plan(config=config, unified=unified, encoder=encoder, decoder=decoder)
-
-
-def sketch(source: Source, needs: Collection[Part] | None = None) -> Machine:
-    """A published model without its tensors, on the meta device; of its files only the headers are read."""
-    return _sketched(plan(source, needs), source)
-
-
-def load(
-    source: Source,
-    needs: Collection[Part] | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = None,
-) -> Machine:
-    """A published model, ready to use. Raises CheckpointError, as `plan` does and for tensors that do not fit."""
-    planned = plan(source, needs)
-    machine = _sketched(planned, source)
-    machine.unified = planned.unified.load(device=device, dtype=dtype)
-    if planned.encoder is not None:
-        machine.space.encoder = planned.encoder.load(device=device, dtype=dtype)
-    if planned.decoder is not None:
-        machine.space.decoder = planned.decoder.load(device=device, dtype=dtype)
-    channels = machine.config.unified.head.channels
-    machine.space.mean, machine.space.deviation = (make(channels, device=device) for make in (torch.zeros, torch.ones))
-    return machine.eval()
 
 
 def find_unified(folder: Path) -> Found[Unified]:
@@ -118,9 +100,3 @@ def find_unified(folder: Path) -> Found[Unified]:
     config = unified_config(facts, shards.shapes)
     tied = config.backbone.text.tie_word_embeddings
     return Found(config=config, make=Unified, files={"": (shards, lambda name: renamed(name, tied))})
-
-
-def _sketched(planned: Plan, source: Source) -> Machine:
-    words = Words.load(source.unified)
-    with torch.device("meta"):
-        return Machine(planned.config, words)

@@ -15,6 +15,8 @@ from blip3o.errors import CheckpointError
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
+Put = Callable[[str, Tensor], bool]
+"""Takes a tensor by its name in the network and puts it there in a way of its own; False where it does not."""
 
 
 @runtime_checkable
@@ -83,25 +85,65 @@ class Shards:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
+        put: Put | None = None,
     ) -> None:
-        """Give a network (built on the meta device, say) its tensors.
+        """Give a network (built on the meta device, say) its tensors; `put` goes first.
+
+        Raises CheckpointError that lists what is missing, unknown or misshapen.
+        """
+        new_names = {old: new for new, old in self.match(network, rename).items()}
+        wanted = shapes_of(network.state_dict())
+        for old, tensor in self.read(new_names, device):
+            if strange(tensor):
+                complain(self.folder, {}, {}, [old])
+            new = new_names[old]
+            value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new])
+            if put is None or not put(new, value):
+                network.load_state_dict({new: value}, strict=False, assign=True)
+        restore_buffers(network)
+        network.to(device)
+
+    def match(self, network: nn.Module, rename: Rename) -> dict[str, str]:
+        """The name of every tensor of a network -> its name in the files; no tensor is read for it.
 
         Raises CheckpointError that lists what is missing, unknown or misshapen.
         """
         shapes = self.shapes
-        new_names = {name: renamed for name in shapes if (renamed := rename(name)) is not None}
-        wanted = shapes_of(network.state_dict())
-        source = next(iter(self.files)).parent
-        complain(source, wanted, {new: shapes[old] for old, new in new_names.items()})
-        for old, tensor in self.read(new_names, device):
-            if strange(tensor):
-                complain(source, {}, {}, [old])
-            value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new_names[old]])
-            network.load_state_dict({new_names[old]: value}, strict=False, assign=True)
-        for module in network.modules():
-            if isinstance(module, Restores):
-                module.restore_buffers()
-        network.to(device)
+        old_names = {new: name for name in shapes if (new := rename(name)) is not None}
+        found = {new: shapes[old] for new, old in old_names.items()}
+        complain(self.folder, shapes_of(network.state_dict()), found)
+        return old_names
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+        return next(iter(self.files)).parent
+
+
+Files = Mapping[str, tuple[Shards, Rename]]
+"""Module of a network ("" is the whole) -> its files, and what their names are in it."""
+
+
+class Shelf:
+    """Files that stay open, to read one tensor after the other."""
+
+    def __init__(self, shards: Shards) -> None:
+        self.paths = {name: path for path, held in shards.files.items() for name in held}
+        self.files: dict[Path, Any] = {}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, on the CPU; its memory is the file's where it can be."""
+        path = self.paths[name]
+        if path not in self.files:
+            self.files[path] = safe_open(path, "pt")  # pyright: ignore[reportGeneralTypeIssues]
+        return self.files[path].get_tensor(name)
+
+
+def restore_buffers(network: nn.Module) -> None:
+    """Compute the buffers that no file holds."""
+    for module in network.modules():
+        if isinstance(module, Restores):
+            module.restore_buffers()
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ SigLIP2_SANA is one folder that holds both: `encoder.`, `transformer.`, `connect
 No config tells the sizes of its networks; they are read off the tensors, and what no tensor shows is as published.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,7 +30,7 @@ from blip3o.weights.layout import (
     siglip_config,
     tower_config,
 )
-from blip3o.weights.shards import Rename, Shards
+from blip3o.weights.shards import Files, Shards
 
 DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 WEIGHTS = "diffusion_pytorch_model"
@@ -68,8 +68,7 @@ class Found(Generic[Network]):
 
     config: Any
     make: Callable[[Any], Network]
-    files: Mapping[str, tuple[Shards, Rename]]
-    """Module of the network ("" is the whole) -> its files, and what their names are in it."""
+    files: Files
 
     def load(self, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Network:
         """The network, its tensors straight on their device; `dtype` None keeps that of the files.

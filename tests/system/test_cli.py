@@ -175,9 +175,11 @@ def test_info_tells_parts_bytes_and_words(blip3o, weights):
     facts = json.loads(blip3o("info", weights, "--json").out)
     assert facts["parameters"] == sum(facts["parts"].values())
     assert facts["weights"]["commit"] == "abc"
-    assert facts["bytes"] > 2 * facts["parameters"]
+    assert facts["bytes"]["float32"] == 4 * facts["parameters"]
+    assert facts["size_on_disk"] > facts["bytes"]["bfloat16"]
+    assert facts["peak"]["float32"]["full"] > facts["bytes"]["float32"]
     shown = blip3o("info", weights).out
-    assert all(part in shown for part in (*facts["parts"], "dog"))
+    assert all(part in shown for part in (*facts["parts"], "balanced", "nf4", "dog"))
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ class Decoder(nn.Module, ABC):
         Raises ConfigError for a `size` in px that it cannot paint at.
         """
 
+    @abstractmethod
+    def rehearse(self) -> None:
+        """Do what takes the most memory in painting one picture of its own size. On the meta device nothing is computed
+        and memory can be counted."""
+
 
 def size_to_paint(asked: int | None, own: int, multiple: int | None = None) -> int:
     """Height and width of the picture in px: what is `asked`, or the decoder's `own`.
@@ -72,6 +77,9 @@ class NoDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         raise _missing()
+
+    def rehearse(self) -> None:
+        """Nothing."""
 
 
 def _missing() -> CheckpointError:

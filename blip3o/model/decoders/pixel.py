@@ -13,6 +13,7 @@ Source: Li and He, Back to Basics: Let Denoising Generative Models Denoise, arXi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
@@ -146,6 +147,13 @@ class PixelDecoder(Decoder):
         time = draw_times(len(pixels), self.config.shift, rng).to(pixels.device)
         guess = self.velocity(point(pixels, noise, time), time, self.sketcher(features))
         return (guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1)
+
+    def rehearse(self) -> None:
+        """One step of the flow."""
+        size, side = self.config.size, self.config.size // (self.config.fold * prod(self.config.sketch_zooms))
+        like = next(self.parameters())
+        sketched = self.sketcher(like.new_empty(1, self.config.channels, side, side))
+        self.velocity(like.new_empty(1, 3, size, size), like.new_empty(1), sketched)
 
     def paint(
         self,

@@ -123,6 +123,11 @@ class SanaDecoder(Decoder):
         latents = solve(field, noise, solver_times(steps, self.config.shift))
         return self.develop(latents)
 
+    def rehearse(self) -> None:
+        """Develop one picture."""
+        side = self.config.size // self.shrinks_by
+        self.develop(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
+
     def develop(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
         """The pictures of latents, in [-1, 1]."""
         scaled = (latents / self.vae.config["scaling_factor"]).to(self.vae.dtype)

@@ -107,6 +107,11 @@ class SdxlDecoder(Decoder):
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
         return self.develop(self.latents(features, noise, steps=steps, null=null))
 
+    def rehearse(self) -> None:
+        """Develop one picture."""
+        side = self.config.size // self.shrinks_by
+        self.develop(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
+
     def latents(
         self,
         features: Features,

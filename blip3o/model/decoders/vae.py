@@ -39,6 +39,11 @@ class VaeDecoder(Decoder):
         size_to_paint(size, self.config.size)
         return self.developed(features).clamp(-1, 1)
 
+    def rehearse(self) -> None:
+        """Develop one picture."""
+        side = self.config.side
+        self.developed(next(self.parameters()).new_empty(1, self.config.channels, side, side))
+
     def developed(self, features: Features) -> Float[Tensor, "batch 3 height width"]:
         """The pictures of latents."""
         latents = features / self.vae.config["scaling_factor"] + (self.vae.config["shift_factor"] or 0.0)

@@ -57,7 +57,7 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
 
 
 def published_model(folder):
-    return published.load(Source(unified=folder))
+    return published.sketch(Source(unified=folder)).load()
 
 
 def test_the_layout_of_shards_is_that_of_the_index(published):

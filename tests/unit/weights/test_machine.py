@@ -1,5 +1,14 @@
 """The machine's parts are those a user would name, and together they are the machine."""
 
+import published_toy
+import pytest
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_parts_of_a_published_model_hold_all_its_parameters(tied):
+    made = published_toy.machine(tied=tied)
+    assert sum(made.sizes.values()) == sum(parameter.numel() for parameter in made.parameters())
+
 
 def test_the_parts_hold_every_parameter_but_no_one_twice(machine):
     owned = [id(parameter) for part in machine.parts().values() for parameter in part.parameters()]

@@ -1,0 +1,71 @@
+"""How a model is held while it works: on which device, in which numbers, and how much of it at a time."""
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from blip3o.config import check
+from blip3o.errors import ConfigError
+
+MEMORIES = ("full", "balanced", "low")
+"""How much is on the device at a time: the whole model, one part (the language model, say), or one layer."""
+ROUNDED_BYTES = {"int8": 1.0, "nf4": 0.5 + 4 / 64}
+"""Kind of numbers that the matrices of repeated blocks may be rounded to -> bytes of one; nf4 adds a float32 for 64."""
+SMALL_BYTES = 1_000_000_000
+"""In float32; a model below runs in float32 everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a model's tensors are, and as what."""
+
+    device: torch.device
+    dtype: torch.dtype | None = torch.float32
+    """None keeps that of the files."""
+    memory: str = "full"
+    """What is not on the device waits in its files."""
+    quantize: str | None = None
+    """None leaves the matrices as they are."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.memory in MEMORIES, f"memory is {self.memory!r}: choose one of {', '.join(MEMORIES)}"),
+            (
+                self.quantize in (None, *ROUNDED_BYTES),
+                f"quantize is {self.quantize!r}: choose one of {', '.join(ROUNDED_BYTES)}",
+            ),
+            (
+                self.quantize is None or self.memory == "full",
+                f"memory {self.memory} takes weights as they lie in their files: leave out quantize "
+                f"{self.quantize}, or choose memory full",
+            ),
+        )
+
+    def free_bytes(self) -> int:
+        """Memory of the device that nobody uses."""
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[0]
+        return psutil.virtual_memory().available  # Apple's GPU shares it, too
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name ("cpu", "cuda", "cuda:1", "mps"), or of "auto" the fastest that the machine has.
+
+    Raises ConfigError for one that it lacks.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, there in found.items() if there]
+    if name != "auto" and name.partition(":")[0] not in here:
+        raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
+    return torch.device(here[0] if name == "auto" else name)
+
+
+def find_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
+    """The dtype of this name, or of "auto" float32 on a CPU and for a small model, else bfloat16."""
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" or 4 * parameters < SMALL_BYTES else torch.bfloat16
+    if name not in dtypes:
+        raise ConfigError(f"dtype is {name!r}: choose auto or one of {', '.join(dtypes)}")
+    return dtypes[name]

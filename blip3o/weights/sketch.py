@@ -1,0 +1,72 @@
+"""A model before its tensors are read: what it is made of, and in which files its tensors lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from blip3o.errors import CheckpointError
+from blip3o.weights.machine import Machine
+from blip3o.weights.offload import offload
+from blip3o.weights.peak import peak_bytes, peaks
+from blip3o.weights.placement import ROUNDED_BYTES, Placement
+from blip3o.weights.quantize import Quantizer
+from blip3o.weights.shards import Files
+
+CPU = Placement(device=torch.device("cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """A machine on the meta device, and its files."""
+
+    machine: Machine
+    files: Files
+    about: Mapping[str, object] = field(default_factory=dict)
+    """The facts written with the tensors."""
+
+    def load(self, placement: Placement = CPU) -> Machine:
+        """The machine, ready to use.
+
+        Raises CheckpointError where there is too little memory, and for tensors missing, unknown or misshapen.
+        """
+        self.check_room(placement)
+        machine = self.machine
+        if placement.memory != "full":
+            offload(machine, self.files, placement)
+            return machine.eval()
+        for place, (shards, rename) in self.files.items():
+            network = machine.get_submodule(place)
+            kind = placement.quantize
+            put = None if kind is None else Quantizer(kind, network, placement.dtype).put
+            shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
+        return machine.to(placement.device).eval()
+
+    def check_room(self, placement: Placement) -> None:
+        """Raise CheckpointError where the device has too little memory, with what would fit."""
+        free, machine = placement.free_bytes(), self.machine
+        if placement.dtype is None:
+            needed = sum(path.stat().st_size for shards, _ in self.files.values() for path in shards.files)
+        else:
+            needed = peak_bytes(machine, placement)
+        if needed <= free:
+            return
+        own = str(placement.dtype or torch.float32).removeprefix("torch.")
+        fitting = [
+            f"{' with '.join(_options(kind, memory, own))} ({size / 1e9:.1f} GB)"
+            for kind, sizes in peaks(machine).items()
+            for memory, size in sizes.items()
+            if size <= free
+        ]
+        advice = f"choose {' or '.join(fitting)}" if fitting else "no choice of dtype, memory and quantize fits"
+        raise CheckpointError(
+            f"{machine.config.name} needs {needed / 1e9:.1f} GB of memory on {placement.device}, of which "
+            f"{free / 1e9:.1f} GB are free: {advice}"
+        )
+
+
+def _options(kind: str, memory: str, own: str) -> list[str]:
+    """The choices that lead to this kind of numbers and this memory mode."""
+    if kind in ROUNDED_BYTES:
+        return [f"quantize {kind}"]
+    return ([] if kind == own else [f"dtype {kind}"]) + [f"memory {memory}"]
