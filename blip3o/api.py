@@ -177,16 +177,20 @@ class BLIP3o:
 
     def understand(
         self,
-        images: Pictures,
+        images: Pictures | Sequence[Pictures],
         questions: str | Sequence[str],
         *,
         max_tokens: int = 64,
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> list[str]:
-        """Answer a question about each image; one question may serve all images."""
-        pictures, asked = self._pairs(images, questions)
-        talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
+        """Answer a question about each image; one question may serve all images.
+
+        In place of an image there may be several, or none, which one question is about.
+        """
+        groups = [self._read(one) for one in ([images] if isinstance(images, Picturelike) else images)]
+        asked = self._texts(len(groups), questions)
+        talks = [(Turn("user", (*pictures, text)),) for pictures, text in zip(groups, asked, strict=True)]
         return list(self.assistant.answer(talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress))
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
@@ -297,12 +301,16 @@ class BLIP3o:
 
     def _pairs(self, images: Pictures, texts: str | Sequence[str]) -> tuple[list[Picture], list[str]]:
         pictures = self._read(images)
-        asked = [texts] * len(pictures) if isinstance(texts, str) else list(texts)
-        if len(asked) != len(pictures):
-            raise PromptError(f"{len(pictures)} images but {len(asked)} texts: give one text, or one for each image")
+        return pictures, self._texts(len(pictures), texts)
+
+    def _texts(self, images: int, texts: str | Sequence[str]) -> list[str]:
+        """A text for each image. Raises PromptError for another number of them, and for one that cannot be asked."""
+        asked = [texts] * images if isinstance(texts, str) else list(texts)
+        if len(asked) != images:
+            raise PromptError(f"{images} images but {len(asked)} texts: give one text, or one for each image")
         for text in asked:
             self.machine.template.check(text)
-        return pictures, asked
+        return asked
 
     def _sampling(self, given: SamplingOptions) -> SamplingConfig:
         """The model's own sampling, but for what is given and not None."""

@@ -50,12 +50,12 @@ for _verb, _examples in (
     (chat.chat, chat.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
     (train.train, train.EXAMPLES),
-    (evaluate.evaluate, evaluate.EXAMPLES),
     (info.info, info.EXAMPLES),
     (convert.convert, convert.EXAMPLES),
 ):
     app.command(epilog=_examples)(_verb)
 app.add_typer(data.app, name="data")
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,49 +1,167 @@
-"""blip3o evaluate: a model's scores on held-out questions."""
+"""blip3o evaluate: a model's scores on held-out questions of the picture book and on the field's benchmarks."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from blip3o.cli.benchmarks import Asked, run_benchmarks
 from blip3o.cli.files import as_json, check_folder, write_text
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, examples
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Memory, Model, Quantize, examples
 from blip3o.cli.progress import open_model, working_on_many
+from blip3o.errors import ConfigError
 
 EXAMPLES = examples(
     "blip3o evaluate --suite picturebook --json",
-    "blip3o evaluate --model runs/picturebook/checkpoint --limit 20 --group generation --output scores",
+    "blip3o evaluate --benchmark pope --benchmark gqa:lmms --data data --model BLIP3o/BLIP3o-Model-8B",
+    "blip3o evaluate --suite understanding --data data --judge https://api.openai.com/v1 --judge-model gpt-4.1",
+    "blip3o evaluate compare results/mine results/theirs",
 )
+BOOK = "picturebook"
+
+Suite = Annotated[
+    str | None,
+    typer.Option(help="picturebook (the default), understanding, generation, editing or all: many benchmarks."),
+]
+Named = Annotated[
+    list[str] | None, typer.Option("--benchmark", "-b", help="NAME or NAME:PROTOCOL; may be given again.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="Benchmarks: their folder, or one with a folder for each; owner/name on the Hub; hub."),
+]
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", help="Picture book: only these groups, such as generation; repeatable.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Questions in each group or benchmark; default: all.")]
+ItemSeed = Annotated[int, typer.Option(min=0, help="Picture book: asks other questions. Benchmarks: draws others.")]
+Results = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The folder of results. Default: results for benchmarks, none for the book."),
+]
+JudgeUrl = Annotated[
+    str | None,
+    typer.Option("--judge", help="Benchmarks: base URL of an OpenAI-compatible server, local:MODEL, or none."),
+]
+JudgeModel = Annotated[str, typer.Option(help="The judge's model; the key is read from OPENAI_API_KEY.")]
+Ready = Annotated[Path | None, typer.Option(help="Benchmarks: ready detections or a judge's answers, as JSON.")]
+DetectorName = Annotated[
+    str | None, typer.Option("--detector", help="GenEval: Mask2Former, a folder or an id on the Hub.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Benchmarks: items asked at a time.")]
+Bare = Annotated[
+    bool, typer.Option("--bare", help="Benchmarks: leave out instructions that a small model does not know.")
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Benchmarks: forget what an earlier run answered.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count, and estimate time and cost.")]
+
+app = typer.Typer(invoke_without_command=True, epilog=EXAMPLES)
 
 
+@app.callback()
 def evaluate(
-    suite: Annotated[str, typer.Option(help="The suite of questions.")] = "picturebook",
-    group: Annotated[list[str] | None, typer.Option(help="Only these groups, such as generation; repeatable.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Questions in each group; default: the suite's own.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another number asks other questions of the same kind.")] = 0,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A folder for scores.json, all answers and pictures.")
-    ] = None,
-    model: Model = "picturebook",
+    context: typer.Context,
+    suite: Suite = None,
+    benchmark: Named = None,
+    data: Data = None,
+    group: Groups = None,
+    limit: Limit = None,
+    seed: ItemSeed = 0,
+    output: Results = None,
+    judge: JudgeUrl = None,
+    judge_model: JudgeModel = "gpt-4.1",
+    ready: Ready = None,
+    detector: DetectorName = None,
+    batch_size: BatchSize = 16,
+    bare: Bare = False,
+    restart: Restart = False,
+    dry_run: DryRun = False,
+    model: Model = BOOK,
     device: Device = "auto",
     decoder: Decoder = None,
     dtype: Dtype = "auto",
+    memory: Memory = "full",
+    quantize: Quantize = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Score a model on held-out questions.
 
-    Drawing by GenEval's rules, unseen combinations, reading, captions, edits,
-    dialogues, riddles; each score with its 95 % interval.
+    The picture book's suite draws by GenEval's rules, combines, reads, captions,
+    edits, talks and solves riddles. Benchmarks read their official files or the
+    mirrors on the Hub; every answer is kept, and after a stop the same command
+    asks only what is missing.
     """
+    if context.invoked_subcommand is not None:
+        return
+    loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize}
+    if not benchmark and suite in (None, BOOK):
+        if data is not None:
+            raise ConfigError("the picture book takes no --data: name a --benchmark or another --suite")
+        _book(model, device, loading, group, limit, seed, output, json)
+        return
+    if group:
+        raise ConfigError(f"only the picture book has groups, got --group {group[0]}: leave it out")
+    asked = Asked(
+        suite=suite,
+        names=benchmark or [],
+        data=data,
+        judge=judge,
+        judge_model=judge_model,
+        ready=ready,
+        detector=detector,
+        output=output or Path("results"),
+        limit=limit,
+        seed=seed,
+        batch=batch_size,
+        bare=bare,
+        restart=restart,
+        dry_run=dry_run,
+    )
+    run_benchmarks(asked, model, device, loading, json=json)
+
+
+@app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))
+def compare(
+    first: Annotated[Path, typer.Argument(help="A folder of results.")],
+    second: Annotated[Path, typer.Argument(help="Another one, of the same benchmarks.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("compare.html"),
+    debug: Debug = False,
+) -> None:
+    """Compare two models item by item: differences with their intervals, and a page of failures with pictures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from blip3o.evals.compare import compare as compared
+    from blip3o.evals.page import rows, write_page
+
+    comparison = compared(first, second)
+    write_page(comparison, output)
+    head, *body = rows(comparison)
+    table = Table(*head)
+    for row in body:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+    print(output)
+
+
+def _book(
+    model: str,
+    device: str,
+    loading: dict[str, Any],
+    group: list[str] | None,
+    limit: int | None,
+    seed: int,
+    output: Path | None,
+    json: bool,
+) -> None:
     if output is not None:
         check_folder(output)
-    candidate = open_model(model, device, dtype=dtype, decoder=decoder)
+    candidate = open_model(model, device, **loading)
     from blip3o.evals import suite as suites
 
     with working_on_many("asking") as told:
-        scores = suites.run(
-            candidate, suite, seed=seed, limit=limit, groups=group or None, output=output, progress=told
-        )
+        scores = suites.run(candidate, BOOK, seed=seed, limit=limit, groups=group or None, output=output, progress=told)
     if output is not None:
         write_text(as_json(scores), output / "scores.json")
     if json:

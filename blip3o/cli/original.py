@@ -57,14 +57,27 @@ def generate_image(arguments: Sequence[str]) -> list[str]:
 
 def evaluate(arguments: Sequence[str]) -> list[str]:
     """python evaluate.py -> blip3o evaluate."""
+    from blip3o.evals.catalogue import TASKS
+
+    tasks = list(dict.fromkeys((*GROUPS, *TASKS)))
     parser = _Parser("evaluate.py", description="Scores a checkpoint; the work is `blip3o evaluate`.")
-    parser.add_argument("--task", required=True, help=", ".join(GROUPS))
+    parser.add_argument("--task", required=True, help=", ".join(tasks))
     parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    parser.add_argument("--data", help="benchmarks: a folder with a folder for each; without it the picture book asks")
     asked, rest = parser.parse_known_args(arguments)
-    if asked.task not in GROUPS:
-        raise ConfigError(f"no task {asked.task!r}: choose one of {', '.join(GROUPS)}")
-    groups = [word for group in GROUPS[asked.task] for word in ("--group", group)]
-    return ["evaluate", "--suite", "picturebook", "--model", asked.checkpoint, *groups, *rest]
+    table = GROUPS if asked.data is None else TASKS
+    if asked.task not in table:
+        advice = (
+            "add --data, the folder of its benchmarks" if asked.task in TASKS else f"choose one of {', '.join(tasks)}"
+        )
+        raise ConfigError(
+            f"no task {asked.task!r} {'of the picture book' if asked.task in TASKS else 'here'}: {advice}"
+        )
+    option, suite = (
+        ("--group", ["--suite", "picturebook"]) if asked.data is None else ("--benchmark", ["--data", asked.data])
+    )
+    named = [word for name in table[asked.task] for word in (option, name)]
+    return ["evaluate", *suite, "--model", asked.checkpoint, *named, *rest]
 
 
 def train(arguments: Sequence[str]) -> list[str]:

@@ -41,8 +41,15 @@ class Candidate(Protocol):
         """Changes each picture as its instruction says."""
         ...
 
-    def understand(self, images: Sequence[Image.Image], questions: Sequence[str], *, batch_size: int = 16) -> list[str]:
-        """Answers a question about each picture."""
+    def understand(
+        self,
+        images: Sequence[Image.Image | Sequence[Image.Image]],
+        questions: Sequence[str],
+        *,
+        max_tokens: int = 64,
+        batch_size: int = 16,
+    ) -> list[str]:
+        """Answers a question about each picture, or about several together."""
         ...
 
     def caption(self, images: Sequence[Image.Image], *, batch_size: int = 16) -> list[str]:

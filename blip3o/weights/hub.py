@@ -88,6 +88,14 @@ def sketch(
     return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs)
 
 
+def find_data(name: str) -> Path:
+    """The folder of a data set on the Hub (owner/name), fetched where it is not yet. Raises CheckpointError."""
+    if not _HUB_ID.fullmatch(name):
+        raise CheckpointError(f"no data {name!r}: name a folder, or a data set on the Hub (owner/name)")
+    with _asking(name):
+        return Path(snapshot_download(name, repo_type="dataset"))
+
+
 def push(folder: Path, repository: str, *, private: bool = True) -> str:
     """Send a model's folder to the Hub (owner/name), where it is made if it is not there; gives its address.
 

@@ -1,5 +1,6 @@
 """How a model is held while it works: on which device, in which numbers, and how much of it at a time."""
 
+import os
 from dataclasses import dataclass
 
 import psutil
@@ -58,6 +59,8 @@ def find_device(name: str) -> torch.device:
     here = [kind for kind, there in found.items() if there]
     if name != "auto" and name.partition(":")[0] not in here:
         raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
+    if name == "auto" and here[0] == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # torchrun gives each process its own
     return torch.device(here[0] if name == "auto" else name)
 
 

@@ -7,7 +7,15 @@ import pytest
 
 # dependency -> the files it may be imported by, as patterns of Path.match below blip3o/
 DOORS: dict[str, tuple[str, ...]] = {
-    "transformers": ("model/backbones/*.py", "model/layers/siglip.py", "prompt/*.py"),
+    "transformers": (
+        "model/backbones/*.py",
+        "model/layers/siglip.py",
+        "prompt/*.py",
+        "evals/generation/mask2former.py",
+        "evals/generation/colors.py",
+        "evals/distributions/encoders.py",
+        "evals/distributions/clipscore.py",
+    ),
     "tokenizers": ("prompt/*.py",),
     "diffusers": ("model/decoders/*.py", "model/encoders/vae.py"),
     "PIL": (
@@ -28,6 +36,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "accelerate": ("weights/offload.py",),
     "bitsandbytes": ("weights/quantize.py",),
     "psutil": ("weights/placement.py",),
+    "lmms_eval": ("evals/lmms.py", "evals/lmms_model.py"),
     "pyarrow": ("evals/tables.py",),
     "openai": ("evals/judges/chat.py",),
     "torch.distributed": ("train/parallel.py", "weights/*.py"),

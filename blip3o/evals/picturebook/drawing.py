@@ -12,8 +12,8 @@ from blip3o.data.picturebook.draw import draw
 from blip3o.data.picturebook.prompts import PHOTO, geneval_case
 from blip3o.data.picturebook.riddles import sample_riddle
 from blip3o.data.picturebook.world import sample_scene
+from blip3o.evals.distributions.frechet import frechet_distance
 from blip3o.evals.exam import Exam, Outcome
-from blip3o.evals.generation.frechet import frechet_distance
 from blip3o.evals.generation.geneval import Prompt
 from blip3o.evals.judges.judge import Sight
 from blip3o.evals.judges.matching import Want, differences, match

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blip3o.evals.generation.frechet import frechet_distance
+from blip3o.evals.distributions.frechet import frechet_distance
 
 RNG = np.random.default_rng(0)
 

@@ -14,6 +14,12 @@ def prompt(**metadata):
     return geneval.Prompt.from_metadata({"tag": "single_object", "prompt": "p", **metadata})
 
 
+def test_the_defaults_are_the_official_ones():
+    rules = geneval.Rules()
+    assert (rules.threshold, rules.counting_threshold) == (0.3, 0.9)
+    assert (rules.max_objects, rules.max_overlap, rules.margin) == (16, 1.0, 0.1)
+
+
 def test_a_clause_that_asks_for_nothing_is_refused():
     with pytest.raises(ValueError, match="count 0"):
         prompt(include=[{"class": "dog", "count": 0}])

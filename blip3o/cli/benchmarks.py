@@ -1,0 +1,192 @@
+"""What `blip3o evaluate` does with the benchmarks of the field: finds data and judge, asks, and shows numbers."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blip3o.cli.files import as_json, check_folder
+from blip3o.cli.progress import open_model, working_on_many
+from blip3o.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from blip3o.evals.benchmark import Benchmark, Item, Judge
+    from blip3o.evals.candidate import Candidate
+
+LOCAL = "local:"
+"""What a judge of ours is named by."""
+TOKENS_OF_PICTURE = 1000
+"""About what a picture counts for at a server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the user asked for."""
+
+    suite: str | None
+    names: list[str]
+    data: str | None
+    judge: str | None
+    judge_model: str
+    ready: Path | None
+    detector: str | None
+    output: Path
+    limit: int | None
+    seed: int
+    batch: int
+    bare: bool
+    restart: bool
+    dry_run: bool
+
+
+def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
+    """Score a model on benchmarks; those whose data are missing are told and left out, unless none is left."""
+    from blip3o.evals import catalogue
+    from blip3o.evals.harness import Plan, Run
+    from blip3o.weights import hub
+
+    names = catalogue.chosen(asked.suite, asked.names)
+    if asked.data is None:
+        raise ConfigError("benchmarks need --data: a folder, owner/name on the Hub, or hub for their usual mirrors")
+    check_folder(asked.output)
+    identity = _identity(model, hub.sketch(model, needs=()).machine.sizes)
+    opened = _Opened(lambda: open_model(model, device, **loading))
+    judge = _judge(asked, lambda name: open_model(name, device))
+    results = []
+    for name, benchmark, items in _readable(asked, names, judge):
+        plan = Plan(
+            folder=asked.output / identity["name"],
+            limit=asked.limit,
+            batch=asked.batch,
+            seed=asked.seed,
+            bare=asked.bare,
+            restart=asked.restart,
+        )
+        if asked.dry_run:
+            results.append(_estimate(name, benchmark, items[: asked.limit], opened))
+            continue
+        with _told(name) as told:
+            results.append(Run(benchmark, items, identity, opened, plan).go(told))
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(as_json(results)) if json else _show(results, asked.dry_run)
+
+
+class _Opened:
+    """The model, loaded when it is first asked."""
+
+    def __init__(self, load: "Callable[[], Candidate]") -> None:
+        self.load, self.model = load, None
+
+    def __call__(self) -> "Candidate":
+        self.model = self.model or self.load()
+        return self.model
+
+
+def _identity(model: str, sizes: dict[str, int]) -> dict[str, Any]:
+    """What a model is known by in results: the name of its folder or its id, and the parameters of its parts."""
+    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
+    return {"name": name, "parameters": sizes}
+
+
+def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
+    from blip3o.evals.judges.chat import Cached, ChatJudge, LocalJudge
+
+    if asked.judge in (None, "none"):
+        return None
+    if asked.judge.startswith(LOCAL):
+        name = asked.judge.removeprefix(LOCAL)
+        return Cached(LocalJudge(load(name), name), asked.output / "judge")
+    if "://" not in asked.judge:
+        raise ConfigError(f"judge is {asked.judge!r}: give the base URL of a server, local:MODEL, or none")
+    key = os.environ.get("OPENAI_API_KEY", "EMPTY")
+    return Cached(ChatJudge(asked.judge_model, asked.judge, key), asked.output / "judge")
+
+
+def _readable(asked: Asked, names: list[str], judge: "Judge | None") -> "Iterator[tuple[str, Benchmark, list[Item]]]":
+    from blip3o.evals import catalogue
+
+    found, missing = 0, []
+    for name in names:
+        benchmark = catalogue.make(name, judge, ready=asked.ready, detector=asked.detector)
+        try:
+            items = benchmark.items(_folder(str(asked.data), benchmark))
+        except DataError as error:
+            if len(names) == 1:
+                raise
+            missing.append(f"{name}: {error}")
+            print(f"left out: {missing[-1]}", file=sys.stderr)
+            continue
+        found += 1
+        yield name, benchmark, items
+    if not found:
+        raise DataError(f"no data for any of {len(names)} benchmarks: {missing[0]}")
+
+
+def _folder(data: str, benchmark: "Benchmark") -> Path:
+    from blip3o.weights import hub
+
+    own = Path(data)
+    if own.is_dir():
+        return own / benchmark.name if (own / benchmark.name).is_dir() else own
+    return hub.find_data(benchmark.mirror if data == "hub" else data)
+
+
+@contextmanager
+def _told(name: str) -> "Iterator[Callable[[str, int, int, float | None], None]]":
+    """A bar with the mean score so far."""
+    with working_on_many(name) as tell:
+
+        def told(name: str, done: int, total: int, mean: float | None) -> None:
+            tell(name if mean is None else f"{name}, mean score {mean:.3f}", done, total)
+
+        yield told
+
+
+def _estimate(name: str, benchmark: "Benchmark", items: "list[Item]", opened: _Opened) -> dict[str, Any]:
+    """How many items, how long by a first few of them, and how many requests and tokens a judge would take."""
+    from blip3o.evals.harness import ask
+
+    tried = items[:4]
+    opened()
+    begin = time.monotonic()
+    ask(benchmark, tried, opened(), 0)
+    seconds = (time.monotonic() - begin) / len(tried) * len(items)
+    found: dict[str, Any] = {"benchmark": name, "items": len(items), "seconds": round(seconds)}
+    if benchmark.needs_judge:
+        pictures = sum(item.count if benchmark.kind != "understanding" else 0 for item in items)
+        words = sum(len(item.prompt) + len(str(item.facts)) for item in items) // 4
+        found |= {"judge_requests": max(len(items), pictures), "judge_tokens": words + TOKENS_OF_PICTURE * pictures}
+    return found
+
+
+def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if dry_run:
+        table = Table("benchmark", "items", "seconds", "judge's requests", "judge's tokens")
+        for one in results:
+            cells = ("items", "seconds", "judge_requests", "judge_tokens")
+            table.add_row(one["benchmark"], *(f"{one[cell]:,}" if cell in one else "" for cell in cells))
+    else:
+        table = Table("benchmark", "protocol", "metric", "value", "95 % interval", "items")
+        for one in results:
+            for row in _rows(one):
+                table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The numbers of a benchmark that are no parts of others."""
+    told = f"{result['n']:,} of {result['of']:,}"
+    head = (result["benchmark"], result["protocol"])
+    if not result["scored"]:
+        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}")
+    for name, metric in result["metrics"].items():
+        if "/" not in name:
+            interval = "" if metric["low"] is None else f"{metric['low']:.2f} to {metric['high']:.2f}"
+            yield (*head, name, "" if metric["value"] is None else f"{metric['value']:.2f}", interval, told)

@@ -1,0 +1,1 @@
+"""Benchmarks of pictures changed by instruction."""

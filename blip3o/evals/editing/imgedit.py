@@ -1,0 +1,126 @@
+"""ImgEdit-Bench, the basic suite: nine kinds of edits, judged from 1 to 5 (Ye and others, arXiv 2505.20275).
+
+A judge sees the picture before and after, with a prompt for the kind of edit, and gives three scores. The prompts have
+no licence, so they are read from the user's checkout (prompts.json).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from blip3o.errors import DataError
+from blip3o.evals import tables
+from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows, opened
+
+TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
+PLACE = "<edit_prompt>"
+"""Where the instruction goes in a prompt for the judge."""
+MAX_TOKENS = 1024
+
+
+def reply_score(reply: str) -> float | None:
+    """The mean of the scores in a judge's reply, rounded to two digits; None where there is none.
+
+    A score is a line that ": " splits in two, with nothing but digits behind it: "Score: 5." is lost, as officially.
+    """
+    parts = [line.strip().split(": ") for line in reply.splitlines()]
+    scores = [int(pair[1]) for pair in parts if len(pair) == 2 and pair[1].isdecimal()]
+    return round(sum(scores) / len(scores), 2) if scores else None
+
+
+def type_scores(scores: Iterable[tuple[str | None, float]]) -> dict[str, float]:
+    """The mean of each type of edit, rounded to two digits; a score without a type counts nowhere."""
+    grouped: defaultdict[str, list[float]] = defaultdict(list)
+    for kind, score in scores:
+        if kind is not None:
+            grouped[kind].append(score)
+    return {kind: round(sum(values) / len(values), 2) for kind, values in grouped.items()}
+
+
+class ImgEdit(Benchmark):
+    """Reads `basic_edit.json` (`singleturn.json` in the Hub's archive) with its pictures, or a mirror's Parquet."""
+
+    name = "imgedit"
+    kind = "editing"
+    protocols = ("official",)
+    mirror = "kcz358/imgedit"
+    needs_judge = True
+
+    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
+        super().__init__(protocol, judge)
+        self.prompts: Mapping[str, str] = {}
+
+    def items(self, folder: Path) -> list[Item]:
+        path = tables.find(folder, "basic_edit.json", "singleturn.json")
+        items = self._mirrored(folder) if path is None else self._official(folder, path)
+        if self.judge is not None:
+            self.prompts = _prompts(folder, {item.category for item in items})
+        return items
+
+    def _official(self, folder: Path, path: Path) -> list[Item]:
+        return [
+            self._item(key, row, path, _picture(folder, path, tables.column(row, path, "id")))
+            for key, row in keyed_rows(path).items()
+        ]
+
+    def _mirrored(self, folder: Path) -> list[Item]:
+        rows = tables.read_parquet(folder, "ImgEdit-Bench", "*.parquet")
+        return [
+            self._item(
+                str(tables.column(row, folder, "key")),
+                row,
+                folder,
+                tables.picture(tables.column(row, folder, "input_image"), folder),
+            )
+            for row in rows
+        ]
+
+    def _item(self, key: str, row: Mapping[str, Any], source: Path, picture: Path | bytes) -> Item:
+        kind, prompt = (str(tables.column(dict(row), source, name)) for name in ("edit_type", "prompt"))
+        if kind not in TYPES:
+            raise DataError(f"{source} has an edit of type {kind!r}, not {', '.join(TYPES)}: is it another suite?")
+        return Item(id=key, prompt=prompt, pictures=(picture,), category=kind)
+
+    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+        """The mean of the three scores, 1 to 5; without a picture, or where a reply has no score, the item is left out
+        of the numbers, as officially."""
+        if self.judge is None:
+            return None
+        if not answer or isinstance(answer, str):
+            return Verdict(score=0.0)
+        prompt = self.prompts[item.category].replace(PLACE, item.prompt)
+        shown = [opened(item.pictures[0]), opened(answer[0])]
+        reply = self.judge.ask(prompt, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+        found = reply_score(reply)
+        return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
+
+    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+        """The mean over the types, 1 to 5, as published; then each type's, and the share of items left out."""
+        found = [
+            (sample.item.category, sample.verdict.parsed)
+            for sample in samples
+            if sample.verdict is not None and sample.verdict.parsed is not None
+        ]
+        parts = type_scores(found)
+        overall = sum(parts.values()) / len(parts) if parts else float("nan")
+        return (
+            {"overall": overall}
+            | {f"overall/{kind}": parts[kind] for kind in TYPES if kind in parts}
+            | {"left_out": 1 - len(found) / len(samples)}
+        )
+
+
+def _picture(folder: Path, table: Path, name: str) -> Path:
+    beside = table.parent / name
+    return beside if beside.is_file() else tables.picture_file(folder, name)
+
+
+def _prompts(folder: Path, kinds: set[str]) -> Mapping[str, str]:
+    path = tables.need(folder, "ImgEdit-Bench's judge prompts (Benchmark/Basic of its repository)", "prompts.json")
+    prompts = tables.read_json(path)
+    missing = sorted(kinds - set(prompts if isinstance(prompts, dict) else ()))
+    if missing:
+        raise DataError(f"{path} has no prompt for {', '.join(missing)}: is it the file of ImgEdit-Bench?")
+    return prompts

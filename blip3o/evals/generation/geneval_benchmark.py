@@ -1,0 +1,121 @@
+"""GenEval: are the objects of a prompt there, in number, colour and place? (Ghosh and others, arXiv 2310.11513).
+
+553 prompts of six tasks, four pictures each; a detector looks at the pictures, and rules judge what it saw. The
+detector is a network here ("hf-detector"), or was one somewhere else, such as the official mmdet ("mmdet-json").
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from PIL import Image
+
+from blip3o.errors import ConfigError, DataError
+from blip3o.evals import tables
+from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.generation import geneval
+from blip3o.evals.generation.detections import Asked, Detector, Ready, Seen, opened
+
+
+@runtime_checkable
+class Colors(Protocol):
+    """A network that tells colours."""
+
+    def classify(self, kind: str, crops: Sequence[Image.Image]) -> Sequence[str]:
+        """One of GenEval's ten colours for each crop of an object of a class."""
+        ...
+
+
+class GenEval(Benchmark):
+    """Reads `evaluation_metadata.jsonl`.
+
+    Without a detector ("hf-detector") or the boxes of one ("mmdet-json") nothing is scored. `colors` is asked for the
+    colours that the boxes do not tell; a detector needs it.
+    """
+
+    name = "geneval"
+    kind = "generation"
+    protocols = ("hf-detector", "mmdet-json")
+    mirror = ""
+
+    def __init__(
+        self,
+        protocol: str,
+        judge: Judge | None = None,
+        *,
+        detector: Detector | None = None,
+        colors: Colors | None = None,
+        detections: Path | Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(protocol, judge)
+        if detector is not None and colors is None:
+            raise ConfigError("GenEval has a detector but nothing that tells colours: expected colors as well")
+        ways = {
+            "hf-detector": None if detector is None else Asked(detector),
+            "mmdet-json": None if detections is None else Ready(detections),
+        }
+        self._eyes, self._colors = ways[protocol], colors
+
+    def items(self, folder: Path) -> list[Item]:
+        path = tables.need(folder, "GenEval's prompts", "evaluation_metadata.jsonl")
+        rows = tables.read_lines(path)
+        if not rows:
+            raise DataError(f"{path} is empty: copy it again")
+        return [self._item(index, row, path) for index, row in enumerate(rows)]
+
+    def _item(self, index: int, row: tables.Row, path: Path) -> Item:
+        tag, text = (tables.column(row, path, name) for name in ("tag", "prompt"))
+        try:
+            prompt = geneval.Prompt.from_metadata(row)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, prompt {index}, is none of GenEval's ({error}): copy the file again") from error
+        strange = {clause.kind for clause in prompt.include + prompt.exclude} - set(geneval.CLASSES)
+        if tag not in geneval.TASKS or strange:
+            what = f"task {tag!r}" if tag not in geneval.TASKS else f"class {min(strange)!r}"
+            raise DataError(f"{path}, prompt {index}, has the {what}, which GenEval has not: copy the file again")
+        return Item(id=f"{index:05d}", prompt=text, category=tag, facts={"metadata": row}, unit=text, count=4)
+
+    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+        """The share of the pictures that are right. None without a detector or its boxes.
+
+        Raises DataError for a picture that cannot be read, or of which the boxes or their colours are not known.
+        """
+        if self._eyes is None:
+            return None
+        prompt = geneval.Prompt.from_metadata(item.facts["metadata"])
+        seen = [self._judged(prompt, Path(path), self._eyes.see(Path(path))) for path in answer]
+        right = [one.correct for one in seen]
+        reasons = [one.reason for one in seen]
+        return Verdict(score=sum(right) / len(right) if right else 0.0, parsed=right, details={"reasons": reasons})
+
+    def _judged(self, prompt: geneval.Prompt, path: Path, seen: Seen) -> geneval.Verdict:
+        def colors_of(kind: str, found: Sequence[geneval.Found]) -> Sequence[str]:
+            told = seen.colors.get(kind, {})
+            known = [told[one.row] for one in found if one.row in told]
+            return known if len(known) == len(found) else self._classified(path, kind, found, seen)
+
+        return geneval.evaluate_image(prompt, seen.boxes, colors_of)
+
+    def _classified(self, path: Path, kind: str, found: Sequence[geneval.Found], seen: Seen) -> Sequence[str]:
+        if self._colors is None:
+            raise DataError(f"the detections of {path} tell no colour of {kind!r}: expected it at the end of each box")
+        picture, masks = opened(path), seen.masks.get(kind)
+        return self._colors.classify(
+            kind, [geneval.crop(picture, one.box, None if masks is None else masks[one.row]) for one in found]
+        )
+
+    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+        """The mean over the tasks, 0 to 1, as published; then each task's share of right pictures, and in percent the
+        shares of right pictures and of prompts with a right picture."""
+        scores = [
+            geneval.Score(sample.item.category, sample.item.unit or sample.item.id, right)
+            for sample in samples
+            if sample.verdict is not None
+            for right in sample.verdict.parsed
+        ]
+        if not scores:
+            return {"overall": float("nan")}
+        summary = geneval.summarise(scores)
+        tasks = {f"task/{tag}": right / total for tag, (right, total) in sorted(summary.tasks.items())}
+        shares = {"images_percent": 100 * summary.image_share, "prompts_percent": 100 * summary.prompt_share}
+        return {"overall": summary.overall} | tasks | shares

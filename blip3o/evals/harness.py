@@ -1,0 +1,251 @@
+"""Asks a model the items of a benchmark, in batches, over several processes, and after a kill only what is missing."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PromptError
+from blip3o.evals.benchmark import Benchmark, Item, Verdict
+from blip3o.evals.candidate import Candidate
+from blip3o.evals.results import Answers, Identity, Line, append, digest, line_of, result_of
+from blip3o.evals.understanding.prompts import LETTER, SHORT
+from blip3o.prompt.pictures import open_picture, to_rgb
+
+Progress = Callable[[str, int, int, float | None], None]
+"""Hears of the benchmark, its items done, its items in all, and the mean score so far."""
+BARE = "+bare"
+"""What a protocol is marked with whose instructions were left out."""
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a benchmark is run."""
+
+    folder: Path
+    """For the results."""
+    limit: int | None = None
+    """Only the first items; the result is then marked as not complete."""
+    batch: int = 16
+    seed: int = 0
+    bare: bool = False
+    """Leave out the instruction after a question, for a model that does not know its words."""
+    restart: bool = False
+    """Forget the answers of an earlier run."""
+    concurrency: int = 8
+    """Answers that a judge is asked about at a time."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}: expected 1 or more items")
+
+
+class Run:
+    """One benchmark, one model, one folder of results."""
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        items: Sequence[Item],
+        model: Mapping[str, Any],
+        candidate: Callable[[], Candidate],
+        plan: Plan,
+    ) -> None:
+        self.benchmark, self.plan, self.model = benchmark, plan, dict(model)
+        self.items = [_bare(item) if plan.bare else item for item in _checked(benchmark, items)]
+        self._candidate = candidate
+        self.answers = Answers(plan.folder, benchmark.name)
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+    @cached_property
+    def candidate(self) -> Candidate:
+        """The model, which is loaded only where something is left to ask."""
+        return self._candidate()
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Whose numbers they will be."""
+        return Identity(
+            benchmark=self.benchmark.name,
+            protocol=self.benchmark.protocol + (BARE if self.plan.bare else ""),
+            model=self.model,
+            seed=self.plan.seed,
+            digest=digest(self.items),
+        )
+
+    def go(self, progress: Progress = lambda name, done, total, mean: None) -> dict[str, Any]:
+        """Ask and score what is not yet there, and write the result, also of a part where it is stopped."""
+        if self.rank == 0:
+            self._begin()
+        lines = self.answers.read()
+        asked = self.items[: self.plan.limit]
+        mine = asked[self.rank :: self.world]
+        path = self.answers.part(self.rank)
+        try:
+            self._rescore([item for item in mine if item.id in lines], lines, path)
+            left = [item for item in mine if item.id not in lines]
+            for chunk in _chunks(left, self.plan.batch):
+                made = self._done(chunk)
+                append(path, made)
+                lines |= {line["id"]: line for line in made}
+                progress(self.benchmark.name, *self._count(mine, lines))
+        except BaseException:
+            if self.rank == 0:
+                self._finish()
+            raise
+        if self.rank > 0:
+            return {}
+        while not all(item.id in lines for item in asked):  # by the other processes
+            time.sleep(POLL_S)
+            lines = self.answers.read()
+        return self._finish()
+
+    def _begin(self) -> None:
+        if self.plan.restart and self.world > 1:
+            raise ConfigError("restart is for one process: remove the results, or name another --output")
+        if self.plan.restart:
+            self.answers.forget()
+        self.answers.check(self.identity)
+        self.answers.write_result(result_of(self.benchmark, self.identity, self.items, {}, self.plan.folder))
+
+    def _finish(self) -> dict[str, Any]:
+        lines = self.answers.read()
+        known = [lines[item.id] for item in self.items if item.id in lines]
+        self.answers.finish(known)
+        result = result_of(
+            self.benchmark, self.identity, self.items, {line["id"]: line for line in known}, self.plan.folder
+        )
+        self.answers.write_result(result)
+        return result
+
+    def _count(self, mine: Sequence[Item], lines: Mapping[str, Line]) -> tuple[int, int, float | None]:
+        there = [lines[item.id] for item in mine if item.id in lines]
+        scores = [line["score"] for line in there if line["score"] is not None]
+        return len(there), len(mine), sum(scores) / len(scores) if scores else None
+
+    # --- one batch --------------------------------------------------------------------------------------------------
+
+    def _done(self, chunk: Sequence[Item]) -> list[Line]:
+        answered = self._answered(chunk)
+        verdicts = self._verdicts([(item, answer) for item, (answer, _) in zip(chunk, answered, strict=True)])
+        return [
+            line_of(item, answer, verdict, notes | said, self.plan.folder)
+            for item, (answer, notes), (verdict, said) in zip(chunk, answered, verdicts, strict=True)
+        ]
+
+    def _answered(self, chunk: Sequence[Item]) -> list[tuple[str | tuple[str, ...], dict[str, str]]]:
+        """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
+        try:
+            return [(answer, {}) for answer in self._ask(chunk)]
+        except PromptError as error:
+            if len(chunk) == 1:
+                return [("" if self.benchmark.kind == "understanding" else (), {"refused": str(error)})]
+            return [made for item in chunk for made in self._answered([item])]
+
+    def _ask(self, chunk: Sequence[Item]) -> list[str | tuple[str, ...]]:
+        made = ask(self.benchmark, chunk, self.candidate, self.plan.seed)
+        return [
+            answer if isinstance(answer, str) else tuple(self._kept(one, item, k) for k, one in enumerate(answer))
+            for item, answer in zip(chunk, made, strict=True)
+        ]
+
+    def _kept(self, image: Image.Image, item: Item, index: int) -> str:
+        """The name of a picture's file below the folder of results."""
+        name = f"{item.id}-{index}" if item.count > 1 else item.id
+        path = Path(self.benchmark.name) / f"{name.replace('/', '-')}.png"
+        try:
+            (self.plan.folder / path.parent).mkdir(parents=True, exist_ok=True)
+            image.save(self.plan.folder / path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
+        return path.as_posix()
+
+    # --- scoring ----------------------------------------------------------------------------------------------------
+
+    def _verdicts(
+        self, answered: Sequence[tuple[Item, str | tuple[str, ...]]]
+    ) -> list[tuple[Verdict | None, dict[str, str]]]:
+        workers = self.plan.concurrency if self.benchmark.judge is not None else 1
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(lambda pair: self._verdict(*pair), answered))
+
+    def _verdict(self, item: Item, answer: str | tuple[str, ...]) -> tuple[Verdict | None, dict[str, str]]:
+        judge = {} if self.benchmark.judge is None else {"judge": self.benchmark.judge.name}
+        given = answer if isinstance(answer, str) else tuple(self.plan.folder / name for name in answer)
+        try:
+            return self.benchmark.score(item, given), judge
+        except JudgeError as error:
+            return None, judge | {"not_scored": str(error)}
+
+    def _rescore(self, items: Sequence[Item], lines: dict[str, Line], path: Path) -> None:
+        """Score answers again that have no score yet, or one of another judge."""
+        name = None if self.benchmark.judge is None else self.benchmark.judge.name
+        stale = [item for item in items if lines[item.id]["score"] is None or lines[item.id].get("judge", name) != name]
+        for chunk in _chunks(stale, self.plan.batch):
+            given = [lines[item.id]["answer"] for item in chunk]
+            answers = [answer if isinstance(answer, str) else tuple(answer) for answer in given]
+            made = []
+            for item, answer, found in zip(
+                chunk, answers, self._verdicts(list(zip(chunk, answers, strict=True))), strict=True
+            ):
+                refused = {key: lines[item.id][key] for key in ("refused",) if key in lines[item.id]}
+                made.append(line_of(item, answer, found[0], refused | found[1], self.plan.folder))
+            append(path, made)
+            lines |= {line["id"]: line for line in made}
+
+
+def ask(
+    benchmark: Benchmark, items: Sequence[Item], candidate: Candidate, seed: int
+) -> list[str] | list[list[Image.Image]]:
+    """A model's answer to each item: words, or its pictures, each from a seed of its own. Raises PromptError."""
+    prompts = [item.prompt for item in items for _ in range(item.count)]
+    seeds = [_seed(seed, item.id, index) for item in items for index in range(item.count)]
+    pictures = [[_opened(picture) for picture in item.pictures] for item in items]
+    if benchmark.kind == "understanding":
+        return candidate.understand(pictures, prompts, max_tokens=benchmark.max_tokens)
+    if benchmark.kind == "editing":
+        return [[made] for made in candidate.edit([given[0] for given in pictures], prompts, seed=seeds)]
+    drawn = iter(candidate.generate(prompts, seed=seeds))
+    return [[next(drawn) for _ in range(item.count)] for item in items]
+
+
+def _checked(benchmark: Benchmark, items: Sequence[Item]) -> Sequence[Item]:
+    if not items:
+        raise DataError(f"{benchmark.name} has no items in this folder: is it another split or data set?")
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise DataError(f"{benchmark.name} has two items {item.id!r}: are two copies of the data in one folder?")
+        seen.add(item.id)
+    return items
+
+
+def _bare(item: Item) -> Item:
+    return replace(item, prompt=item.prompt.removesuffix(SHORT).removesuffix(LETTER))
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _opened(picture: Path | bytes) -> Image.Image:
+    if isinstance(picture, Path):
+        return open_picture(picture)
+    try:
+        return to_rgb(Image.open(BytesIO(picture)))
+    except OSError as error:
+        raise DataError(f"a picture inside the data is damaged ({error}): copy the file again") from error
+
+
+def _seed(seed: int, item: str, index: int) -> int:
+    return random.Random(f"benchmark/{seed}/{item}/{index}").randrange(2**31)

@@ -1,0 +1,251 @@
+"""What an evaluation leaves behind: every answer as it comes, the numbers with their intervals, and whose they are.
+
+    <folder>/<benchmark>.json            protocol, model, numbers; `complete` says whether all items are in it
+    <folder>/<benchmark>.samples.jsonl   one line for each item, in the order of the data set
+    <folder>/<benchmark>/                the pictures drawn
+
+While a run goes on, lines stand in the order in which they were answered, each process of several in a file of its own.
+A line that a kill has cut is dropped and its item asked again.
+"""
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blip3o import __version__
+from blip3o.errors import DataError, OutputError
+from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.weights.checkpoint import make_folder, whole_file
+
+RESAMPLES = 1000
+"""Drawn data sets behind an interval; fewer for large ones, to keep RESAMPLES * 2,000 items."""
+LEAST_RESAMPLES = 100
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whose numbers these are: runs of other identities are never mixed."""
+
+    benchmark: str
+    protocol: str
+    model: Mapping[str, Any]
+    seed: int
+    digest: str
+    """Of the items: what is asked and what is right."""
+
+
+def digest(items: Iterable[Item]) -> str:
+    """A short fingerprint of what is asked and of what is right, whatever the format it was read from."""
+    made = hashlib.sha256()
+    for item in items:
+        made.update(json.dumps([item.id, item.prompt, item.facts], sort_keys=True, default=str).encode())
+    return made.hexdigest()[:16]
+
+
+class Answers:
+    """The lines of one benchmark in a folder, by item."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.final = folder / f"{name}.samples.jsonl"
+        self.result = folder / f"{name}.json"
+        make_folder(folder)
+
+    def read(self) -> dict[str, Line]:
+        """Item -> its newest line, from all files of the run."""
+        found: dict[str, Line] = {}
+        for path in (self.final, *self.parts()):
+            if path.is_file():
+                found |= {line["id"]: line for line in whole_lines(path)}
+        return found
+
+    def parts(self) -> list[Path]:
+        """The files of a run that is going on or was stopped."""
+        return sorted(self.folder.glob(f"{self.name}.samples.*.jsonl"))
+
+    def part(self, rank: int) -> Path:
+        """The file of one process, with a cut line at its end taken away."""
+        path = self.folder / f"{self.name}.samples.{rank}.jsonl"
+        if path.is_file():
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in whole_lines(path))
+            with whole_file(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return path
+
+    def finish(self, lines: Sequence[Line]) -> None:
+        """Put all lines into the final file and take the parts away."""
+        with whole_file(self.final) as temporary:
+            temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+        for path in self.parts():
+            path.unlink()
+
+    def check(self, identity: Identity) -> None:
+        """Raise DataError where the folder holds answers of another run."""
+        if not self.result.is_file():
+            return
+        found = json.loads(self.result.read_text(encoding="utf-8"))
+        other = Identity(
+            benchmark=found["benchmark"],
+            protocol=found["protocol"],
+            model=found["model"],
+            seed=found["seed"],
+            digest=found["data"]["digest"],
+        )
+        for field, value in asdict(identity).items():
+            if getattr(other, field) != value:
+                raise DataError(
+                    f"{self.result} is of another run ({field} {getattr(other, field)}, now {value}): name another "
+                    "--output, or add --restart"
+                )
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the numbers. Raises OutputError."""
+        with whole_file(self.result) as temporary:
+            temporary.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+    def forget(self) -> None:
+        """Take away what an earlier run left."""
+        for path in (self.result, self.final, *self.parts()):
+            path.unlink(missing_ok=True)
+
+
+def append(path: Path, lines: Iterable[Line]) -> None:
+    """Add lines to a file. Raises OutputError where that is not possible; what was there before stays."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
+
+
+def whole_lines(path: Path) -> list[Line]:
+    """The lines of a file, without a last one that was cut."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue  # cut by a kill, and written on after it
+    return lines
+
+
+def line_of(
+    item: Item, answer: str | tuple[str, ...], verdict: Verdict | None, more: Mapping[str, Any], folder: Path
+) -> Line:
+    """The line of an item in the results of a folder, from which paths are told."""
+    files = [os.path.relpath(picture, folder) if isinstance(picture, Path) else None for picture in item.pictures]
+    return {
+        "id": item.id,
+        "unit": item.unit or item.id,
+        "category": item.category,
+        "prompt": item.prompt,
+        "pictures": files,
+        "answer": answer if isinstance(answer, str) else list(answer),
+        "parsed": None if verdict is None else verdict.parsed,
+        "score": None if verdict is None else verdict.score,
+        "details": {} if verdict is None else dict(verdict.details),
+        "facts": dict(item.facts),
+        **more,
+    }
+
+
+def sample_of(item: Item, line: Line, folder: Path) -> Sample:
+    """The sample of an item and its line."""
+    answer = line["answer"]
+    scored = line["score"] is not None
+    return Sample(
+        item=item if item.unit else replace(item, unit=item.id),
+        answer=answer if isinstance(answer, str) else tuple(folder / name for name in answer),
+        verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
+    )
+
+
+def with_intervals(
+    metrics: Callable[[Sequence[Sample]], Metrics], samples: Sequence[Sample]
+) -> dict[str, dict[str, float | None]]:
+    """Every metric with its 95 % interval: percentiles over data sets drawn unit by unit from this one."""
+    units: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        units[sample.item.unit].append(sample)
+    groups = list(units.values())
+    draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(samples)))
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = defaultdict(list)
+    for _ in range(draws if len(groups) > 1 else 0):
+        for name, value in metrics(_redrawn(groups, rng)).items():
+            drawn[name].append(value)
+    return {name: _interval(value, drawn[name]) for name, value in metrics(samples).items()}
+
+
+def _redrawn(groups: list[list[Sample]], rng: np.random.Generator) -> list[Sample]:
+    """As many units as there are, drawn with replacement; one that is drawn again gets another name."""
+    counts = np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))
+    return [
+        replace(sample, item=replace(sample.item, unit=f"{again}/{sample.item.unit}")) if again else sample
+        for group, count in zip(groups, counts, strict=True)
+        for again in range(count)
+        for sample in group
+    ]
+
+
+def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
+    known = [one for one in drawn if isfinite(one)]
+    low, high = np.percentile(known, [2.5, 97.5]) if known else (None, None)
+    return {
+        "value": value if isfinite(value) else None,
+        "low": None if low is None else float(low),
+        "high": None if high is None else float(high),
+    }
+
+
+def result_of(
+    benchmark: Benchmark, identity: Identity, items: Sequence[Item], lines: Mapping[str, Line], folder: Path
+) -> dict[str, Any]:
+    """The result file: whose numbers, how many items are in them, and the numbers; none where not all answers given are
+    scored."""
+    samples = [sample_of(item, lines[item.id], folder) for item in items if item.id in lines]
+    scored = [sample for sample in samples if sample.verdict is not None]
+    whole = bool(samples) and len(scored) == len(samples)
+    return {
+        "benchmark": identity.benchmark,
+        "protocol": identity.protocol,
+        "kind": benchmark.kind,
+        "model": identity.model,
+        "complete": len(scored) == len(items),
+        "n": len(scored),
+        "of": len(items),
+        "answered": len(samples),
+        "refused": sum("refused" in line for line in lines.values()),
+        "scored": whole,
+        "metrics": with_intervals(benchmark.metrics, scored) if whole else {},
+        "judge": None if benchmark.judge is None else benchmark.judge.name,
+        "seed": identity.seed,
+        "versions": versions(),
+        "data": {"digest": identity.digest},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers may depend on."""
+    found = {"blip3o": __version__}
+    for package in ("torch", "transformers", "diffusers", "numpy", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def headline(metrics: Mapping[str, Any]) -> tuple[str, dict[str, float | None]] | None:
+    """The number that is published."""
+    return next(iter(metrics.items()), None)

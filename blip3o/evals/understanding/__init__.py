@@ -1,0 +1,1 @@
+"""Benchmarks of reading: one file each."""
