@@ -14,6 +14,7 @@ from blip3o.cli.progress import open_model, working_on_many
 from blip3o.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from blip3o.evals import catalogue
     from blip3o.evals.benchmark import Benchmark, Item, Judge
     from blip3o.evals.candidate import Candidate
 
@@ -48,6 +49,7 @@ def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any
     from blip3o.evals import catalogue
     from blip3o.evals.harness import Plan, Run
     from blip3o.weights import hub
+    from blip3o.weights.placement import find_device
 
     names = catalogue.chosen(asked.suite, asked.names)
     if asked.data is None:
@@ -56,8 +58,9 @@ def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any
     identity = _identity(model, hub.sketch(model, needs=()).machine.sizes)
     opened = _Opened(lambda: open_model(model, device, **loading))
     judge = _judge(asked, lambda name: open_model(name, device))
+    aids = catalogue.Aids(judge=judge, ready=asked.ready, detector=asked.detector, device=str(find_device(device)))
     results = []
-    for name, benchmark, items in _readable(asked, names, judge):
+    for name, benchmark, items in _readable(asked, names, aids):
         plan = Plan(
             folder=asked.output / identity["name"],
             limit=asked.limit,
@@ -106,12 +109,12 @@ def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
     return Cached(ChatJudge(asked.judge_model, asked.judge, key), asked.output / "judge")
 
 
-def _readable(asked: Asked, names: list[str], judge: "Judge | None") -> "Iterator[tuple[str, Benchmark, list[Item]]]":
+def _readable(asked: Asked, names: list[str], aids: "catalogue.Aids") -> "Iterator[tuple[str, Benchmark, list[Item]]]":
     from blip3o.evals import catalogue
 
     found, missing = 0, []
     for name in names:
-        benchmark = catalogue.make(name, judge, ready=asked.ready, detector=asked.detector)
+        benchmark = catalogue.make(name, aids)
         try:
             items = benchmark.items(_folder(str(asked.data), benchmark))
         except DataError as error:
@@ -173,7 +176,9 @@ def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
             cells = ("items", "seconds", "judge_requests", "judge_tokens")
             table.add_row(one["benchmark"], *(f"{one[cell]:,}" if cell in one else "" for cell in cells))
     else:
-        table = Table("benchmark", "protocol", "metric", "value", "95 % interval", "items")
+        table = Table(title="value: on the scale that each benchmark publishes", title_justify="left")
+        for name in ("benchmark", "protocol", "metric", "value", "95 % interval", "items"):
+            table.add_column(name, overflow="fold")
         for one in results:
             for row in _rows(one):
                 table.add_row(*row)
@@ -182,10 +187,11 @@ def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """The numbers of a benchmark that are no parts of others."""
-    told = f"{result['n']:,} of {result['of']:,}"
+    refused = f", {result['refused']:,} refused" if result["refused"] else ""
+    told = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
-        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}")
+        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
     for name, metric in result["metrics"].items():
         if "/" not in name:
             interval = "" if metric["low"] is None else f"{metric['low']:.2f} to {metric['high']:.2f}"

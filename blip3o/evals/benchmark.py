@@ -39,6 +39,8 @@ class Item:
     """
     count: int = 1
     """Pictures to draw of the prompt."""
+    files: tuple[str, ...] = ()
+    """Names of the drawn pictures, where official tools expect such; () makes them of the id."""
 
 
 @dataclass(frozen=True, kw_only=True)

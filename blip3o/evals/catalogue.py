@@ -1,12 +1,49 @@
 """All benchmarks by name, and the suites and tasks that put them together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from blip3o.errors import ConfigError
 from blip3o.evals.benchmark import Benchmark, Judge
+from blip3o.evals.editing.gedit import Gedit
+from blip3o.evals.editing.imgedit import ImgEdit
+from blip3o.evals.editing.kris import Kris
+from blip3o.evals.generation.dpg import DpgBench
+from blip3o.evals.generation.geneval_benchmark import GenEval
+from blip3o.evals.generation.wise import Wise
+from blip3o.evals.understanding.gqa import Gqa
+from blip3o.evals.understanding.mmbench import Mmbench
+from blip3o.evals.understanding.mme import Mme
+from blip3o.evals.understanding.mmmu import Mmmu
+from blip3o.evals.understanding.mmvet import Mmvet
 from blip3o.evals.understanding.pope import Pope
+from blip3o.evals.understanding.realworldqa import RealWorldQa
+from blip3o.evals.understanding.seedbench import Seedbench
+from blip3o.evals.understanding.textvqa import TextVqa
+from blip3o.evals.understanding.vqav2 import VqaV2
 
-BENCHMARKS: Mapping[str, type[Benchmark]] = {benchmark.name: benchmark for benchmark in (Pope,)}
+BENCHMARKS: Mapping[str, type[Benchmark]] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        VqaV2,
+        Gqa,
+        Mmbench,
+        Seedbench,
+        Pope,
+        Mmvet,
+        Mme,
+        Mmmu,
+        RealWorldQa,
+        TextVqa,
+        GenEval,
+        DpgBench,
+        Wise,
+        ImgEdit,
+        Gedit,
+        Kris,
+    )
+}
 SUITES: Mapping[str, tuple[str, ...]] = {
     kind: tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.kind == kind)
     for kind in ("understanding", "generation", "editing")
@@ -21,6 +58,38 @@ TASKS: Mapping[str, tuple[str, ...]] = {
 """Task words of the original documentation -> benchmarks."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Aids:
+    """What scores besides the answers themselves."""
+
+    judge: Judge | None = None
+    ready: Path | None = None
+    """What a detector or a judge found elsewhere, as JSON."""
+    detector: str | None = None
+    """Mask2Former and the classifier of colours, "" for the usual ones: GenEval without files."""
+    device: str = "cpu"
+    """For the detector."""
+
+
+def _geneval(protocol: str, aids: Aids) -> Benchmark:
+    if aids.ready is not None:
+        return GenEval("mmdet-json", detections=aids.ready)
+    if aids.detector is None:
+        return GenEval(protocol)
+    from blip3o.evals.generation.colors import ColorClassifier
+    from blip3o.evals.generation.mask2former import REPOSITORY, Mask2Former
+
+    detector = Mask2Former(aids.detector or REPOSITORY, aids.device)
+    return GenEval(protocol, detector=detector, colors=ColorClassifier(device=aids.device))
+
+
+WITH_AIDS: Mapping[str, Callable[[str, Aids], Benchmark]] = {
+    "geneval": _geneval,
+    "dpg": lambda protocol, aids: DpgBench(protocol, aids.judge, answers=aids.ready),
+}
+"""Benchmarks that take more than a judge."""
+
+
 def find(name: str) -> tuple[type[Benchmark], str]:
     """A benchmark and its protocol, of "name" or "name:protocol". Raises ConfigError for one that is not there."""
     word, _, protocol = name.partition(":")
@@ -32,10 +101,12 @@ def find(name: str) -> tuple[type[Benchmark], str]:
     return benchmark, protocol or benchmark.protocols[0]
 
 
-def make(name: str, judge: Judge | None = None) -> Benchmark:
-    """A benchmark of "name" or "name:protocol", with its judge where it takes one."""
+def make(name: str, aids: Aids) -> Benchmark:
+    """A benchmark of "name" or "name:protocol". Raises ConfigError for one that is not there."""
     benchmark, protocol = find(name)
-    return benchmark(protocol, judge if benchmark.needs_judge else None)
+    if benchmark.name in WITH_AIDS:
+        return WITH_AIDS[benchmark.name](protocol, aids)
+    return benchmark(protocol, aids.judge if benchmark.needs_judge else None)
 
 
 def chosen(suite: str | None, names: Sequence[str]) -> list[str]:

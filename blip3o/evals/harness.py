@@ -62,6 +62,7 @@ class Run:
     ) -> None:
         self.benchmark, self.plan, self.model = benchmark, plan, dict(model)
         self.items = [_bare(item) if plan.bare else item for item in _checked(benchmark, items)]
+        self.bare = any(mine.prompt != own.prompt for mine, own in zip(self.items, items, strict=True))
         self._candidate = candidate
         self.answers = Answers(plan.folder, benchmark.name)
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -76,7 +77,7 @@ class Run:
         """Whose numbers they will be."""
         return Identity(
             benchmark=self.benchmark.name,
-            protocol=self.benchmark.protocol + (BARE if self.plan.bare else ""),
+            protocol=self.benchmark.protocol + (BARE if self.bare else ""),
             model=self.model,
             seed=self.plan.seed,
             digest=digest(self.items),
@@ -160,8 +161,8 @@ class Run:
 
     def _kept(self, image: Image.Image, item: Item, index: int) -> str:
         """The name of a picture's file below the folder of results."""
-        name = f"{item.id}-{index}" if item.count > 1 else item.id
-        path = Path(self.benchmark.name) / f"{name.replace('/', '-')}.png"
+        own = f"{item.id}-{index}" if item.count > 1 else item.id
+        path = Path(self.benchmark.name) / (item.files[index] if item.files else f"{own.replace('/', '-')}.png")
         try:
             (self.plan.folder / path.parent).mkdir(parents=True, exist_ok=True)
             image.save(self.plan.folder / path)

@@ -17,7 +17,7 @@ from blip3o.errors import OutputError
 from blip3o.evals.compare import Answer, Comparison, Match, Metric, Outcome, Pair, Scores, Side
 from blip3o.evals.record import Number
 
-HEADING = ["benchmark", "number", "A", "B", "B - A", "95 % interval", "items", "remarks"]
+HEADING = ["benchmark", "number", "A", "B", "B - A", "items", "remarks"]
 MOST_ITEMS = 200
 """Shown of a benchmark; the page says how many are left out."""
 MOST_METRICS = 8
@@ -125,7 +125,10 @@ def _page(comparison: Comparison, here: Path) -> Iterator[str]:
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
-    """The cells of a table, the heading first: of each benchmark its metrics, without their parts, and its scores."""
+    """The cells of a table, the heading first: of each benchmark its metrics, without their parts, and its scores.
+
+    95 % intervals stand below their numbers, in the same cell.
+    """
     return [list(HEADING), *(row for match in comparison.matches for row in _rows(match))]
 
 
@@ -134,14 +137,14 @@ def _rows(match: Match) -> Iterator[list[str]]:
     remarks, items = "; ".join((*match.refusals, *match.notes)), _counted(match)
     for metric in shown:
         numbers = [_within(metric.a), _within(metric.b), _signed(metric.difference)]
-        yield [match.name, metric.name, *numbers, "", items, remarks]
+        yield [match.name, metric.name, *numbers, items, remarks]
         remarks = ""
     if match.scores is not None:
         found = match.scores
-        means = [_shown(found.a), _shown(found.b), _signed(found.difference.value)]
-        yield [match.name, "mean score", *means, _limits(found.difference), str(found.n), remarks]
+        difference = "\n".join(filter(None, (_signed(found.difference.value), _limits(found.difference))))
+        yield [match.name, "mean score", _shown(found.a), _shown(found.b), difference, str(found.n), remarks]
     elif not shown:
-        yield [match.name, "", "", "", "", "", items, remarks]
+        yield [match.name, "", "", "", "", items, remarks]
 
 
 def _counted(match: Match) -> str:
@@ -170,12 +173,12 @@ def _limits(number: Number) -> str:
 
 
 def _within(number: Number | None) -> str:
-    """A number with its interval, as far as they are known."""
+    """A number and, in a second line, its interval, as far as they are known."""
     if number is None or number.value is None:
         return ""
     if number.low is None or number.high is None:
         return _shown(number.value)
-    return f"{_shown(number.value)} ({_shown(number.low)} to {_shown(number.high)})"
+    return f"{_shown(number.value)}\n{_shown(number.low)} to {_shown(number.high)}"
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def read_json(path: Path) -> Any:
 def read_lines(path: Path) -> list[Row]:
     """The objects of a file with one JSON object a line. Raises DataError with the number of a broken line."""
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if line.strip():
             try:
                 rows.append(json.loads(line))

@@ -68,6 +68,8 @@ class ClipScorer:
         except (OSError, ValueError) as error:
             short = " ".join(str(error).split())[:160]
             raise CheckpointError(f"{name} has no tokenizer that can be loaded ({short}): fetch it again") from error
+        if len(self.tokenizer) <= len(self.tokenizer.all_special_ids):  # transformers makes one up without its files
+            raise CheckpointError(f"{name} has no tokenizer with words: fetch its vocab.json and merges.txt")
         self.preparation = CLIP_PREPARATION.sized(self.model.config.vision_config.image_size)
 
     @torch.inference_mode()

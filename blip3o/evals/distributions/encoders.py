@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from blip3o.errors import CheckpointError, ConfigError
@@ -52,16 +52,23 @@ CLIP_PREPARATION = Preparation(
 
 def prepared(pictures: Sequence[Image.Image], preparation: Preparation) -> Float[Tensor, "batch 3 height width"]:
     """Pixels as a network expects them: resized by Pillow, then (value / 255 - mean) / deviation."""
-    size = (preparation.size, preparation.size)
-    made = [
-        ImageOps.fit(picture, size, preparation.filter)
-        if preparation.cropped
-        else picture.resize(size, preparation.filter)
-        for picture in (one.convert("RGB") for one in pictures)
-    ]
+    shape = _central if preparation.cropped else _squashed
+    made = [shape(picture.convert("RGB"), preparation.size, preparation.filter) for picture in pictures]
     pixels = np.stack([np.asarray(picture, dtype=np.float32) / 255 for picture in made])
     mean, deviation = (np.array(part, dtype=np.float32) for part in (preparation.mean, preparation.deviation))
     return torch.from_numpy((pixels - mean) / deviation).permute(0, 3, 1, 2)
+
+
+def _squashed(picture: Image.Image, size: int, method: Image.Resampling) -> Image.Image:
+    return picture.resize((size, size), method)
+
+
+def _central(picture: Image.Image, size: int, method: Image.Resampling) -> Image.Image:
+    """The shorter side scaled to the size and the longer one with it, rounded down, then the square in its middle."""
+    shorter = min(picture.size)
+    width, height = (size if side == shorter else int(size * side / shorter) for side in picture.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return picture.resize((width, height), method).crop((left, top, left + size, top + size))
 
 
 # --- what is taken of each network's output ---------------------------------------------------------------------------

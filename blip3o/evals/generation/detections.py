@@ -2,7 +2,7 @@
 
 The files are JSON, so that GenEval's own mmdet (or any other detector) can be run where it runs best:
 
-    {"00000/samples/0000.png": {"dog": [[x0, y0, x1, y1, score], [x0, y0, x1, y1, score, "brown"]], "cat": []}, ...}
+    {"00000/samples/00000.png": {"dog": [[x0, y0, x1, y1, score], [x0, y0, x1, y1, score, "brown"]], "cat": []}, ...}
 
 A picture goes by its file name, led by as many of its folders as tell it from others; a picture in which nothing was
 seen has {}. Classes have GenEval's names. All boxes belong there, weak ones too. The colour that ends a box may be

@@ -73,7 +73,10 @@ class GenEval(Benchmark):
         if tag not in geneval.TASKS or strange:
             what = f"task {tag!r}" if tag not in geneval.TASKS else f"class {min(strange)!r}"
             raise DataError(f"{path}, prompt {index}, has the {what}, which GenEval has not: copy the file again")
-        return Item(id=f"{index:05d}", prompt=text, category=tag, facts={"metadata": row}, unit=text, count=4)
+        files = tuple(f"{index:05d}/samples/{number:05d}.png" for number in range(4))
+        return Item(
+            id=f"{index:05d}", prompt=text, category=tag, facts={"metadata": row}, unit=text, count=4, files=files
+        )
 
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
         """The share of the pictures that are right. None without a detector or its boxes.

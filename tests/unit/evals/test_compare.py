@@ -210,8 +210,8 @@ def test_the_table_has_a_row_for_each_number_and_one_for_the_scores(two):
     table = rows(compare(*two))
     assert {len(row) for row in table} == {len(table[0])}
     assert [row[1] for row in table] == ["number", "accuracy", "mean score"]
-    assert re.fullmatch(r"\+0\.\d{3} to \+0\.\d{3}", table[2][5])
-    assert [row[4] for row in rows(compare(two[0], two[0]))[1:]] == ["0.000", "0.000"]
+    assert re.fullmatch(r"\+0\.\d{3}\n\+0\.\d{3} to \+0\.\d{3}", table[2][4])
+    assert [row[4] for row in rows(compare(two[0], two[0]))[1:]] == ["0.000", "0.000\n0.000 to 0.000"]
 
 
 def test_benchmarks_of_one_folder_alone_are_named(two, tmp_path):

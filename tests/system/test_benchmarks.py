@@ -1,0 +1,147 @@
+"""Every benchmark, from the command line to the result file, on tiny data in its official format."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from blip3o.errors import JudgeError
+from blip3o.evals import catalogue
+
+DATA = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmark_data").glob("[a-z]*.py"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with a folder for each benchmark."""
+    root = tmp_path_factory.mktemp("data")
+    for name in DATA:
+        (root / name).mkdir()
+        importlib.import_module(f"benchmark_data.{name}").write(root / name)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Intervals have tests of their own."""
+    monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 5)
+    monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 5)
+
+
+def results(model):
+    return {path.stem: json.loads(path.read_text()) for path in Path("results", model).glob("*.json")}
+
+
+def test_every_benchmark_has_tiny_data():
+    assert set(DATA) == set(catalogue.BENCHMARKS)
+
+
+def test_all_of_them_run_by_one_command_and_say_what_is_not_scored(blip3o, weights, data):
+    done = blip3o("evaluate", "--suite", "all", "--data", data, "-m", weights, "--bare", "--json")
+    assert done.code == 0, done.err
+    told = {one["benchmark"]: one for one in json.loads(done.out)}
+    assert told == results(weights.name)
+    assert set(told) == set(catalogue.BENCHMARKS)
+    for name, result in told.items():
+        judged = catalogue.BENCHMARKS[name].needs_judge or name in catalogue.WITH_AIDS
+        assert (result["scored"], bool(result["metrics"])) == (not judged, not judged), name
+        assert result["answered"] == result["of"]
+        assert result["complete"] == (not judged)
+    again = blip3o("evaluate", "--suite", "all", "--data", data, "-m", weights, "--bare", "--json")
+    assert json.loads(again.out) == json.loads(done.out)
+
+
+def test_the_commands_of_the_original_documentation_take_data(blip3o, weights, data):
+    from blip3o.cli import original
+
+    for task in catalogue.TASKS:
+        words = original.evaluate(["--task", task, "--checkpoint", str(weights), "--data", str(data), "--limit", "1"])
+        done = blip3o(*words, "-o", f"out-{task}")
+        assert done.code == 0, done.err
+        found = {path.stem for path in Path(f"out-{task}", weights.name).glob("*.json")}
+        assert found == set(catalogue.TASKS[task])
+
+
+def test_ready_detections_score_geneval_without_any_detector(blip3o, weights, data):
+    asked = ("evaluate", "-b", "geneval", "--data", data, "-m", weights, "--json")
+    (drawn,) = json.loads(blip3o(*asked).out)
+    assert not drawn["scored"]
+    lines = Path("results", weights.name, "geneval.samples.jsonl").read_text().splitlines()
+    pictures = [name for line in lines for name in json.loads(line)["answer"]]
+    Path("seen.json").write_text(json.dumps({name: {} for name in pictures}))
+    done = blip3o(*asked, "--ready", "seen.json", "-o", "scored")
+    assert done.code == 0, done.err
+    (scored,) = json.loads(done.out)
+    assert (scored["protocol"], scored["metrics"]["overall"]["value"]) == ("mmdet-json", 0)
+
+
+def test_a_local_model_may_judge_and_is_labelled_so(blip3o, weights, data, monkeypatch):
+    monkeypatch.setattr("blip3o.evals.judges.chat.LocalJudge.ask", lambda *_, **__: "0.5")
+    done = blip3o("evaluate", "-b", "mmvet", "--data", data, "-m", weights, "--judge", f"local:{weights}", "--json")
+    assert done.code == 0, done.err
+    (result,) = json.loads(done.out)
+    assert (result["judge"], result["scored"]) == (f"local:{weights}", True)
+    assert next(iter(result["metrics"].values()))["value"] == 50
+
+
+def test_a_judge_that_is_not_there_leaves_the_answers_unscored(blip3o, weights, data, monkeypatch):
+    def fail(*_, **__):
+        raise JudgeError("m cannot be asked (no route): check --judge and the key")
+
+    monkeypatch.setattr("blip3o.evals.judges.chat.ChatJudge.ask", fail)
+    done = blip3o(
+        "evaluate", "-b", "mmvet", "--data", data, "-m", weights, "--judge", "http://127.0.0.1:9/v1", "--json"
+    )
+    assert done.code == 0, done.err
+    (result,) = json.loads(done.out)
+    assert (result["scored"], result["complete"], result["n"], result["metrics"]) == (False, False, 0, {})
+
+
+def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):
+    done = blip3o(
+        "evaluate", "-b", "mmvet", "-b", "pope", "--data", data, "-m", weights, "--dry-run", "--bare", "--json"
+    )
+    assert done.code == 0, done.err
+    judged, plain = json.loads(done.out)
+    assert (plain["benchmark"], plain["items"]) == ("pope", 6)
+    assert judged["judge_requests"] == judged["items"] > 0
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-b", "pop", "--data", "."], "no benchmark is called 'pop': choose from vqav2"),
+        (["-b", "pope:new", "--data", "."], "pope has no protocol 'new': choose from official, lmms"),
+        (["--suite", "everything", "--data", "."], "no suite is called 'everything'"),
+        (["-b", "pope"], "benchmarks need --data"),
+        (["-b", "pope", "--data", "nowhere"], "no data 'nowhere': name a folder, or a data set on the Hub"),
+        (["-b", "pope", "--data", "."], "holds no"),
+        (["--suite", "understanding", "--data", "."], "no data for any of 10 benchmarks"),
+        (["-b", "pope", "--data", ".", "--group", "vqa"], "only the picture book has groups"),
+        (["-b", "pope", "--data", ".", "--judge", "gpt"], "judge is 'gpt': give the base URL of a server"),
+        (["--data", "."], "the picture book takes no --data"),
+        (["compare", "a", "b"], "a"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(blip3o, weights, words, told):
+    model = [] if "compare" in words else ["-m", weights]
+    done = blip3o("evaluate", *words, *model)
+    assert done.code == 2
+    assert told in done.err
+    assert done.err.splitlines()[-1].startswith("error: ")
+
+
+def test_two_models_are_compared(blip3o, weights, data, published):
+    for model in (weights, published):
+        assert blip3o("evaluate", "-b", "pope", "--data", data, "-m", model, "--bare").code == 0
+    done = blip3o("evaluate", "compare", f"results/{weights.name}", f"results/{published.name}", "-o", "page.html")
+    assert done.code == 0, done.err
+    assert "pope" in done.out
+    assert "<html" in Path("page.html").read_text()
+
+
+def test_the_script_of_all_evaluations_names_what_exists():
+    text = (Path(__file__).parents[2] / "scripts" / "run_all_evals.sh").read_text()
+    assert "evaluate --suite all --model" in text
