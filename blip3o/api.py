@@ -137,7 +137,7 @@ class BLIP3o:
 
     def edit(
         self,
-        images: Pictures,
+        images: Pictures | Sequence[Pictures],
         instructions: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
@@ -147,10 +147,9 @@ class BLIP3o:
     ) -> list[Image.Image]:
         """Change each image as its instruction says; one instruction may serve all images.
 
-        `sampling` as for `generate`.
+        In place of an image there may be several that one instruction is about. `sampling` as for `generate`.
         """
-        pictures, asked = self._pairs(images, instructions)
-        talks = [(Turn("user", (picture, text)),) for picture, text in zip(pictures, asked, strict=True)]
+        talks = self._talks(images, instructions)
         return self.assistant.draw(
             talks,
             _seeds(seed, len(talks)),
@@ -188,9 +187,7 @@ class BLIP3o:
 
         In place of an image there may be several, or none, which one question is about.
         """
-        groups = [self._read(one) for one in ([images] if isinstance(images, Picturelike) else images)]
-        asked = self._texts(len(groups), questions)
-        talks = [(Turn("user", (*pictures, text)),) for pictures, text in zip(groups, asked, strict=True)]
+        talks = self._talks(images, questions)
         return list(self.assistant.answer(talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress))
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
@@ -299,18 +296,16 @@ class BLIP3o:
     def _read(self, images: Pictures) -> list[Picture]:
         return [self.machine.template.picture(image) for image in _opened(images)]
 
-    def _pairs(self, images: Pictures, texts: str | Sequence[str]) -> tuple[list[Picture], list[str]]:
-        pictures = self._read(images)
-        return pictures, self._texts(len(pictures), texts)
-
-    def _texts(self, images: int, texts: str | Sequence[str]) -> list[str]:
-        """A text for each image. Raises PromptError for another number of them, and for one that cannot be asked."""
-        asked = [texts] * images if isinstance(texts, str) else list(texts)
-        if len(asked) != images:
-            raise PromptError(f"{images} images but {len(asked)} texts: give one text, or one for each image")
+    def _talks(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[Conversation]:
+        """What the user says of each image, or of several together. Raises PromptError for another number of texts, and
+        for one that cannot be asked."""
+        groups = [self._read(one) for one in ([images] if isinstance(images, Picturelike) else images)]
+        asked = [texts] * len(groups) if isinstance(texts, str) else list(texts)
+        if len(asked) != len(groups):
+            raise PromptError(f"{len(groups)} images but {len(asked)} texts: give one text, or one for each image")
         for text in asked:
             self.machine.template.check(text)
-        return asked
+        return [(Turn("user", (*pictures, text)),) for pictures, text in zip(groups, asked, strict=True)]
 
     def _sampling(self, given: SamplingOptions) -> SamplingConfig:
         """The model's own sampling, but for what is given and not None."""

@@ -4,14 +4,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blip3o.cli.files import as_json, check_folder
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError, DataError
+from blip3o.errors import ConfigError, DataError, PromptError
 
 if TYPE_CHECKING:
     from blip3o.evals import catalogue
@@ -154,11 +154,11 @@ def _estimate(name: str, benchmark: "Benchmark", items: "list[Item]", opened: _O
     from blip3o.evals.harness import ask
 
     tried = items[:4]
-    opened()
-    begin = time.monotonic()
-    ask(benchmark, tried, opened(), 0)
-    seconds = (time.monotonic() - begin) / len(tried) * len(items)
-    found: dict[str, Any] = {"benchmark": name, "items": len(items), "seconds": round(seconds)}
+    candidate, begin = opened(), time.monotonic()
+    found: dict[str, Any] = {"benchmark": name, "items": len(items)}
+    with suppress(PromptError):  # a model that cannot be asked these takes no time
+        ask(benchmark, tried, candidate, 0)
+        found["seconds"] = round((time.monotonic() - begin) / len(tried) * len(items))
     if benchmark.needs_judge:
         pictures = sum(item.count if benchmark.kind != "understanding" else 0 for item in items)
         words = sum(len(item.prompt) + len(str(item.facts)) for item in items) // 4

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from blip3o.cli.benchmarks import Asked, run_benchmarks
 from blip3o.cli.files import as_json, check_folder, write_text
@@ -46,7 +47,7 @@ JudgeUrl = Annotated[
 JudgeModel = Annotated[str, typer.Option(help="The judge's model; the key is read from OPENAI_API_KEY.")]
 Ready = Annotated[Path | None, typer.Option(help="Benchmarks: ready detections or a judge's answers, as JSON.")]
 DetectorName = Annotated[
-    str | None, typer.Option("--detector", help="GenEval: Mask2Former, a folder or an id on the Hub.")
+    str | None, typer.Option("--detector", help="GenEval: Mask2Former, its folder or id on the Hub; or picturebook.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Benchmarks: items asked at a time.")]
 Bare = Annotated[
@@ -55,7 +56,14 @@ Bare = Annotated[
 Restart = Annotated[bool, typer.Option("--restart", help="Benchmarks: forget what an earlier run answered.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count, and estimate time and cost.")]
 
-app = typer.Typer(invoke_without_command=True, epilog=EXAMPLES)
+
+class _Verb(TyperGroup):
+    """A verb that also has verbs of its own."""
+
+    context_class = typer.Context
+
+
+app = typer.Typer(cls=_Verb, invoke_without_command=True, epilog=EXAMPLES)
 
 
 @app.callback()

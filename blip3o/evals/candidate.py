@@ -36,9 +36,14 @@ class Candidate(Protocol):
         ...
 
     def edit(
-        self, images: Sequence[Image.Image], instructions: Sequence[str], *, seed: Sequence[int], batch_size: int = 16
+        self,
+        images: Sequence[Image.Image | Sequence[Image.Image]],
+        instructions: Sequence[str],
+        *,
+        seed: Sequence[int],
+        batch_size: int = 16,
     ) -> list[Image.Image]:
-        """Changes each picture as its instruction says."""
+        """Changes each picture, or several together, as its instruction says."""
         ...
 
     def understand(

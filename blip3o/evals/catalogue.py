@@ -12,6 +12,7 @@ from blip3o.evals.editing.kris import Kris
 from blip3o.evals.generation.dpg import DpgBench
 from blip3o.evals.generation.geneval_benchmark import GenEval
 from blip3o.evals.generation.wise import Wise
+from blip3o.evals.judges.eyes import BookEyes
 from blip3o.evals.understanding.gqa import Gqa
 from blip3o.evals.understanding.mmbench import Mmbench
 from blip3o.evals.understanding.mme import Mme
@@ -71,9 +72,14 @@ class Aids:
     """For the detector."""
 
 
+BOOK = "picturebook"
+
+
 def _geneval(protocol: str, aids: Aids) -> Benchmark:
     if aids.ready is not None:
         return GenEval("mmdet-json", detections=aids.ready)
+    if BOOK in (aids.detector, protocol):
+        return GenEval(BOOK, eyes=BookEyes())
     if aids.detector is None:
         return GenEval(protocol)
     from blip3o.evals.generation.colors import ColorClassifier

@@ -214,7 +214,7 @@ def ask(
     if benchmark.kind == "understanding":
         return candidate.understand(pictures, prompts, max_tokens=benchmark.max_tokens)
     if benchmark.kind == "editing":
-        return [[made] for made in candidate.edit([given[0] for given in pictures], prompts, seed=seeds)]
+        return [[made] for made in candidate.edit(pictures, prompts, seed=seeds)]
     drawn = iter(candidate.generate(prompts, seed=seeds))
     return [[next(drawn) for _ in range(item.count)] for item in items]
 

@@ -64,16 +64,31 @@ def test_the_commands_of_the_original_documentation_take_data(blip3o, weights, d
 
 
 def test_ready_detections_score_geneval_without_any_detector(blip3o, weights, data):
-    asked = ("evaluate", "-b", "geneval", "--data", data, "-m", weights, "--json")
+    asked = ("evaluate", "-b", "geneval:mmdet-json", "--data", data, "-m", weights, "--json")
     (drawn,) = json.loads(blip3o(*asked).out)
     assert not drawn["scored"]
     lines = Path("results", weights.name, "geneval.samples.jsonl").read_text().splitlines()
     pictures = [name for line in lines for name in json.loads(line)["answer"]]
     Path("seen.json").write_text(json.dumps({name: {} for name in pictures}))
-    done = blip3o(*asked, "--ready", "seen.json", "-o", "scored")
+    done = blip3o(*asked, "--ready", "seen.json")
     assert done.code == 0, done.err
     (scored,) = json.loads(done.out)
     assert (scored["protocol"], scored["metrics"]["overall"]["value"]) == ("mmdet-json", 0)
+
+
+def test_the_shipped_model_draws_geneval_and_is_scored(blip3o):
+    rows = [
+        {"tag": "colors", "include": [{"class": "dog", "count": 1, "color": "red"}], "prompt": "a photo of a red dog"},
+        {"tag": "single_object", "include": [{"class": "train", "count": 1}], "prompt": "a photo of a dog"},
+    ]
+    Path("evaluation_metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = blip3o("evaluate", "-b", "geneval", "--data", ".", "--detector", "picturebook", "--json")
+    assert done.code == 0, done.err
+    (result,) = json.loads(done.out)
+    assert (result["protocol"], result["complete"]) == ("picturebook", True)
+    assert result["metrics"]["task/colors"]["value"] > 0.5
+    assert result["metrics"]["task/single_object"]["value"] == 0
+    assert Path("results/picturebook/geneval/00000/samples/00000.png").is_file()
 
 
 def test_a_local_model_may_judge_and_is_labelled_so(blip3o, weights, data, monkeypatch):

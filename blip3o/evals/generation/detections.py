@@ -43,6 +43,15 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class Eyes(Protocol):
+    """Whatever tells what is in the file of a picture."""
+
+    def see(self, path: Path) -> Seen:
+        """What is in a picture, its colours too where they are known."""
+        ...
+
+
 class Asked:
     """A detector that looks at the pictures now."""
 

@@ -1,7 +1,8 @@
 """GenEval: are the objects of a prompt there, in number, colour and place? (Ghosh and others, arXiv 2310.11513).
 
 553 prompts of six tasks, four pictures each; a detector looks at the pictures, and rules judge what it saw. The
-detector is a network here ("hf-detector"), or was one somewhere else, such as the official mmdet ("mmdet-json").
+detector is a network here ("hf-detector"), or was one somewhere else, such as the official mmdet ("mmdet-json"); for
+the drawings of the picture book it is the book's own ("picturebook").
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from blip3o.errors import ConfigError, DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.generation import geneval
-from blip3o.evals.generation.detections import Asked, Detector, Ready, Seen, opened
+from blip3o.evals.generation.detections import Asked, Detector, Eyes, Ready, Seen, opened
 
 
 @runtime_checkable
@@ -29,13 +30,13 @@ class Colors(Protocol):
 class GenEval(Benchmark):
     """Reads `evaluation_metadata.jsonl`.
 
-    Without a detector ("hf-detector") or the boxes of one ("mmdet-json") nothing is scored. `colors` is asked for the
-    colours that the boxes do not tell; a detector needs it.
+    Without a detector ("hf-detector"), the boxes of one ("mmdet-json") or other eyes ("picturebook") nothing is scored.
+    `colors` is asked for the colours that the boxes do not tell; a detector needs it.
     """
 
     name = "geneval"
     kind = "generation"
-    protocols = ("hf-detector", "mmdet-json")
+    protocols = ("hf-detector", "mmdet-json", "picturebook")
     mirror = ""
 
     def __init__(
@@ -46,6 +47,7 @@ class GenEval(Benchmark):
         detector: Detector | None = None,
         colors: Colors | None = None,
         detections: Path | Mapping[str, Any] | None = None,
+        eyes: Eyes | None = None,
     ) -> None:
         super().__init__(protocol, judge)
         if detector is not None and colors is None:
@@ -53,6 +55,7 @@ class GenEval(Benchmark):
         ways = {
             "hf-detector": None if detector is None else Asked(detector),
             "mmdet-json": None if detections is None else Ready(detections),
+            "picturebook": eyes,
         }
         self._eyes, self._colors = ways[protocol], colors
 
@@ -85,11 +88,12 @@ class GenEval(Benchmark):
         """
         if self._eyes is None:
             return None
+        if not answer:
+            return Verdict(score=0.0, parsed=[False] * item.count, details={"reasons": ["nothing was drawn"]})
         prompt = geneval.Prompt.from_metadata(item.facts["metadata"])
         seen = [self._judged(prompt, Path(path), self._eyes.see(Path(path))) for path in answer]
         right = [one.correct for one in seen]
-        reasons = [one.reason for one in seen]
-        return Verdict(score=sum(right) / len(right) if right else 0.0, parsed=right, details={"reasons": reasons})
+        return Verdict(score=sum(right) / len(right), parsed=right, details={"reasons": [one.reason for one in seen]})
 
     def _judged(self, prompt: geneval.Prompt, path: Path, seen: Seen) -> geneval.Verdict:
         def colors_of(kind: str, found: Sequence[geneval.Found]) -> Sequence[str]:

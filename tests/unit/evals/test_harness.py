@@ -70,11 +70,11 @@ class Many(Benchmark):
     def items(self, folder):
         return [Item(id=str(number), prompt="x" * number, unit=f"u{number // 2}") for number in range(1, 41)]
 
-    def score(self, item, answer):
+    def score(self, item, answer) -> Verdict | None:
         return Verdict(score=float(len(item.prompt) % 3 == 0), parsed=str(answer))
 
     def metrics(self, samples):
-        return {"accuracy": sum(sample.verdict.score for sample in samples) / len(samples)}
+        return {"accuracy": sum(sample.verdict.score for sample in samples if sample.verdict) / len(samples)}
 
 
 class Drawn(Many):

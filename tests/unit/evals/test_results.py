@@ -22,6 +22,11 @@ def pairs(samples):
     return {"pairs": sum(all(scores) for scores in units.values()) / len(units), "none": float("nan")}
 
 
+def width(metric):
+    """Of an interval."""
+    return metric["high"] - metric["low"]
+
+
 def samples(scores, per_unit=1):
     return [
         Sample(item=Item(id=str(k), prompt="", unit=str(k // per_unit)), answer="", verdict=Verdict(score=score))
@@ -32,13 +37,13 @@ def samples(scores, per_unit=1):
 def test_the_interval_of_a_share_is_as_wide_as_the_binomial_says():
     metric = with_intervals(share, samples([1.0, 0.0] * 100))["mean"]
     assert metric["value"] == 0.5
-    assert metric["high"] - metric["low"] == pytest.approx(2 * 1.96 * (0.25 / 200) ** 0.5, rel=0.15)
+    assert width(metric) == pytest.approx(2 * 1.96 * (0.25 / 200) ** 0.5, rel=0.15)
 
 
 def test_units_are_drawn_whole_and_one_drawn_twice_counts_twice():
     metrics = with_intervals(pairs, samples([1.0, 1.0, 1.0, 0.0] * 25, per_unit=2))
     assert metrics["pairs"]["value"] == 0.5
-    assert metrics["pairs"]["high"] - metrics["pairs"]["low"] == pytest.approx(2 * 1.96 * (0.25 / 50) ** 0.5, rel=0.2)
+    assert width(metrics["pairs"]) == pytest.approx(2 * 1.96 * (0.25 / 50) ** 0.5, rel=0.2)
     assert metrics["none"] == {"value": None, "low": None, "high": None}
 
 

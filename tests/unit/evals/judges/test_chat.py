@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import MagicMock
 
 import pytest
 from PIL import Image
@@ -20,6 +21,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def do_POST(self):
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         status, words = self.server.script.pop(0) if len(self.server.script) > 1 else self.server.script[0]
@@ -41,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         """Nothing."""
 
 
@@ -111,7 +114,7 @@ def test_a_judge_of_ours_says_so():
         def understand(self, images, questions, *, max_tokens=64, batch_size=16):
             return [f"{len(images[0])} {questions[0]} {max_tokens}"]
 
-        generate = edit = caption = reply = features = info = lambda *_, **__: None
+        generate = edit = caption = reply = features = info = MagicMock()
 
     judge = LocalJudge(Model(), "picturebook")
     assert judge.name == "local:picturebook"

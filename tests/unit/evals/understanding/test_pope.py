@@ -35,7 +35,7 @@ def test_a_missing_picture_and_a_missing_folder_are_told(tmp_path):
 def test_two_settings_are_not_pope(tmp_path):
     data.write(tmp_path)
     (tmp_path / "coco_pope_popular.json").unlink()
-    with pytest.raises(DataError, match="lacks coco_pope_popular.json"):
+    with pytest.raises(DataError, match=r"lacks coco_pope_popular.json"):
         Pope("official").items(tmp_path)
 
 
@@ -43,5 +43,5 @@ def test_a_missing_file_of_the_mirror_is_told(tmp_path):
     data.write_mirror(tmp_path)
     path = tmp_path / "data" / "test-00000-of-00001.parquet"
     path.rename(path.with_name("test-00000-of-00002.parquet"))
-    with pytest.raises(DataError, match="lacks test-00001-of-00002.parquet"):
+    with pytest.raises(DataError, match=r"lacks test-00001-of-00002.parquet"):
         Pope("official").items(tmp_path)
