@@ -7,6 +7,8 @@ import typer
 from typer.core import TyperGroup
 
 from blip3o.cli.benchmarks import Asked, run_benchmarks
+from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
+from blip3o.cli.distance import distance
 from blip3o.cli.files import as_json, check_folder, write_text
 from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Memory, Model, Quantize, examples
 from blip3o.cli.progress import open_model, working_on_many
@@ -17,6 +19,7 @@ EXAMPLES = examples(
     "blip3o evaluate --benchmark pope --benchmark gqa:lmms --data data --model BLIP3o/BLIP3o-Model-8B",
     "blip3o evaluate --suite understanding --data data --judge https://api.openai.com/v1 --judge-model gpt-4.1",
     "blip3o evaluate compare results/mine results/theirs",
+    "blip3o evaluate distance drawn real",
 )
 BOOK = "picturebook"
 
@@ -151,6 +154,9 @@ def compare(
         table.add_row(*row)
     Console(highlight=False).print(table)
     print(output)
+
+
+app.command(epilog=DISTANCE_EXAMPLES)(distance)
 
 
 def _book(

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from blip3o.errors import JudgeError
 from blip3o.evals import catalogue
@@ -160,3 +161,27 @@ def test_two_models_are_compared(blip3o, weights, data, published):
 def test_the_script_of_all_evaluations_names_what_exists():
     text = (Path(__file__).parents[2] / "scripts" / "run_all_evals.sh").read_text()
     assert "evaluate --suite all --model" in text
+
+
+def test_distances_of_folders_are_a_command(blip3o):
+    from transformers import Dinov2Config, Dinov2Model
+
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 16}
+    Dinov2Model(Dinov2Config(image_size=28, patch_size=14, mlp_ratio=1, **layers)).save_pretrained("dinov2")
+    for folder, shade in (("drawn", 40), ("real", 90)):
+        Path(folder).mkdir()
+        for number in range(4):
+            Image.new("RGB", (40, 30), (shade + 20 * number, shade, 0)).save(f"{folder}/{number}.png")
+    done = blip3o("evaluate", "distance", "drawn", "real", "--encoder", "dinov2=dinov2", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out).keys() == {"fd/dinov2", "kid/dinov2"}
+    done = blip3o("evaluate", "distance", "real", "real", "--encoder", "dinov2=dinov2", "--json")
+    assert json.loads(done.out)["fd/dinov2"] == pytest.approx(0, abs=1e-6)
+    for words, told in (
+        (["drawn"], "nothing to compare with"),
+        (["drawn", "nowhere", "--encoder", "dinov2=dinov2"], "nowhere is no folder"),
+        (["drawn", "real", "--encoder", "vgg"], "no encoder is called 'vgg'"),
+        (["drawn", "--prompts", "p.json", "--clipscore", "other"], "clipscore is 'other'"),
+    ):
+        done = blip3o("evaluate", "distance", *words)
+        assert (done.code, told in done.err) == (2, True), done.err

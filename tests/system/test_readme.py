@@ -1,10 +1,12 @@
 """What README.md, LOG.md and docs/ say is so: each command and each code block runs, every link leads somewhere."""
 
 import io
+import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -75,6 +77,12 @@ def has_help(words: list[str]) -> None:
     assert all(option in shown.getvalue() for option in taken)
 
 
+def scores_the_book_a_little(words: list[str]) -> None:
+    asked = [*words[:1], str(ROOT / words[1]), *(words[2:] or ["picturebook", "nowhere"])]
+    environment = os.environ | {"PYTHON": sys.executable}
+    subprocess.run([*asked, "--limit", "1", "--group", "vqa"], check=True, env=environment, capture_output=True)
+
+
 INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "make": (is_target, "sets up an environment; .ci/run does it in full"),
     "source": (is_made_by_make, "the shell's own"),
@@ -82,6 +90,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "python train.py": (is_a_recipe, "takes minutes; a tiny recipe runs in test_cli.py"),
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
+    "bash scripts/run_all_evals.sh": (scores_the_book_a_little, "asks thousands of questions"),
     "python benchmarks/speed.py": (has_help, "takes a minute of a quiet machine"),
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),

@@ -1,0 +1,73 @@
+"""blip3o evaluate distance: how near drawn pictures are to real ones, as sets, and to their prompts."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from blip3o.cli.files import as_json
+from blip3o.cli.options import Debug, Device, Json, examples
+from blip3o.cli.progress import working
+from blip3o.errors import ConfigError
+
+EXAMPLES = examples(
+    "blip3o evaluate distance drawn real",
+    "blip3o evaluate distance drawn real --encoder dinov2 --encoder inception=inception-2015-12-05.pt",
+    "blip3o evaluate distance drawn real --validation held-out --encoder clip --encoder siglip2 --encoder mae",
+    "blip3o evaluate distance drawn --prompts prompts.json",
+)
+
+
+def distance(
+    drawn: Annotated[Path, typer.Argument(help="A folder of drawn pictures.")],
+    real: Annotated[Path | None, typer.Argument(help="A folder of real ones.")] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME=FOLDER of dinov2, clip, siglip2, mae, convnextv2, inception; repeatable."),
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Other real pictures: adds FDr, the ratio to theirs.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="JSON, file name -> prompt: adds CLIPScore. A .txt beside each picture, too.")
+    ] = None,
+    clipscore: Annotated[str, typer.Option(help="hessel or torchmetrics, each =FOLDER of its CLIP.")] = "hessel",
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Frechet distance, KID and FDr between folders of pictures, and CLIPScore with prompts.
+
+    A Frechet distance grows with fewer pictures: compare only those over the
+    same numbers.
+    """
+    if real is None and prompts is None:
+        raise ConfigError("nothing to compare with: name a folder of real pictures, or --prompts")
+    from blip3o.weights.placement import find_device
+
+    place = str(find_device(device))
+    found: dict[str, float] = {}
+    with working("looking") as told:
+        if real is not None:
+            from blip3o.evals.distributions import encoders, folders
+
+            chosen = {name: encoders.load(name, source, place) for name, source in map(_named, encoder or ["dinov2"])}
+            found |= folders.compare(drawn, real, chosen, validation=validation, progress=told)
+        if prompts is not None:
+            found |= _clipscore(drawn, prompts, clipscore, place, told)
+    print(as_json(found) if json else "\n".join(f"{name:<24} {value:.4f}" for name, value in found.items()))
+
+
+def _named(word: str) -> tuple[str, str | None]:
+    """A name, and where it says so the place of its network."""
+    name, _, source = word.partition("=")
+    return name, source or None
+
+
+def _clipscore(drawn: Path, prompts: Path, word: str, device: str, told: Any) -> dict[str, float]:
+    from blip3o.evals.distributions import folders
+    from blip3o.evals.distributions.clipscore import WAYS, ClipScorer
+
+    way, source = _named(word)
+    if way not in WAYS:
+        raise ConfigError(f"clipscore is {way!r}: choose one of {', '.join(WAYS)}")
+    values = folders.alignment(drawn, prompts, ClipScorer(way, source, device), progress=told)
+    return {f"clipscore/{way}": WAYS[way].score(values)}
