@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from blip3o.cli.files import as_json, check_folder
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError, DataError, PromptError
+from blip3o.errors import ConfigError, DataError, PromptError, UserError
 
 if TYPE_CHECKING:
     from blip3o.evals import catalogue
     from blip3o.evals.benchmark import Benchmark, Item, Judge
     from blip3o.evals.candidate import Candidate
+    from blip3o.weights.sketch import Sketch
 
 LOCAL = "local:"
 """What a judge of ours is named by."""
@@ -45,9 +46,9 @@ class Asked:
 
 
 def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
-    """Score a model on benchmarks; those whose data are missing are told and left out, unless none is left."""
+    """Score a model on benchmarks. One that cannot be run is told and left out, the others go on; with a single one, or
+    where none can be run, its error is raised."""
     from blip3o.evals import catalogue
-    from blip3o.evals.harness import Plan, Run
     from blip3o.weights import hub
     from blip3o.weights.placement import find_device
 
@@ -55,27 +56,51 @@ def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any
     if asked.data is None:
         raise ConfigError("benchmarks need --data: a folder, owner/name on the Hub, or hub for their usual mirrors")
     check_folder(asked.output)
-    identity = _identity(model, hub.sketch(model, needs=()).machine.sizes)
+    sketch = hub.sketch(model, needs=())
+    identity = _identity(model, sketch, loading)
     opened = _Opened(lambda: open_model(model, device, **loading))
-    judge = _judge(asked, lambda name: open_model(name, device))
+    judge = None if asked.dry_run else _judge(asked, lambda name: open_model(name, device))
     aids = catalogue.Aids(judge=judge, ready=asked.ready, detector=asked.detector, device=str(find_device(device)))
-    results = []
-    for name, benchmark, items in _readable(asked, names, aids):
-        plan = Plan(
-            folder=asked.output / identity["name"],
-            limit=asked.limit,
-            batch=asked.batch,
-            seed=asked.seed,
-            bare=asked.bare,
-            restart=asked.restart,
-        )
-        if asked.dry_run:
-            results.append(_estimate(name, benchmark, items[: asked.limit], opened))
-            continue
-        with _told(name) as told:
-            results.append(Run(benchmark, items, identity, opened, plan).go(told))
-    if int(os.environ.get("RANK", "0")) == 0:
+    results, faults = [], []
+    for name in names:
+        try:
+            results.append(_scored(name, asked, aids, identity, opened, alone=len(names) == 1))
+        except UserError as error:
+            faults.append(error)
+            if len(names) > 1:
+                print(f"left out: {name}: {error}", file=sys.stderr)
+    if int(os.environ.get("RANK", "0")) == 0 and results:
         print(as_json(results)) if json else _show(results, asked.dry_run)
+    if not results:
+        raise faults[0] if len(names) == 1 else DataError(f"none of {len(names)} benchmarks could be run: {faults[0]}")
+
+
+def _scored(
+    name: str,
+    asked: Asked,
+    aids: "catalogue.Aids",
+    identity: dict[str, Any],
+    opened: "_Opened",
+    *,
+    alone: bool,
+) -> dict[str, Any]:
+    from blip3o.evals import catalogue
+    from blip3o.evals.harness import Plan, Run
+
+    benchmark = catalogue.make(name, aids)
+    items = benchmark.items(_folder(str(asked.data), benchmark, alone=alone))
+    if asked.dry_run:
+        return _estimate(name, benchmark, items[: asked.limit], opened)
+    plan = Plan(
+        folder=asked.output / identity["name"],
+        limit=asked.limit,
+        batch=asked.batch,
+        seed=asked.seed,
+        bare=asked.bare,
+        restart=asked.restart,
+    )
+    with _told(name) as told:
+        return Run(benchmark, items, identity, opened, plan).go(told)
 
 
 class _Opened:
@@ -89,10 +114,11 @@ class _Opened:
         return self.model
 
 
-def _identity(model: str, sizes: dict[str, int]) -> dict[str, Any]:
-    """What a model is known by in results: the name of its folder or its id, and the parameters of its parts."""
+def _identity(model: str, sketch: "Sketch", loading: dict[str, Any]) -> dict[str, Any]:
+    """What a model is known by in results: the name of its folder or its id, its weights, and how they were loaded."""
     name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
-    return {"name": name, "parameters": sizes}
+    chosen = {key: str(value) for key, value in loading.items() if key != "memory" and value not in (None, "auto")}
+    return {"name": name, "parameters": sketch.machine.sizes, "weights": sketch.fingerprint(), "loaded": chosen}
 
 
 def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
@@ -102,39 +128,28 @@ def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
         return None
     if asked.judge.startswith(LOCAL):
         name = asked.judge.removeprefix(LOCAL)
-        return Cached(LocalJudge(load(name), name), asked.output / "judge")
+        from blip3o.weights import hub
+
+        weights = hub.sketch(name).fingerprint()
+        return Cached(LocalJudge(load(name), name), asked.output / "judge", weights)
     if "://" not in asked.judge:
         raise ConfigError(f"judge is {asked.judge!r}: give the base URL of a server, local:MODEL, or none")
     key = os.environ.get("OPENAI_API_KEY", "EMPTY")
-    return Cached(ChatJudge(asked.judge_model, asked.judge, key), asked.output / "judge")
+    return Cached(ChatJudge(asked.judge_model, asked.judge, key), asked.output / "judge", asked.judge)
 
 
-def _readable(asked: Asked, names: list[str], aids: "catalogue.Aids") -> "Iterator[tuple[str, Benchmark, list[Item]]]":
-    from blip3o.evals import catalogue
-
-    found, missing = 0, []
-    for name in names:
-        benchmark = catalogue.make(name, aids)
-        try:
-            items = benchmark.items(_folder(str(asked.data), benchmark))
-        except DataError as error:
-            if len(names) == 1:
-                raise
-            missing.append(f"{name}: {error}")
-            print(f"left out: {missing[-1]}", file=sys.stderr)
-            continue
-        found += 1
-        yield name, benchmark, items
-    if not found:
-        raise DataError(f"no data for any of {len(names)} benchmarks: {missing[0]}")
-
-
-def _folder(data: str, benchmark: "Benchmark") -> Path:
+def _folder(data: str, benchmark: "Benchmark", *, alone: bool) -> Path:
+    """The data of a benchmark: in a folder of its name, or, of one that is asked `alone`, in the folder itself."""
     from blip3o.weights import hub
 
     own = Path(data)
     if own.is_dir():
-        return own / benchmark.name if (own / benchmark.name).is_dir() else own
+        inside = own / benchmark.name
+        if not inside.is_dir() and not alone:
+            raise DataError(f"{own} has no folder {benchmark.name}: put its data there")
+        return inside if inside.is_dir() else own
+    if data == "hub" and not benchmark.mirror:
+        raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
     return hub.find_data(benchmark.mirror if data == "hub" else data)
 
 
@@ -162,7 +177,10 @@ def _estimate(name: str, benchmark: "Benchmark", items: "list[Item]", opened: _O
     if benchmark.needs_judge:
         pictures = sum(item.count if benchmark.kind != "understanding" else 0 for item in items)
         words = sum(len(item.prompt) + len(str(item.facts)) for item in items) // 4
-        found |= {"judge_requests": max(len(items), pictures), "judge_tokens": words + TOKENS_OF_PICTURE * pictures}
+        found |= {
+            "judge_requests_at_least": max(len(items), pictures),
+            "judge_tokens": words + TOKENS_OF_PICTURE * pictures,
+        }
     return found
 
 
@@ -171,9 +189,9 @@ def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
     from rich.table import Table
 
     if dry_run:
-        table = Table("benchmark", "items", "seconds", "judge's requests", "judge's tokens")
+        table = Table("benchmark", "items", "seconds", "judge's requests, at least", "judge's tokens")
         for one in results:
-            cells = ("items", "seconds", "judge_requests", "judge_tokens")
+            cells = ("items", "seconds", "judge_requests_at_least", "judge_tokens")
             table.add_row(one["benchmark"], *(f"{one[cell]:,}" if cell in one else "" for cell in cells))
     else:
         table = Table(title="value: on the scale that each benchmark publishes", title_justify="left")
@@ -191,7 +209,13 @@ def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     told = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
-        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
+        yield (
+            *head,
+            f"not scored: {result['not_scored'] or 'no judge'}",
+            "",
+            "",
+            f"{result['answered']:,} answered of {result['of']:,}{refused}",
+        )
     for name, metric in result["metrics"].items():
         if "/" not in name:
             interval = "" if metric["low"] is None else f"{metric['low']:.2f} to {metric['high']:.2f}"

@@ -107,6 +107,9 @@ class Benchmark(ABC):
 
     def __init__(self, protocol: str, judge: Judge | None = None) -> None:
         self.protocol, self.judge = protocol, judge
+        self.scorer: str | None = None if judge is None else judge.name
+        """Who looks at the answers besides the rules, for the results; answers that another one scored are scored anew.
+        """
 
     @abstractmethod
     def items(self, folder: Path) -> list[Item]:

@@ -1,10 +1,11 @@
 """All benchmarks by name, and the suites and tasks that put them together."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blip3o.errors import ConfigError
+from blip3o.errors import ConfigError, DataError
 from blip3o.evals.benchmark import Benchmark, Judge
 from blip3o.evals.editing.gedit import Gedit
 from blip3o.evals.editing.imgedit import ImgEdit
@@ -77,7 +78,7 @@ BOOK = "picturebook"
 
 def _geneval(protocol: str, aids: Aids) -> Benchmark:
     if aids.ready is not None:
-        return GenEval("mmdet-json", detections=aids.ready)
+        return _by(_digest(aids.ready), GenEval("mmdet-json", detections=aids.ready))
     if BOOK in (aids.detector, protocol):
         return GenEval(BOOK, eyes=BookEyes())
     if aids.detector is None:
@@ -86,12 +87,34 @@ def _geneval(protocol: str, aids: Aids) -> Benchmark:
     from blip3o.evals.generation.mask2former import REPOSITORY, Mask2Former
 
     detector = Mask2Former(aids.detector or REPOSITORY, aids.device)
-    return GenEval(protocol, detector=detector, colors=ColorClassifier(device=aids.device))
+    named = aids.detector or REPOSITORY
+    return _by(named, GenEval(protocol, detector=detector, colors=ColorClassifier(device=aids.device)))
+
+
+def _dpg(protocol: str, aids: Aids) -> Benchmark:
+    if aids.ready is None:
+        return DpgBench(protocol, aids.judge)
+    return _by(_digest(aids.ready), DpgBench(protocol, answers=aids.ready))
+
+
+def _by(scorer: str, benchmark: Benchmark) -> Benchmark:
+    benchmark.scorer = scorer
+    return benchmark
+
+
+def _digest(ready: Path) -> str:
+    """The name of a file, or folder of files, and what tells it from another one of that name."""
+    files = sorted(ready.rglob("*.json")) if ready.is_dir() else [ready]
+    try:
+        content = b"".join(path.read_bytes() for path in files)
+    except OSError as error:
+        raise DataError(f"{ready} cannot be read ({error.strerror}): name a JSON file with --ready") from error
+    return f"{ready.name} {hashlib.sha256(content).hexdigest()[:12]}"
 
 
 WITH_AIDS: Mapping[str, Callable[[str, Aids], Benchmark]] = {
     "geneval": _geneval,
-    "dpg": lambda protocol, aids: DpgBench(protocol, aids.judge, answers=aids.ready),
+    "dpg": _dpg,
 }
 """Benchmarks that take more than a judge."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PromptError
+from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PictureError, PromptError
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.evals.results import Answers, Identity, Line, append, digest, line_of, result_of
@@ -84,54 +84,52 @@ class Run:
         )
 
     def go(self, progress: Progress = lambda name, done, total, mean: None) -> dict[str, Any]:
-        """Ask and score what is not yet there, and write the result, also of a part where it is stopped."""
-        if self.rank == 0:
-            self._begin()
-        lines = self.answers.read()
-        asked = self.items[: self.plan.limit]
-        mine = asked[self.rank :: self.world]
-        path = self.answers.part(self.rank)
-        try:
-            self._rescore([item for item in mine if item.id in lines], lines, path)
-            left = [item for item in mine if item.id not in lines]
-            for chunk in _chunks(left, self.plan.batch):
-                made = self._done(chunk)
-                append(path, made)
-                lines |= {line["id"]: line for line in made}
-                progress(self.benchmark.name, *self._count(mine, lines))
-        except BaseException:
-            if self.rank == 0:
-                self._finish()
-            raise
-        if self.rank > 0:
-            return {}
-        while not all(item.id in lines for item in asked):  # by the other processes
-            time.sleep(POLL_S)
-            lines = self.answers.read()
-        return self._finish()
+        """Ask and score what is not yet there, and write the result, also of a part where it is stopped.
 
-    def _begin(self) -> None:
+        Of several processes only the first gives and writes a result, when all are done.
+        """
         if self.plan.restart and self.world > 1:
             raise ConfigError("restart is for one process: remove the results, or name another --output")
         if self.plan.restart:
             self.answers.forget()
         self.answers.check(self.identity)
-        self.answers.write_result(result_of(self.benchmark, self.identity, self.items, {}, self.plan.folder))
-
-    def _finish(self) -> dict[str, Any]:
+        self.answers.unmark(self.rank)
         lines = self.answers.read()
-        known = [lines[item.id] for item in self.items if item.id in lines]
-        self.answers.finish(known)
-        result = result_of(
-            self.benchmark, self.identity, self.items, {line["id"]: line for line in known}, self.plan.folder
-        )
+        if self.rank == 0:
+            self._write(lines, numbers=False)
+        asked = self.items[: self.plan.limit]
+        try:
+            self._work(asked[self.rank :: self.world], lines, progress)
+        except BaseException:
+            if self.rank == 0:
+                self._write(self.answers.read(), numbers=False)
+            raise
+        if self.rank > 0:
+            self.answers.mark(self.rank)
+            return {}
+        while not self.answers.marked(range(1, self.world)):
+            time.sleep(POLL_S)
+        lines = self.answers.read()
+        self.answers.finish([lines[item.id] for item in self.items if item.id in lines])
+        return self._write(lines, numbers=True)
+
+    def _work(self, mine: Sequence[Item], lines: dict[str, Line], progress: Progress) -> None:
+        """Score again what is to be, ask what is missing; every line goes to the file of this process at once."""
+        path = self.answers.part(self.rank)
+        self._rescore([item for item in mine if item.id in lines], lines, path)
+        scores = [lines[item.id]["score"] for item in mine if item.id in lines]
+        left = [item for item in mine if item.id not in lines]
+        for chunk in _chunks(left, self.plan.batch):
+            made = self._done(chunk)
+            append(path, made)
+            scores += [line["score"] for line in made]
+            known = [score for score in scores if score is not None]
+            progress(self.benchmark.name, len(scores), len(mine), sum(known) / len(known) if known else None)
+
+    def _write(self, lines: Mapping[str, Line], *, numbers: bool) -> dict[str, Any]:
+        result = result_of(self.benchmark, self.identity, self.items, lines, self.plan.folder, numbers=numbers)
         self.answers.write_result(result)
         return result
-
-    def _count(self, mine: Sequence[Item], lines: Mapping[str, Line]) -> tuple[int, int, float | None]:
-        there = [lines[item.id] for item in mine if item.id in lines]
-        scores = [line["score"] for line in there if line["score"] is not None]
-        return len(there), len(mine), sum(scores) / len(scores) if scores else None
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
@@ -161,8 +159,7 @@ class Run:
 
     def _kept(self, image: Image.Image, item: Item, index: int) -> str:
         """The name of a picture's file below the folder of results."""
-        own = f"{item.id}-{index}" if item.count > 1 else item.id
-        path = Path(self.benchmark.name) / (item.files[index] if item.files else f"{own.replace('/', '-')}.png")
+        path = Path(self.benchmark.name) / _files(item)[index]
         try:
             (self.plan.folder / path.parent).mkdir(parents=True, exist_ok=True)
             image.save(self.plan.folder / path)
@@ -180,17 +177,21 @@ class Run:
             return list(pool.map(lambda pair: self._verdict(*pair), answered))
 
     def _verdict(self, item: Item, answer: str | tuple[str, ...]) -> tuple[Verdict | None, dict[str, str]]:
-        judge = {} if self.benchmark.judge is None else {"judge": self.benchmark.judge.name}
+        scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
         given = answer if isinstance(answer, str) else tuple(self.plan.folder / name for name in answer)
         try:
-            return self.benchmark.score(item, given), judge
-        except JudgeError as error:
-            return None, judge | {"not_scored": str(error)}
+            return self.benchmark.score(item, given), scorer
+        except (JudgeError, DataError, PictureError) as error:
+            return None, scorer | {"not_scored": str(error)}
 
     def _rescore(self, items: Sequence[Item], lines: dict[str, Line], path: Path) -> None:
-        """Score answers again that have no score yet, or one of another judge."""
-        name = None if self.benchmark.judge is None else self.benchmark.judge.name
-        stale = [item for item in items if lines[item.id]["score"] is None or lines[item.id].get("judge", name) != name]
+        """Score answers again that have no score yet, or one of another judge; without a judge scores stay."""
+        name = self.benchmark.scorer
+        stale = [
+            item
+            for item in items
+            if lines[item.id]["score"] is None or name not in (None, lines[item.id].get("judge", name))
+        ]
         for chunk in _chunks(stale, self.plan.batch):
             given = [lines[item.id]["answer"] for item in chunk]
             answers = [answer if isinstance(answer, str) else tuple(answer) for answer in given]
@@ -227,7 +228,16 @@ def _checked(benchmark: Benchmark, items: Sequence[Item]) -> Sequence[Item]:
         if item.id in seen:
             raise DataError(f"{benchmark.name} has two items {item.id!r}: are two copies of the data in one folder?")
         seen.add(item.id)
+    names = [name for item in items for name in _files(item)] if benchmark.kind != "understanding" else []
+    if len(set(names)) < len(names):
+        raise DataError(f"{benchmark.name} has items whose pictures would bear one name: are two copies in one folder?")
     return items
+
+
+def _files(item: Item) -> tuple[str, ...]:
+    """The names of the pictures drawn of an item."""
+    own = [f"{item.id}-{index}" if item.count > 1 else item.id for index in range(item.count)]
+    return item.files or tuple(f"{name.replace('/', '-')}.png" for name in own)
 
 
 def _bare(item: Item) -> Item:

@@ -25,19 +25,19 @@ class Blip3o(lmms):
         pretrained: str = "picturebook",
         device: str = "auto",
         dtype: str = "auto",
-        batch_size: int | str = 1,
         draws: bool = False,
         seed: int = 0,
         output: str = "lmms-pictures",
         **unknown: object,
     ) -> None:
         super().__init__()
+        unknown.pop("batch_size", None)  # lmms-eval always hands it over; answers are given one by one
         if unknown:
             raise ConfigError(
                 f"blip3o takes no model_args {', '.join(unknown)}: it takes pretrained, dtype, draws, seed"
             )
         self.model = BLIP3o.load(pretrained, device=device, dtype=dtype)
-        self.draws, self.seed, self.output, self.batch_size = draws, seed, Path(output), int(batch_size)
+        self.draws, self.seed, self.output = draws, seed, Path(output)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """Words, or JSON with the files of pictures: {"text": ..., "images": [...]}."""
@@ -58,11 +58,11 @@ class Blip3o(lmms):
 
     def _drawn(self, prompt: str, pictures: list[Image.Image]) -> str:
         made = (
-            self.model.edit([pictures[0]], [prompt], seed=[self.seed])
+            self.model.edit([pictures], [prompt], seed=[self.seed])
             if pictures
             else self.model.generate([prompt], seed=[self.seed])
         )
-        told = hashlib.sha256(prompt.encode() + b"".join(picture.tobytes() for picture in pictures[:1])).hexdigest()
+        told = hashlib.sha256(prompt.encode() + b"".join(picture.tobytes() for picture in pictures)).hexdigest()
         path = self.output / f"{told[:16]}-{self.seed}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         made[0].save(path)

@@ -62,11 +62,11 @@ class Answers:
         make_folder(folder)
 
     def read(self) -> dict[str, Line]:
-        """Item -> its newest line, from all files of the run."""
+        """Item -> its newest line: of files of the run, those count that were written to last."""
         found: dict[str, Line] = {}
-        for path in (self.final, *self.parts()):
-            if path.is_file():
-                found |= {line["id"]: line for line in whole_lines(path)}
+        files = [path for path in (self.final, *self.parts()) if path.is_file()]
+        for path in sorted(files, key=lambda path: path.stat().st_mtime_ns):
+            found |= {line["id"]: line for line in whole_lines(path)}
         return found
 
     def parts(self) -> list[Path]:
@@ -89,18 +89,41 @@ class Answers:
         for path in self.parts():
             path.unlink()
 
+    def mark(self, rank: int) -> None:
+        """Tell the first process that this one is done."""
+        self._marker(rank).write_text(_run(), encoding="utf-8")
+
+    def unmark(self, rank: int) -> None:
+        """Take back what an earlier run told."""
+        self._marker(rank).unlink(missing_ok=True)
+
+    def marked(self, ranks: Iterable[int]) -> bool:
+        """Whether these processes of this run are done; their marks are taken away when all are."""
+        markers = [self._marker(rank) for rank in ranks]
+        if not all(path.is_file() and path.read_text(encoding="utf-8") == _run() for path in markers):
+            return False
+        for path in markers:
+            path.unlink()
+        return True
+
+    def _marker(self, rank: int) -> Path:
+        return self.folder / f".{self.name}.{rank}.done"
+
     def check(self, identity: Identity) -> None:
         """Raise DataError where the folder holds answers of another run."""
         if not self.result.is_file():
             return
-        found = json.loads(self.result.read_text(encoding="utf-8"))
-        other = Identity(
-            benchmark=found["benchmark"],
-            protocol=found["protocol"],
-            model=found["model"],
-            seed=found["seed"],
-            digest=found["data"]["digest"],
-        )
+        try:
+            found = json.loads(self.result.read_text(encoding="utf-8"))
+            other = Identity(
+                benchmark=found["benchmark"],
+                protocol=found["protocol"],
+                model=found["model"],
+                seed=found["seed"],
+                digest=found["data"]["digest"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.result} is no result of this harness: move it, or name another --output") from error
         for field, value in asdict(identity).items():
             if getattr(other, field) != value:
                 raise DataError(
@@ -117,6 +140,11 @@ class Answers:
         """Take away what an earlier run left."""
         for path in (self.result, self.final, *self.parts()):
             path.unlink(missing_ok=True)
+
+
+def _run() -> str:
+    """What tells this run of several processes from an earlier one."""
+    return "/".join(os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_PORT"))
 
 
 def append(path: Path, lines: Iterable[Line]) -> None:
@@ -209,26 +237,35 @@ def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
 
 
 def result_of(
-    benchmark: Benchmark, identity: Identity, items: Sequence[Item], lines: Mapping[str, Line], folder: Path
+    benchmark: Benchmark,
+    identity: Identity,
+    items: Sequence[Item],
+    lines: Mapping[str, Line],
+    folder: Path,
+    *,
+    numbers: bool,
 ) -> dict[str, Any]:
-    """The result file: whose numbers, how many items are in them, and the numbers; none where not all answers given are
-    scored."""
+    """The result file: whose numbers, how many items are in them, and, where they are wanted, the `numbers`; none where
+    not all answers given are scored."""
     samples = [sample_of(item, lines[item.id], folder) for item in items if item.id in lines]
     scored = [sample for sample in samples if sample.verdict is not None]
     whole = bool(samples) and len(scored) == len(samples)
+    scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
+    reasons = [line["not_scored"] for line in lines.values() if "not_scored" in line]
     return {
         "benchmark": identity.benchmark,
         "protocol": identity.protocol,
         "kind": benchmark.kind,
         "model": identity.model,
-        "complete": len(scored) == len(items),
+        "complete": numbers and len(scored) == len(items),
         "n": len(scored),
         "of": len(items),
         "answered": len(samples),
         "refused": sum("refused" in line for line in lines.values()),
         "scored": whole,
-        "metrics": with_intervals(benchmark.metrics, scored) if whole else {},
-        "judge": None if benchmark.judge is None else benchmark.judge.name,
+        "metrics": with_intervals(benchmark.metrics, scored) if whole and numbers else {},
+        "not_scored": reasons[0] if reasons else None,
+        "judge": ", ".join(scorers) or benchmark.scorer,
         "seed": identity.seed,
         "versions": versions(),
         "data": {"digest": identity.digest},

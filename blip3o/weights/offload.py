@@ -81,6 +81,7 @@ class Turns:
         """Read a part onto the device in the place of the one that is there."""
         if name == self.name:
             return
+        self.name = ""  # until all of it is there, should memory run out
         for inside, _ in self.part.named_parameters():
             set_module_tensor_to_device(self.part, inside, "meta")
         for inside, _ in part.named_parameters():

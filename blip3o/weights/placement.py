@@ -46,7 +46,8 @@ class Placement:
     def free_bytes(self) -> int:
         """Memory of the device that nobody uses."""
         if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0]
+            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return torch.cuda.mem_get_info(self.device)[0] + kept
         return psutil.virtual_memory().available  # Apple's GPU shares it, too
 
 
@@ -59,9 +60,10 @@ def find_device(name: str) -> torch.device:
     here = [kind for kind, there in found.items() if there]
     if name != "auto" and name.partition(":")[0] not in here:
         raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
-    if name == "auto" and here[0] == "cuda":
+    chosen = here[0] if name == "auto" else name
+    if chosen == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # torchrun gives each process its own
-    return torch.device(here[0] if name == "auto" else name)
+    return torch.device(chosen)
 
 
 def find_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:

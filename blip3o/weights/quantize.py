@@ -16,11 +16,10 @@ from blip3o.errors import ConfigError
 def matrices(network: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
     """The matrices that are rounded: those of repeated blocks, which make up nearly all of a large model; what stands
     before and after the blocks is few and delicate."""
-    for name, stack in network.named_modules():
-        if isinstance(stack, nn.ModuleList):
-            for inside, module in stack.named_modules():
-                if isinstance(module, nn.Linear) and ".".join(inside.split(".")[1:]):
-                    yield f"{name}.{inside}" if name else inside, module
+    stacks = tuple(f"{name}." for name, module in network.named_modules() if isinstance(module, nn.ModuleList))
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear) and name.startswith(stacks):
+            yield name, module
 
 
 class Quantizer:

@@ -1,7 +1,9 @@
 """A model before its tensors are read: what it is made of, and in which files its tensors lie."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -13,6 +15,7 @@ from blip3o.weights.placement import ROUNDED_BYTES, Placement
 from blip3o.weights.quantize import Quantizer
 from blip3o.weights.shards import Files
 
+PIECE_BYTES = 65_536
 CPU = Placement(device=torch.device("cpu"))
 
 
@@ -42,11 +45,26 @@ class Sketch:
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
         return machine.to(placement.device).eval()
 
+    def paths(self) -> list[Path]:
+        """The files of its tensors, each once."""
+        return sorted({path for shards, _ in self.files.values() for path in shards.files})
+
+    def fingerprint(self) -> str:
+        """What tells these weights from others of the same sizes: a digest of pieces of each file."""
+        made = hashlib.sha256()
+        for path in self.paths():
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                for start in (0, size // 2, max(size - PIECE_BYTES, 0)):
+                    file.seek(start)
+                    made.update(file.read(PIECE_BYTES))
+        return made.hexdigest()[:16]
+
     def check_room(self, placement: Placement) -> None:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
         free, machine = placement.free_bytes(), self.machine
         if placement.dtype is None:
-            needed = sum(path.stat().st_size for shards, _ in self.files.values() for path in shards.files)
+            needed = sum(path.stat().st_size for path in self.paths())
         else:
             needed = peak_bytes(machine, placement)
         if needed <= free:

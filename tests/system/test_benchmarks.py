@@ -2,7 +2,9 @@
 
 import importlib
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -36,6 +38,21 @@ def results(model):
 
 def test_every_benchmark_has_tiny_data():
     assert set(DATA) == set(catalogue.BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", catalogue.BENCHMARKS)
+def test_an_answer_that_was_refused_can_be_scored(data, name, tmp_path):
+    class Mute:
+        name = "mute"
+
+        def ask(self, prompt, pictures=(), **_):
+            raise JudgeError("it says nothing")
+
+    asked = catalogue.BENCHMARKS[name](catalogue.find(name)[1], Mute())
+    item = asked.items(data / name)[0]
+    with suppress(JudgeError):
+        verdict = asked.score(item, "" if asked.kind == "understanding" else ())
+        assert verdict is None or verdict.score == 0 or name == "pope"
 
 
 def test_all_of_them_run_by_one_command_and_say_what_is_not_scored(blip3o, weights, data):
@@ -121,7 +138,7 @@ def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):
     assert done.code == 0, done.err
     judged, plain = json.loads(done.out)
     assert (plain["benchmark"], plain["items"]) == ("pope", 6)
-    assert judged["judge_requests"] == judged["items"] > 0
+    assert judged["judge_requests_at_least"] == judged["items"] > 0
     assert not Path("results").exists()
 
 
@@ -134,7 +151,7 @@ def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):
         (["-b", "pope"], "benchmarks need --data"),
         (["-b", "pope", "--data", "nowhere"], "no data 'nowhere': name a folder, or a data set on the Hub"),
         (["-b", "pope", "--data", "."], "holds no"),
-        (["--suite", "understanding", "--data", "."], "no data for any of 10 benchmarks"),
+        (["--suite", "understanding", "--data", "."], "none of 10 benchmarks could be run: . has no folder vqav2"),
         (["-b", "pope", "--data", ".", "--group", "vqa"], "only the picture book has groups"),
         (["-b", "pope", "--data", ".", "--judge", "gpt"], "judge is 'gpt': give the base URL of a server"),
         (["--data", "."], "the picture book takes no --data"),
@@ -166,7 +183,12 @@ def test_the_script_of_all_evaluations_names_what_exists():
 def test_distances_of_folders_are_a_command(blip3o):
     from transformers import Dinov2Config, Dinov2Model
 
-    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 16}
+    layers: dict[str, Any] = {
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+    }
     Dinov2Model(Dinov2Config(image_size=28, patch_size=14, mlp_ratio=1, **layers)).save_pretrained("dinov2")
     for folder, shade in (("drawn", 40), ("real", 90)):
         Path(folder).mkdir()

@@ -17,6 +17,7 @@ from blip3o.weights import hub
 from blip3o.weights.convert import to_published
 from blip3o.weights.peak import peak_bytes, peaks, working_bytes
 from blip3o.weights.placement import Placement
+from blip3o.weights.quantize import matrices
 
 CPU = torch.device("cpu")
 
@@ -39,15 +40,18 @@ def does_everything(model):
 
 
 class Watched(TorchDispatchMode):
-    """The most parameters of a machine that are there at a time."""
+    """The most parameters of a machine that are there at a time, seen whenever a matrix is used."""
+
+    HEAVY = ("linear", "mm", "conv", "norm")
 
     def __init__(self, machine):
         super().__init__()
         self.machine, self.most = machine, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        held = sum(value.numel() for value in self.machine.parameters() if not value.is_meta)
-        self.most = max(self.most, held)
+        if any(name in str(func) for name in self.HEAVY):
+            held = sum(value.numel() for value in self.machine.parameters() if not value.is_meta)
+            self.most = max(self.most, held)
         return func(*args, **(kwargs or {}))
 
 
@@ -80,6 +84,11 @@ def test_less_memory_is_told_for_each_mode_and_each_kind_of_numbers(published):
     told = peaks(hub.sketch(published).machine)
     assert all(sizes["full"] > sizes["balanced"] > sizes["low"] for kind, sizes in told.items() if len(sizes) > 1)
     assert told["float32"]["full"] > told["bfloat16"]["full"] > told["int8"]["full"] > told["nf4"]["full"]
+
+
+def test_a_matrix_in_nested_stacks_of_blocks_is_rounded_and_counted_once(published):
+    named = [name for name, _ in matrices(hub.sketch(published).machine)]
+    assert len(set(named)) == len(named) > 20
 
 
 def test_what_is_worked_with_is_counted_until_it_is_dropped():

@@ -219,6 +219,8 @@ class Wise(Benchmark):
             return None
         if self._judging is None:
             raise DataError(f"WISE's {self._rules.scripts[-1]} was not read: read the items first, or name the script")
+        if not answer:
+            return Verdict(score=0.0, parsed={}, details={"reply": "nothing was drawn"})
         if len(answer) != 1:
             raise DataError(f"prompt {item.id} of WISE has {len(answer)} pictures: expected one")
         system, user = self._judging.messages(item.facts)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from blip3o.errors import JudgeError
+from blip3o.errors import JudgeError, PromptError
 from blip3o.evals.benchmark import Judge
 from blip3o.evals.candidate import Candidate
 from blip3o.weights.checkpoint import whole_file
@@ -61,12 +61,16 @@ class ChatJudge(Judge):
             raise JudgeError(f"{self.model} did not answer in time: run again, what is scored is kept") from error
         except self.openai.APIError as error:
             raise JudgeError(f"{self.model} cannot be asked ({_short(error)}): check --judge and the key") from error
+        if isinstance(reply, str):
+            raise JudgeError(
+                f"the server sent a page in place of a reply of {self.model}: does the base URL end in /v1?"
+            )
         with self.lock:
             if reply.usage is not None:
                 self.tokens["prompt"] += reply.usage.prompt_tokens
                 self.tokens["completion"] += reply.usage.completion_tokens
         text = reply.choices[0].message.content if reply.choices else None
-        if text is None:
+        if not text or not text.strip():
             raise JudgeError(f"{self.model} sent a reply without words: run again, or name another judge")
         return text
 
@@ -93,15 +97,20 @@ class LocalJudge(Judge):
         attempt: int = 0,
     ) -> str:
         """A greedy answer, whatever the temperature."""
-        with self.lock:
-            return self.model.understand([list(pictures)], [f"{system}\n{prompt}".strip()], max_tokens=max_tokens)[0]
+        try:
+            with self.lock:
+                asked = f"{system}\n{prompt}".strip()
+                return self.model.understand([list(pictures)], [asked], max_tokens=max_tokens)[0]
+        except PromptError as error:
+            raise JudgeError(f"{self.name} cannot be asked: {error}") from error
 
 
 class Cached(Judge):
     """A judge whose raw replies are kept in a folder, so that no request is paid for twice."""
 
-    def __init__(self, judge: Judge, folder: Path) -> None:
-        self.judge, self.folder = judge, folder
+    def __init__(self, judge: Judge, folder: Path, place: str = "") -> None:
+        """`place` tells judges of one name apart: the URL of a server, the fingerprint of weights."""
+        self.judge, self.folder, self.place = judge, folder, place
         self.asked = self.kept = 0
 
     @property
@@ -119,8 +128,8 @@ class Cached(Judge):
         attempt: int = 0,
     ) -> str:
         """The reply that is there, or a new one."""
-        shown = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
-        request = [self.name, system, prompt, shown, temperature, max_tokens, attempt]
+        shown = [(picture.size, picture.mode, hashlib.sha256(picture.tobytes()).hexdigest()) for picture in pictures]
+        request = [self.name, self.place, system, prompt, shown, temperature, max_tokens, attempt]
         path = self.folder / f"{hashlib.sha256(json.dumps(request).encode()).hexdigest()}.json"
         if path.is_file():
             self.kept += 1

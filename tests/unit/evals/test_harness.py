@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import time
 
 import pytest
 from benchmark_data import pope as data
@@ -104,7 +105,7 @@ class Scripted:
     def __init__(self, name, longest=100):
         self.name, self.longest = name, longest
 
-    def ask(self, prompt, pictures=(), **_):
+    def ask(self, prompt, pictures=(), **_) -> str:
         if len(prompt) > self.longest:
             raise JudgeError("too long")
         return "1"
@@ -238,7 +239,69 @@ def test_without_a_judge_nothing_is_scored_and_with_one_no_model_is_asked_again(
         benchmark, benchmark.items(tmp_path), MODEL, lambda: pytest.fail("asked"), Plan(folder=tmp_path / "out")
     )
     assert scored.go()["metrics"]["accuracy"]["value"] == 1
-    assert scored.go()["judge"] == "kind"
+    assert json.loads((tmp_path / "out" / "many.json").read_text())["judge"] == "kind"
+
+
+def test_without_a_judge_the_scores_of_an_earlier_one_stay_and_another_one_scores_anew(tmp_path):
+    run(tmp_path, Judged("official", Scripted("kind"))).go()
+    again = run(tmp_path, Judged("official"), candidate=Unasked()).go()
+    assert (again["n"], again["judge"], again["complete"]) == (40, "kind", True)
+
+    class Harsh(Scripted):
+        def ask(self, prompt, pictures=(), **_) -> str:
+            return "0"
+
+    harsh = run(tmp_path, Judged("official", Harsh("harsh")), candidate=Unasked()).go()
+    assert (harsh["judge"], harsh["metrics"]["accuracy"]["value"]) == ("harsh", 0)
+
+
+def test_several_processes_score_anew_before_the_result_is_written(tmp_path, monkeypatch):
+    run(tmp_path, Judged("official", Scripted("kind"))).go()
+
+    class Slow(Scripted):
+        def ask(self, prompt, pictures=(), **_) -> str:
+            time.sleep(0.02 if os.environ["RANK"] == "1" else 0)
+            return "0"
+
+    fork = multiprocessing.get_context("fork")
+    processes = []
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        one = run(tmp_path, Judged("official", Slow("harsh")), candidate=Unasked(), batch=2, concurrency=1)
+        processes.append(fork.Process(target=one.go))
+        processes[-1].start()
+    for process in processes:
+        process.join(60)
+    result = json.loads((tmp_path / "out" / "many.json").read_text())
+    assert (result["judge"], result["metrics"]["accuracy"]["value"], result["complete"]) == ("harsh", 0, True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["many.json", "many.samples.jsonl"]
+
+
+def test_what_cannot_be_scored_is_told_and_the_rest_goes_on(tmp_path):
+    class Partial(Many):
+        def score(self, item, answer) -> Verdict | None:
+            if item.id == "7":
+                raise DataError("the detections hold nothing of 7")
+            return super().score(item, answer)
+
+    result = run(tmp_path, Partial("official")).go()
+    assert (result["answered"], result["n"], result["complete"], result["metrics"]) == (40, 39, False, {})
+    assert result["not_scored"] == "the detections hold nothing of 7"
+    assert run(tmp_path, candidate=Unasked()).go()["complete"]
+
+
+def test_a_foreign_file_in_the_result_s_place_is_told(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "many.json").write_text('{"accuracy": 1}')
+    with pytest.raises(DataError, match=r"many.json is no result of this harness"):
+        run(tmp_path).go()
+
+
+def test_two_items_whose_pictures_would_bear_one_name_are_refused(tmp_path):
+    items = [Item(id="a/b", prompt="x"), Item(id="a-b", prompt="y")]
+    with pytest.raises(DataError, match="whose pictures would bear one name"):
+        Run(Drawn("official"), items, MODEL, Words, Plan(folder=tmp_path))
 
 
 def test_where_the_judge_fails_there_is_no_number_until_it_does_not(tmp_path):
