@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blip3o.cli.files import as_json, check_folder
+from blip3o.cli.options import Stopped
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError, DataError, PromptError, UserError
+from blip3o.errors import ConfigError, DataError, JudgeError, PromptError, UserError
 
 if TYPE_CHECKING:
     from blip3o.evals import catalogue
@@ -71,6 +72,10 @@ def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any
                 print(f"left out: {name}: {error}", file=sys.stderr)
     if int(os.environ.get("RANK", "0")) == 0 and results:
         print(as_json(results)) if json else _show(results, asked.dry_run)
+    failed = [one for one in results if one.get("not_scored")]
+    if failed:
+        first = f"{failed[0]['benchmark']}: {failed[0]['not_scored']}"
+        raise JudgeError(f"{len(failed)} of {len(results)} results have answers without a score ({first})")
     if not results:
         raise faults[0] if len(names) == 1 else DataError(f"none of {len(names)} benchmarks could be run: {faults[0]}")
 
@@ -99,8 +104,11 @@ def _scored(
         bare=asked.bare,
         restart=asked.restart,
     )
-    with _told(name) as told:
-        return Run(benchmark, items, identity, opened, plan).go(told)
+    try:
+        with _told(name) as told:
+            return Run(benchmark, items, identity, opened, plan).go(told)
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; the same command goes on from what lies in {plan.folder}") from None
 
 
 class _Opened:
@@ -201,6 +209,9 @@ def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
             for row in _rows(one):
                 table.add_row(*row)
     Console(highlight=False).print(table)
+    for one in results:
+        if not dry_run and not one["scored"]:
+            print(f"{one['benchmark']}: {_why(one)}")
 
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -209,14 +220,18 @@ def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     told = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
-        yield (
-            *head,
-            f"not scored: {result['not_scored'] or 'no judge'}",
-            "",
-            "",
-            f"{result['answered']:,} answered of {result['of']:,}{refused}",
-        )
+        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
     for name, metric in result["metrics"].items():
         if "/" not in name:
             interval = "" if metric["low"] is None else f"{metric['low']:.2f} to {metric['high']:.2f}"
             yield (*head, name, "" if metric["value"] is None else f"{metric['value']:.2f}", interval, told)
+
+
+def _why(result: dict[str, Any]) -> str:
+    """Why there is no number."""
+    if result["not_scored"]:
+        return f"not scored: {result['not_scored']}"
+    if result["why_refused"] and result["refused"] == result["answered"]:
+        return f"the model cannot be asked: {result['why_refused']}"
+    wanted = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
+    return f"not scored without {wanted.get(result['benchmark'], '--judge')}"

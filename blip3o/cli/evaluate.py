@@ -106,13 +106,10 @@ def evaluate(
     if context.invoked_subcommand is not None:
         return
     loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize}
+    _check_together(suite, benchmark, data, group)
     if not benchmark and suite in (None, BOOK):
-        if data is not None:
-            raise ConfigError("the picture book takes no --data: name a --benchmark or another --suite")
         _book(model, device, loading, group, limit, seed, output, json)
         return
-    if group:
-        raise ConfigError(f"only the picture book has groups, got --group {group[0]}: leave it out")
     asked = Asked(
         suite=suite,
         names=benchmark or [],
@@ -130,6 +127,17 @@ def evaluate(
         dry_run=dry_run,
     )
     run_benchmarks(asked, model, device, loading, json=json)
+
+
+def _check_together(suite: str | None, benchmark: list[str] | None, data: str | None, group: list[str] | None) -> None:
+    """Raise ConfigError for options of the picture book and of benchmarks in one command."""
+    if suite == BOOK and benchmark:
+        raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
+    if not benchmark and suite in (None, BOOK):
+        if data is not None:
+            raise ConfigError("the picture book takes no --data: name a --benchmark or another --suite")
+    elif group:
+        raise ConfigError(f"only the picture book has groups, got --group {group[0]}: leave it out")
 
 
 @app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))

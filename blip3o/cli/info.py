@@ -39,6 +39,10 @@ def info(
         _show(facts)
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
 def _show(facts: dict[str, Any]) -> None:
     lines = {
         "model": facts["name"],
@@ -46,10 +50,10 @@ def _show(facts: dict[str, Any]) -> None:
         "size on disk": f"{facts['size_on_disk'] / 1e6:.1f} MB",
         "parameters": f"{facts['parameters']:,}",
         **{f"  {part}": f"{count:,}" for part, count in facts["parts"].items()},
-        "weights": ", ".join(f"{size / 1e9:.2f} GB in {dtype}" for dtype, size in facts["bytes"].items()),
+        "weights": ", ".join(f"{_size(size)} in {dtype}" for dtype, size in facts["bytes"].items()),
         "memory to draw with": "".join(f"{memory:>10}" for memory in facts["peak"]["float32"]),
         **{
-            f"  {kind}": "".join(f"{size / 1e9:7.2f} GB" for size in sizes.values())
+            f"  {kind}": "".join(f"{_size(size):>10}" for size in sizes.values())
             for kind, sizes in facts["peak"].items()
         },
         "pictures": f"{facts['picture_size']} x {facts['picture_size']} px",

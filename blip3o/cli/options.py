@@ -21,7 +21,7 @@ Memory = Annotated[
 ]
 Quantize = Annotated[
     Literal["int8", "nf4"] | None,
-    typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o[quantize]')."),
+    typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o\\[quantize]')."),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")]
 Compatible = Annotated[

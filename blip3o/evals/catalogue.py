@@ -77,6 +77,8 @@ BOOK = "picturebook"
 
 
 def _geneval(protocol: str, aids: Aids) -> Benchmark:
+    if aids.ready is not None and aids.detector is not None:
+        raise ConfigError("GenEval has both --ready and --detector: name one of them")
     if aids.ready is not None:
         return _by(_digest(aids.ready), GenEval("mmdet-json", detections=aids.ready))
     if BOOK in (aids.detector, protocol):
@@ -142,6 +144,10 @@ def chosen(suite: str | None, names: Sequence[str]) -> list[str]:
     """The benchmarks of a suite and those named, each once. Raises ConfigError for one that is not there."""
     if suite is not None and suite not in SUITES:
         raise ConfigError(f"no suite is called {suite!r}: choose from picturebook, {', '.join(SUITES)}")
-    for name in names:
-        find(name)
-    return list(dict.fromkeys((*(SUITES[suite] if suite else ()), *names)))
+    words = [find(name)[0].name for name in names]
+    twice = next((word for word in words if words.count(word) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{twice} is named twice, but has one result in a folder: run each protocol with its --output"
+        )
+    return [name for name in (SUITES[suite] if suite else ()) if name not in words] + list(names)

@@ -246,10 +246,11 @@ def result_of(
     numbers: bool,
 ) -> dict[str, Any]:
     """The result file: whose numbers, how many items are in them, and, where they are wanted, the `numbers`; none where
-    not all answers given are scored."""
+    not all answers given are scored, or the model could be asked nothing at all."""
     samples = [sample_of(item, lines[item.id], folder) for item in items if item.id in lines]
     scored = [sample for sample in samples if sample.verdict is not None]
-    whole = bool(samples) and len(scored) == len(samples)
+    refused = [line["refused"] for line in lines.values() if "refused" in line]
+    whole = len(samples) > len(refused) and len(scored) == len(samples)
     scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
     reasons = [line["not_scored"] for line in lines.values() if "not_scored" in line]
     return {
@@ -261,10 +262,11 @@ def result_of(
         "n": len(scored),
         "of": len(items),
         "answered": len(samples),
-        "refused": sum("refused" in line for line in lines.values()),
+        "refused": len(refused),
         "scored": whole,
         "metrics": with_intervals(benchmark.metrics, scored) if whole and numbers else {},
         "not_scored": reasons[0] if reasons else None,
+        "why_refused": refused[0] if refused else None,
         "judge": ", ".join(scorers) or benchmark.scorer,
         "seed": identity.seed,
         "versions": versions(),

@@ -74,6 +74,11 @@ def read_parquet(folder: Path, what: str, *patterns: str) -> list[Row]:
         if paths:
             _check_whole(paths)
             return [row for path in paths for row in _parquet(path)]
+    if folder.is_dir():
+        raise DataError(
+            f"{folder} holds no {' or '.join(patterns)}, nor the official files of {what}: put the ones or the others "
+            "there; docs/benchmarks.md says where they are had"
+        )
     need(folder, what, *patterns)
     return []
 

@@ -55,19 +55,31 @@ def test_an_answer_that_was_refused_can_be_scored(data, name, tmp_path):
         assert verdict is None or verdict.score == 0 or name == "pope"
 
 
-def test_all_of_them_run_by_one_command_and_say_what_is_not_scored(blip3o, weights, data):
-    done = blip3o("evaluate", "--suite", "all", "--data", data, "-m", weights, "--bare", "--json")
+def test_all_of_them_run_by_one_command_and_say_what_is_not_scored(blip3o, published, data):
+    asked = ("evaluate", "--suite", "all", "--data", data, "-m", published, "--json")
+    done = blip3o(*asked)
     assert done.code == 0, done.err
     told = {one["benchmark"]: one for one in json.loads(done.out)}
-    assert told == results(weights.name)
+    assert told == results(published.name)
     assert set(told) == set(catalogue.BENCHMARKS)
     for name, result in told.items():
         judged = catalogue.BENCHMARKS[name].needs_judge or name in catalogue.WITH_AIDS
         assert (result["scored"], bool(result["metrics"])) == (not judged, not judged), name
         assert result["answered"] == result["of"]
         assert result["complete"] == (not judged)
-    again = blip3o("evaluate", "--suite", "all", "--data", data, "-m", weights, "--bare", "--json")
-    assert json.loads(again.out) == json.loads(done.out)
+    assert json.loads(blip3o(*asked).out) == json.loads(done.out)
+
+
+def test_a_model_that_can_be_asked_nothing_has_no_number(blip3o, weights, data):
+    done = blip3o("evaluate", "-b", "mmmu", "--data", data, "-m", weights, "--json")
+    assert done.code == 0, done.err
+    (result,) = json.loads(done.out)
+    assert (result["refused"], result["scored"], result["metrics"]) == (result["of"], False, {})
+    assert "has never read" in result["why_refused"]
+    assert (
+        "mmmu: the model cannot be asked: this model has never read"
+        in blip3o("evaluate", "-b", "mmmu", "--data", data, "-m", weights).out
+    )
 
 
 def test_the_commands_of_the_original_documentation_take_data(blip3o, weights, data):
@@ -81,11 +93,11 @@ def test_the_commands_of_the_original_documentation_take_data(blip3o, weights, d
         assert found == set(catalogue.TASKS[task])
 
 
-def test_ready_detections_score_geneval_without_any_detector(blip3o, weights, data):
-    asked = ("evaluate", "-b", "geneval:mmdet-json", "--data", data, "-m", weights, "--json")
+def test_ready_detections_score_geneval_without_any_detector(blip3o, published, data):
+    asked = ("evaluate", "-b", "geneval:mmdet-json", "--data", data, "-m", published, "--json")
     (drawn,) = json.loads(blip3o(*asked).out)
     assert not drawn["scored"]
-    lines = Path("results", weights.name, "geneval.samples.jsonl").read_text().splitlines()
+    lines = Path("results", published.name, "geneval.samples.jsonl").read_text().splitlines()
     pictures = [name for line in lines for name in json.loads(line)["answer"]]
     Path("seen.json").write_text(json.dumps({name: {} for name in pictures}))
     done = blip3o(*asked, "--ready", "seen.json")
@@ -109,9 +121,9 @@ def test_the_shipped_model_draws_geneval_and_is_scored(blip3o):
     assert Path("results/picturebook/geneval/00000/samples/00000.png").is_file()
 
 
-def test_a_local_model_may_judge_and_is_labelled_so(blip3o, weights, data, monkeypatch):
+def test_a_local_model_may_judge_and_is_labelled_so(blip3o, weights, published, data, monkeypatch):
     monkeypatch.setattr("blip3o.evals.judges.chat.LocalJudge.ask", lambda *_, **__: "0.5")
-    done = blip3o("evaluate", "-b", "mmvet", "--data", data, "-m", weights, "--judge", f"local:{weights}", "--json")
+    done = blip3o("evaluate", "-b", "mmvet", "--data", data, "-m", published, "--judge", f"local:{weights}", "--json")
     assert done.code == 0, done.err
     (result,) = json.loads(done.out)
     assert (result["judge"], result["scored"]) == (f"local:{weights}", True)
@@ -126,7 +138,7 @@ def test_a_judge_that_is_not_there_leaves_the_answers_unscored(blip3o, weights, 
     done = blip3o(
         "evaluate", "-b", "mmvet", "--data", data, "-m", weights, "--judge", "http://127.0.0.1:9/v1", "--json"
     )
-    assert done.code == 0, done.err
+    assert (done.code, "1 of 1 results have answers without a score (mmvet: m cannot be asked" in done.err) == (2, True)
     (result,) = json.loads(done.out)
     assert (result["scored"], result["complete"], result["n"], result["metrics"]) == (False, False, 0, {})
 
@@ -150,11 +162,14 @@ def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):
         (["--suite", "everything", "--data", "."], "no suite is called 'everything'"),
         (["-b", "pope"], "benchmarks need --data"),
         (["-b", "pope", "--data", "nowhere"], "no data 'nowhere': name a folder, or a data set on the Hub"),
-        (["-b", "pope", "--data", "."], "holds no"),
+        (["-b", "pope", "--data", "."], "nor the official files of POPE: put the ones or the others there"),
         (["--suite", "understanding", "--data", "."], "none of 10 benchmarks could be run: . has no folder vqav2"),
         (["-b", "pope", "--data", ".", "--group", "vqa"], "only the picture book has groups"),
         (["-b", "pope", "--data", ".", "--judge", "gpt"], "judge is 'gpt': give the base URL of a server"),
         (["--data", "."], "the picture book takes no --data"),
+        (["-b", "pope", "-b", "pope:lmms", "--data", "."], "pope is named twice"),
+        (["-b", "pope", "--suite", "picturebook"], "the picture book goes alone"),
+        (["-b", "geneval", "--data", ".", "--ready", "x", "--detector", "y"], "both --ready and --detector"),
         (["compare", "a", "b"], "a"),
     ],
 )
