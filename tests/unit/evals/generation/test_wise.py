@@ -154,7 +154,9 @@ def test_a_missing_picture_is_told_and_none_at_all_is_worth_nothing(tmp_path):
     benchmark, items = read(tmp_path, "legacy", FULL["legacy"])
     with pytest.raises(DataError, match="is no picture"):
         benchmark.score(items[0], (tmp_path / "missing.png",))
-    assert benchmark.score(items[0], ()).score == 0
+    nothing = benchmark.score(items[0], ())
+    assert nothing is not None
+    assert nothing.score == 0
 
 
 def test_thoughts_are_no_part_of_a_reply():
