@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any
     check_folder(asked.output)
     sketch = hub.sketch(model, needs=())
     identity = _identity(model, sketch, loading)
-    opened = _Opened(lambda: open_model(model, device, **loading))
+    opened = cache(lambda: open_model(model, device, **loading))
     judge = None if asked.dry_run else _judge(asked, lambda name: open_model(name, device))
     aids = catalogue.Aids(judge=judge, ready=asked.ready, detector=asked.detector, device=str(find_device(device)))
     results, faults = [], []
@@ -85,7 +86,7 @@ def _scored(
     asked: Asked,
     aids: "catalogue.Aids",
     identity: dict[str, Any],
-    opened: "_Opened",
+    opened: "Callable[[], Candidate]",
     *,
     alone: bool,
 ) -> dict[str, Any]:
@@ -109,17 +110,6 @@ def _scored(
             return Run(benchmark, items, identity, opened, plan).go(told)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the same command goes on from what lies in {plan.folder}") from None
-
-
-class _Opened:
-    """The model, loaded when it is first asked."""
-
-    def __init__(self, load: "Callable[[], Candidate]") -> None:
-        self.load, self.model = load, None
-
-    def __call__(self) -> "Candidate":
-        self.model = self.model or self.load()
-        return self.model
 
 
 def _identity(model: str, sketch: "Sketch", loading: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +162,9 @@ def _told(name: str) -> "Iterator[Callable[[str, int, int, float | None], None]]
         yield told
 
 
-def _estimate(name: str, benchmark: "Benchmark", items: "list[Item]", opened: _Opened) -> dict[str, Any]:
+def _estimate(
+    name: str, benchmark: "Benchmark", items: "list[Item]", opened: "Callable[[], Candidate]"
+) -> dict[str, Any]:
     """How many items, how long by a first few of them, and how many requests and tokens a judge would take."""
     from blip3o.evals.harness import ask
 

@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PictureError, PromptError
+from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.evals.results import Answers, Identity, Line, append, digest, line_of, result_of
 from blip3o.evals.understanding.prompts import LETTER, SHORT
-from blip3o.prompt.pictures import open_picture, to_rgb
 
 Progress = Callable[[str, int, int, float | None], None]
 """Hears of the benchmark, its items done, its items in all, and the mean score so far."""
@@ -63,14 +62,10 @@ class Run:
         self.benchmark, self.plan, self.model = benchmark, plan, dict(model)
         self.items = [_bare(item) if plan.bare else item for item in _checked(benchmark, items)]
         self.bare = any(mine.prompt != own.prompt for mine, own in zip(self.items, items, strict=True))
-        self._candidate = candidate
+        self.candidate = candidate
+        """Gives the model; called only where something is left to ask."""
         self.answers = Answers(plan.folder, benchmark.name)
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-    @cached_property
-    def candidate(self) -> Candidate:
-        """The model, which is loaded only where something is left to ask."""
-        return self._candidate()
 
     @cached_property
     def identity(self) -> Identity:
@@ -151,7 +146,7 @@ class Run:
             return [made for item in chunk for made in self._answered([item])]
 
     def _ask(self, chunk: Sequence[Item]) -> list[str | tuple[str, ...]]:
-        made = ask(self.benchmark, chunk, self.candidate, self.plan.seed)
+        made = ask(self.benchmark, chunk, self.candidate(), self.plan.seed)
         return [
             answer if isinstance(answer, str) else tuple(self._kept(one, item, k) for k, one in enumerate(answer))
             for item, answer in zip(chunk, made, strict=True)
@@ -211,7 +206,7 @@ def ask(
     """A model's answer to each item: words, or its pictures, each from a seed of its own. Raises PromptError."""
     prompts = [item.prompt for item in items for _ in range(item.count)]
     seeds = [_seed(seed, item.id, index) for item in items for index in range(item.count)]
-    pictures = [[_opened(picture) for picture in item.pictures] for item in items]
+    pictures = [[tables.opened(picture) for picture in item.pictures] for item in items]
     if benchmark.kind == "understanding":
         return candidate.understand(pictures, prompts, max_tokens=benchmark.max_tokens)
     if benchmark.kind == "editing":
@@ -247,15 +242,6 @@ def _bare(item: Item) -> Item:
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _opened(picture: Path | bytes) -> Image.Image:
-    if isinstance(picture, Path):
-        return open_picture(picture)
-    try:
-        return to_rgb(Image.open(BytesIO(picture)))
-    except OSError as error:
-        raise DataError(f"a picture inside the data is damaged ({error}): copy the file again") from error
 
 
 def _seed(seed: int, item: str, index: int) -> int:

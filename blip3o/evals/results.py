@@ -77,15 +77,12 @@ class Answers:
         """The file of one process, with a cut line at its end taken away."""
         path = self.folder / f"{self.name}.samples.{rank}.jsonl"
         if path.is_file():
-            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in whole_lines(path))
-            with whole_file(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            _write(path, whole_lines(path))
         return path
 
     def finish(self, lines: Sequence[Line]) -> None:
         """Put all lines into the final file and take the parts away."""
-        with whole_file(self.final) as temporary:
-            temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+        _write(self.final, lines)
         for path in self.parts():
             path.unlink()
 
@@ -147,11 +144,20 @@ def _run() -> str:
     return "/".join(os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_PORT"))
 
 
+def _text(lines: Iterable[Line]) -> str:
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _write(path: Path, lines: Iterable[Line]) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(_text(lines), encoding="utf-8")
+
+
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Add lines to a file. Raises OutputError where that is not possible; what was there before stays."""
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+            file.write(_text(lines))
     except OSError as error:
         raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
 
@@ -283,8 +289,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def headline(metrics: Mapping[str, Any]) -> tuple[str, dict[str, float | None]] | None:
-    """The number that is published."""
-    return next(iter(metrics.items()), None)

@@ -6,10 +6,14 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from blip3o.errors import DataError
+from blip3o.prompt.pictures import open_picture, to_rgb
 
 Row = dict[str, Any]
 
@@ -139,3 +143,13 @@ def picture_file(folder: Path, name: str) -> Path:
     if found is None:
         raise DataError(f"{folder} holds no picture {name}: put the pictures of the data set there")
     return found
+
+
+def opened(picture: Path | bytes) -> Image.Image:
+    """A picture in RGB. Raises PictureError or DataError for a damaged one."""
+    if isinstance(picture, Path):
+        return open_picture(picture)
+    try:
+        return to_rgb(Image.open(BytesIO(picture)))
+    except OSError as error:
+        raise DataError(f"a picture inside the data is damaged ({error}): copy the file again") from error

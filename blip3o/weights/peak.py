@@ -10,20 +10,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from blip3o.weights.machine import Machine
-from blip3o.weights.placement import MEMORIES, ROUNDED_BYTES, Placement
+from blip3o.weights.placement import DTYPES, MEMORIES, ROUNDED_BYTES, Placement
 from blip3o.weights.quantize import matrices
-
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def peaks(machine: Machine) -> dict[str, dict[str, int]]:
     """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most."""
     device = torch.device("meta")
     made = {
-        str(dtype).removeprefix("torch."): {
-            memory: peak_bytes(machine, Placement(device=device, dtype=dtype, memory=memory)) for memory in MEMORIES
-        }
-        for dtype in DTYPES
+        name: {memory: peak_bytes(machine, Placement(device=device, dtype=dtype, memory=memory)) for memory in MEMORIES}
+        for name, dtype in DTYPES.items()
     }
     for kind in ROUNDED_BYTES:
         made[kind] = {

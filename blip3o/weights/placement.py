@@ -13,6 +13,7 @@ MEMORIES = ("full", "balanced", "low")
 """How much is on the device at a time: the whole model, one part (the language model, say), or one layer."""
 ROUNDED_BYTES = {"int8": 1.0, "nf4": 0.5 + 4 / 64}
 """Kind of numbers that the matrices of repeated blocks may be rounded to -> bytes of one; nf4 adds a float32 for 64."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SMALL_BYTES = 1_000_000_000
 """In float32; a model below runs in float32 everywhere."""
 
@@ -68,9 +69,8 @@ def find_device(name: str) -> torch.device:
 
 def find_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
     """The dtype of this name, or of "auto" float32 on a CPU and for a small model, else bfloat16."""
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name == "auto":
         return torch.float32 if device.type == "cpu" or 4 * parameters < SMALL_BYTES else torch.bfloat16
-    if name not in dtypes:
-        raise ConfigError(f"dtype is {name!r}: choose auto or one of {', '.join(dtypes)}")
-    return dtypes[name]
+    if name not in DTYPES:
+        raise ConfigError(f"dtype is {name!r}: choose auto or one of {', '.join(DTYPES)}")
+    return DTYPES[name]

@@ -18,7 +18,7 @@ from PIL import Image
 from blip3o.errors import DataError, JudgeError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
-from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, opened
+from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
 
 GROUPS = (
     "background_change",
@@ -205,8 +205,8 @@ class Gedit(Benchmark):
             return None
         if not answer or isinstance(answer, str):
             return Verdict(score=0.0)
-        source = opened(item.pictures[0])
-        edit = opened(answer[0]).resize(source.size)
+        source = tables.opened(item.pictures[0])
+        edit = tables.opened(answer[0]).resize(source.size)
         for attempt in range(TRIES):
             replies = self._asked(self.judge, item.prompt, source, edit, attempt)
             found = [parse(reply, drawn(item.id, reply) if attempt else None) for reply in replies]

@@ -12,7 +12,7 @@ from typing import Any
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
-from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows, opened
+from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
 PLACE = "<edit_prompt>"
@@ -91,7 +91,7 @@ class ImgEdit(Benchmark):
         if not answer or isinstance(answer, str):
             return Verdict(score=0.0)
         prompt = self.prompts[item.category].replace(PLACE, item.prompt)
-        shown = [opened(item.pictures[0]), opened(answer[0])]
+        shown = [tables.opened(item.pictures[0]), tables.opened(answer[0])]
         reply = self.judge.ask(prompt, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
         found = reply_score(reply)
         return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})

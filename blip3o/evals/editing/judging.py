@@ -1,15 +1,11 @@
-"""What the judges of edits are asked and shown: the prompts of the user's checkout, the picture before and after."""
+"""What the judges of edits are asked: the prompts of the user's checkout, and the tables of edits."""
 
 import ast
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.prompt.pictures import open_picture, to_rgb
 
 TEMPERATURE = 1.0
 """The official scripts name none, which to an OpenAI-compatible server means 1."""
@@ -49,13 +45,3 @@ def keyed_rows(path: Path) -> dict[str, tables.Row]:
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise DataError(f"{path} is no table of edits by key: is it of another data set?")
     return rows
-
-
-def opened(picture: Path | bytes) -> Image.Image:
-    """A picture in RGB. Raises PictureError or DataError for a damaged one."""
-    if isinstance(picture, Path):
-        return open_picture(picture)
-    try:
-        return to_rgb(Image.open(BytesIO(picture)))
-    except OSError as error:
-        raise DataError(f"a picture inside the data is damaged ({error}): copy the file again") from error

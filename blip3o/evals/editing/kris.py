@@ -19,7 +19,7 @@ from PIL import Image
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
-from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows, opened
+from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
 LEVELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -306,7 +306,7 @@ class Kris(Benchmark):
 
 
 def _asked(judge: Judge, words: str, shown: Sequence[Shown]) -> str:
-    pictures: list[Image.Image] = [opened(one.picture) for one in shown]
+    pictures: list[Image.Image] = [tables.opened(one.picture) for one in shown]
     prompt = "\n".join([words, *(one.label for one in shown)])
     return judge.ask(prompt, pictures, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
 
