@@ -163,13 +163,13 @@ def append(path: Path, lines: Iterable[Line]) -> None:
 
 
 def whole_lines(path: Path) -> list[Line]:
-    """The lines of a file, without a last one that was cut."""
+    """The lines of a file, without a last one that was cut and without spoiled ones: their items are asked again."""
     lines = []
     for text in path.read_text(encoding="utf-8").split("\n")[:-1]:
         try:
             lines.append(json.loads(text))
         except ValueError:
-            continue  # cut by a kill, and written on after it
+            continue  # spoiled when the machine stopped
     return lines
 
 

@@ -1,5 +1,6 @@
 """A model larger than the device gives the same pictures and answers, and never has more there than was told."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -32,11 +33,16 @@ def pixels(image):
     return np.asarray(image, np.float32)
 
 
+def digest(image):
+    """Of every bit of a picture: two of these are told apart at once, where pytest would set out thousands of bytes."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
 def does_everything(model):
     picture = Image.new("RGB", (90, 60), "red")
-    drawn = [image.tobytes() for image in model.generate(["a dog", "two cats"], steps=2, decoder_steps=2)]
+    drawn = [digest(image) for image in model.generate(["a dog", "two cats"], steps=2, decoder_steps=2)]
     said = model.understand(picture, "what is this?", max_tokens=4)
-    return [*drawn, *said, model.reconstruct(picture, steps=2)[0].tobytes()]
+    return [*drawn, *said, digest(model.reconstruct(picture, steps=2)[0])]
 
 
 class Watched(TorchDispatchMode):

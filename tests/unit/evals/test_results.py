@@ -67,3 +67,9 @@ def test_a_cut_line_is_dropped_and_the_newest_line_of_an_item_counts(tmp_path):
     assert answers.part(0) == part
     assert whole_lines(part) == [{"id": "1", "score": 1}]
     assert part.read_text().endswith("\n")
+
+
+def test_a_spoiled_line_in_the_middle_is_dropped_and_the_others_stay(tmp_path):
+    path = tmp_path / "toy.samples.0.jsonl"
+    path.write_text('{"id": "1"}\n\0\0\0\0\n{"id": "3"}\n')
+    assert whole_lines(path) == [{"id": "1"}, {"id": "3"}]
