@@ -7,9 +7,13 @@ The shift s >= 1 moves times towards noise, where the picture as a whole is deci
 Source: Esser et al., Scaling Rectified Flow Transformers, arXiv 2403.03206, eq. 23, with its time turned round.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+
+from blip3o.flow.noise import draw_uniform
 
 
 def shifted(time: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
@@ -17,9 +21,9 @@ def shifted(time: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
     return time / (time + shift * (1 - time))
 
 
-def draw_times(count: int, shift: float, rng: Generator) -> Float[Tensor, " count"]:
-    """`count` training times in [0, 1), uniform and then shifted."""
-    return shifted(torch.rand(count, generator=rng, device=rng.device), shift)
+def draw_times(shift: float, rngs: Sequence[Generator]) -> Float[Tensor, " batch"]:
+    """Training times in [0, 1), uniform and then shifted, time k from generator k."""
+    return shifted(draw_uniform(rngs), shift)
 
 
 def cut(time: Float[Tensor, "*any"], parts: int) -> Float[Tensor, "*any"]:

@@ -20,6 +20,7 @@ from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, Sampling
 from blip3o.model.heads.regression import RegressionHead
+from blip3o.model.loss import WeightedLoss
 
 ThinkOf = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
@@ -51,10 +52,10 @@ class UnifiedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """The two losses of a batch, each a mean; None where the batch asks for none."""
+    """The two losses of a batch; None where the batch asks for none."""
 
-    text: Float[Tensor, ""] | None
-    image: Float[Tensor, ""] | None
+    text: WeightedLoss | None
+    image: WeightedLoss | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,21 +103,21 @@ class Unified(nn.Module):
             given.append((none if batch.referenced is None else batch.referenced)[rows])
         return Reference(features=torch.cat(features), given=torch.cat(given))
 
-    def forward(self, batch: Batch, rng: Generator) -> Losses:
-        """The losses of a training batch: next-token cross-entropy, and the head's."""
+    def forward(self, batch: Batch, rngs: Sequence[Generator]) -> Losses:
+        """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's."""
         embeddings = self.embed(batch)
         filled = None
         if batch.target is not None:
-            filled = self.head.fill(batch.target, self.reference(Prompts.each(batch)), rng)
+            filled = self.head.fill(batch.target, self.reference(Prompts.each(batch)), rngs)
             embeddings = embeddings.masked_scatter(batch.slot[..., None], filled.slot.to(embeddings.dtype))
         hidden = self.backbone.think(embeddings, batch.mask)
         image = None
         if filled is not None:
-            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), filled).mean()
+            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), filled)
         return Losses(text=self.text_loss(hidden, batch), image=image)
 
-    def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> Float[Tensor, ""] | None:
-        """Cross-entropy of the labelled tokens, a mean for each answer, then over answers by the root of their length.
+    def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:
+        """Cross-entropy of the labelled tokens, a mean for each answer; an answer weighs the root of its length.
 
         An answer is an unbroken run of labelled tokens. Neither the long nor the short ones drown the others ("square
         averaging", InternVL 2.5, arXiv 2412.05271). Only the logits of labelled tokens are computed.
@@ -131,7 +132,7 @@ class Unified(nn.Module):
         answer = begun[asked.flatten()] - 1
         sums = losses.new_zeros(int(begun[-1])).index_add(0, answer, losses)
         weights = answer.bincount().sqrt()
-        return (sums / weights).sum() / weights.sum()
+        return WeightedLoss(sum=(sums / weights).sum(), weight=weights.sum())
 
     def imagine(
         self, asked: Sequence["Prompts"], rngs: Sequence[Generator], sampling: Sampling

@@ -16,7 +16,7 @@ from blip3o.data.picturebook.tasks import vocabulary
 from blip3o.errors import CheckpointError, ConfigError, TrainingError
 from blip3o.prompt.tokenizer import make
 from blip3o.train.log import Journal, Meter, Observer, Progress
-from blip3o.train.objectives import OBJECTIVES, Objective, address, seeded
+from blip3o.train.objectives import OBJECTIVES, Objective, seeded
 from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint, hub
@@ -164,18 +164,19 @@ class _Steps:
         """One step of the optimizer."""
         recipe = self.trainer.recipe
         with arithmetic(recipe.precision, self.trainer.machine.device):
-            losses = self.objective.losses(address(recipe.seed, self.stage, 0, self.done))
-        if not losses["total"].isfinite():
+            losses = self.objective.losses(f"train/{recipe.seed}/{self.stage.name}", self.done)
+            total = self.objective.total(losses)
+        if not total.isfinite():
             raise TrainingError(
-                f"the loss of stage {self.stage.name} is {losses['total'].item()} at step {self.done + 1}: lower its "
+                f"the loss of stage {self.stage.name} is {total.item()} at step {self.done + 1}: lower its "
                 f"learning_rate ({self.stage.learning_rate:g}); the state last saved is kept"
             )
-        losses["total"].backward()
+        total.backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
         self.optimizer.step(learning_rate(self.stage, self.done))
         self.average.update(self.parameters, self.done)
         self.done += 1
-        self.meter.add({name: loss.item() for name, loss in losses.items()})
+        self.meter.add({"total": total.item()} | {name: loss.mean().item() for name, loss in losses.items()})
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -1,8 +1,10 @@
-"""What a stage minimises: one small class per kind of stage, each turning a step's address into losses."""
+"""What a stage minimises: one small class per kind of stage, each turning the samples of a step into losses."""
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -11,14 +13,15 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.batch import Batch
-from blip3o.data.mixture import draw_conversations
+from blip3o.data.mixture import draw_conversation
 from blip3o.data.picturebook.book import TOLD, PictureBook
 from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, PLACES
 from blip3o.errors import ConfigError
+from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.model.encoders.telling import Telling, TellingConfig
+from blip3o.model.loss import WeightedLoss
 from blip3o.prompt.pictures import to_pixels
-from blip3o.prompt.template import Encoded
 from blip3o.train.recipe import Stage
 from blip3o.weights.machine import Machine
 
@@ -32,13 +35,14 @@ TEMPERATURE = 0.05
 BATCH_COST = 600
 """What a batch costs beside its tokens, in tokens: measured on a CPU at the sizes of the picture book."""
 
-Losses = dict[str, Float[Tensor, ""]]
-"""Name -> a loss; `total` is what is minimised."""
+Losses = dict[str, WeightedLoss]
+"""Name -> a loss of the samples of a step, which is divided when all of them are there."""
 
 
-def address(seed: int, stage: Stage, rank: int, step: int) -> str:
-    """Where a step's randomness lives: f(run seed, rank, samples seen); resuming needs no state of a generator."""
-    return f"train/{seed}/{stage.name}/{rank}/{step * (stage.batch_size + stage.text_batch_size)}"
+def addresses(place: str, step: int, count: int) -> list[str]:
+    """Where the randomness of each of a step's `count` samples lives: `place` (the run's seed and the stage) and the
+    sample's number in the stage. Neither the step nor the batch a sample is in changes it, and no state is kept."""
+    return [f"{place}/{step * count + index}" for index in range(count)]
 
 
 class Objective(nn.Module, ABC):
@@ -61,8 +65,22 @@ class Objective(nn.Module, ABC):
         return self.machine.device
 
     @abstractmethod
-    def losses(self, place: str) -> Losses:
-        """The losses of the step at this address."""
+    def losses(self, place: str, step: int) -> Losses:
+        """The losses of the samples of a step; `place` is that of the run and stage (`addresses`)."""
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What a loss is multiplied by in what is minimised, where that is not 1."""
+        return {}
+
+    def total(self, losses: Losses) -> Float[Tensor, ""]:
+        """What is minimised."""
+        return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
+
+    def drawn(self, place: str, step: int) -> tuple[list[int], list[Generator]]:
+        """The pictures of a step, by their numbers in the book, and a generator for each."""
+        places = addresses(place, step, self.stage.batch_size)
+        return [random.Random(one).randrange(len(self.book)) for one in places], [seeded(one) for one in places]
 
     def finish(self) -> None:
         """What is left to do when the stage's last step is done."""
@@ -80,18 +98,19 @@ class SpaceObjective(Objective):
         sizes = TellingConfig(vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions)
         self.telling = Telling(sizes)
 
-    def losses(self, place: str) -> Losses:
-        """Sketching from noised features, and telling from clean ones."""
-        rng, generator = random.Random(place), seeded(place)
-        indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """Telling counts as the stage says."""
+        return {"telling": self.stage.telling_weight}
+
+    def losses(self, place: str, step: int) -> Losses:
+        """Sketching and telling, both from noised features."""
+        indices, rngs = self.drawn(place, step)
         pixels = to_pixels([self.book.picture(index) for index in indices]).to(self.device)
         features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
-        noise = (torch.randn(features.shape, generator=generator) * self.stage.feature_noise).to(self.device)
-        sketch = self.sketch_loss(features + noise, pixels).mean()
-        tell = self.telling(
-            features + noise, shares([self.book.told(index) for index in indices], SAID).to(self.device)
-        )
-        return {"total": sketch + self.stage.telling_weight * tell, "sketch": sketch, "telling": tell}
+        noised = features + self.stage.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
+        said = shares([self.book.told(index) for index in indices], SAID).to(self.device)
+        return {"sketch": self.sketch_loss(noised, pixels), "telling": self.telling(noised, said)}
 
     def finish(self) -> None:
         """Measure the space's statistics, from here on part of it; features from before are no longer true."""
@@ -117,17 +136,17 @@ class TowerObjective(Objective):
         ids = torch.tensor([machine.template.words.encode(word) for word in LABELS]).squeeze(1)
         self.register_buffer("ids", ids)
 
-    def losses(self, place: str) -> Losses:
+    def losses(self, place: str, step: int) -> Losses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
-        rng, backbone = random.Random(place), self.machine.unified.backbone
-        indices = [rng.randrange(len(self.book)) for _ in range(self.stage.batch_size)]
+        backbone = self.machine.unified.backbone
+        indices, _ = self.drawn(place, step)
         patches, grid = self.machine.template.patches([self.book.picture(index) for index in indices])
         tokens = backbone.read(patches.to(self.device), grid.to(self.device))
         seen = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
         true = shares([self.book.labelled(index) for index in indices], LABELS).to(self.device)
-        loss = -(true * (seen @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean()
-        return {"total": loss, "contrast": loss}
+        losses = -(true * (seen @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean(-1)
+        return {"contrast": WeightedLoss.of_rows(losses)}
 
 
 class DecoderObjective(Objective):
@@ -137,15 +156,14 @@ class DecoderObjective(Objective):
         super().__init__(stage, machine, book)
         encode_once(machine, book)
 
-    def losses(self, place: str) -> Losses:
+    def losses(self, place: str, step: int) -> Losses:
         """Painting from noised features."""
-        rng, generator = random.Random(place), seeded(place)
-        pictures = [self.book.picture(rng.randrange(len(self.book))) for _ in range(self.stage.batch_size)]
+        indices, rngs = self.drawn(place, step)
+        pictures = [self.book.picture(index) for index in indices]
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
-        noised = features + torch.randn(features.shape, generator=generator) * self.stage.feature_noise
+        noised = features + self.stage.feature_noise * draw_noise(features.shape[1:], rngs)
         pixels = to_pixels(pictures).to(self.device)
-        loss = self.machine.space.decoder.loss(noised.to(self.device), pixels, generator).mean()
-        return {"total": loss, "paint": loss}
+        return {"paint": self.machine.space.decoder.loss(noised.to(self.device), pixels, rngs)}
 
 
 class UnifiedObjective(Objective):
@@ -156,27 +174,28 @@ class UnifiedObjective(Objective):
         if stage.draw:
             encode_once(machine, book)
 
-    def losses(self, place: str) -> Losses:
-        """Cross-entropy of what is written, and the head's loss of what is imagined."""
-        generator = seeded(place)
-        parts = [(len(batch.tokens), self.machine.unified(batch, generator)) for batch in self.batches(place)]
-        written = shared([(rows, part.text) for rows, part in parts])
-        losses = {"total": self.stage.text_weight * written, "text": written}
-        if not self.stage.draw:
-            return losses
-        image = shared([(rows, part.image) for rows, part in parts])
-        return {**losses, "total": losses["total"] + image, "image": image}
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """Words count as the stage says."""
+        return {"text": self.stage.text_weight}
 
-    def batches(self, place: str) -> Iterator[Batch]:
-        """The step's conversations, those of like length together, so that little is padding."""
+    def losses(self, place: str, step: int) -> Losses:
+        """Cross-entropy of what is written, and the head's loss of what is imagined."""
+        parts = [self.machine.unified(batch, rngs) for batch, rngs in self.batches(place, step)]
+        found = {"text": [part.text for part in parts], "image": [part.image for part in parts]}
+        there = {name: [loss for loss in losses if loss is not None] for name, losses in found.items()}
+        return {name: reduce(add, losses) for name, losses in there.items() if losses}
+
+    def batches(self, place: str, step: int) -> Iterator[tuple[Batch, list[Generator]]]:
+        """The step's conversations, those of like length together, so that little is padding, and their generators."""
         stage, template = self.stage, self.machine.template
-        kinds = ((True, stage.draw, stage.batch_size), (False, stage.text, stage.text_batch_size))
-        for drawing, weights, count in kinds:
-            if not weights:
-                continue
-            talks = draw_conversations(self.book, weights, count, f"{place}/{drawing}", drawing=drawing)
-            for group in alike([template.encode(talk) for talk in talks]):
-                yield template.collate(group).to(self.device)
+        kinds = (("draw", stage.draw, stage.batch_size), ("text", stage.text, stage.text_batch_size))
+        for kind, weights, count in kinds:
+            places = addresses(f"{place}/{kind}", step, count)
+            talks = [draw_conversation(self.book, weights, one, drawing=kind == "draw") for one in places]
+            encoded, rngs = [template.encode(talk) for talk in talks], [seeded(one) for one in places]
+            for rows in alike([len(item.tokens) for item in encoded]):
+                yield template.collate([encoded[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
 
 
 OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
@@ -187,13 +206,13 @@ OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
 }
 
 
-def alike(encoded: list[Encoded]) -> Iterator[list[Encoded]]:
-    """The conversations in batches of like length, shortest first: the cheapest way to cut them into batches, where one
-    costs its tokens, padding included, and `BATCH_COST`."""
-    items = sorted(encoded, key=lambda item: len(item.tokens))
+def alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Conversations of these lengths, by their indices, in batches of like length, shortest first: the cheapest way to
+    cut them into batches, where one costs its tokens, padding included, and `BATCH_COST`."""
+    items = sorted(range(len(lengths)), key=lambda item: lengths[item])
     cheapest, cuts = [0], [0]
     for end in range(1, len(items) + 1):
-        longest = len(items[end - 1].tokens)
+        longest = lengths[items[end - 1]]
         costs = [cheapest[start] + (end - start) * longest + BATCH_COST for start in range(end)]
         cheapest.append(min(costs))
         cuts.append(costs.index(cheapest[-1]))
@@ -202,12 +221,6 @@ def alike(encoded: list[Encoded]) -> Iterator[list[Encoded]]:
         groups.append(items[cuts[end] : end])
         end = cuts[end]
     yield from reversed(groups)
-
-
-def shared(parts: list[tuple[int, Float[Tensor, ""] | None]]) -> Float[Tensor, ""]:
-    """The mean of the losses that there are, each weighed by its rows."""
-    there = [(rows, loss) for rows, loss in parts if loss is not None]
-    return torch.stack([rows * loss for rows, loss in there]).sum() / sum(rows for rows, _ in there)
 
 
 def shares(texts: list[list[str]], vocabulary: tuple[str, ...]) -> Float[Tensor, "batch place vocabulary"]:

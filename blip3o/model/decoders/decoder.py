@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.errors import CheckpointError, ConfigError
+from blip3o.model.loss import WeightedLoss
 
 Features = Float[Tensor, "batch channel rows columns"]
 Null = Float[Tensor, "#batch channel rows columns"]
@@ -21,9 +22,9 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
-    ) -> Float[Tensor, " batch"]:
-        """How badly it paints these pictures (in [-1, 1]) from their features."""
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
+    ) -> WeightedLoss:
+        """How badly it paints these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
 
     @abstractmethod
     def paint(
@@ -63,8 +64,8 @@ class NoDecoder(Decoder):
     """In the place of a decoder that a model was loaded without."""
 
     def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
-    ) -> Float[Tensor, " batch"]:
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
+    ) -> WeightedLoss:
         raise _missing()
 
     def paint(

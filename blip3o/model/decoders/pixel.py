@@ -28,6 +28,7 @@ from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 from blip3o.model.layers.convolution import ResidualBlock
+from blip3o.model.loss import WeightedLoss
 
 NEAREST = 0.1
 """Below this distance from the data, in time, equation (1) stops growing."""
@@ -131,22 +132,22 @@ class PixelDecoder(Decoder):
 
     def sketch_loss(
         self, features: Float[Tensor, "batch channel rows columns"], pixels: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, " batch"]:
+    ) -> WeightedLoss:
         """Squared plus absolute error of the sketch."""
         error = self.sketch(features) - pixels
-        return (error.square() + 0.5 * error.abs()).flatten(1).mean(1)
+        return WeightedLoss.of_rows((error.square() + 0.5 * error.abs()).flatten(1).mean(1))
 
     def loss(
         self,
         features: Float[Tensor, "batch channel rows columns"],
         pixels: Float[Tensor, "batch 3 height width"],
-        rng: Generator,
-    ) -> Float[Tensor, " batch"]:
+        rngs: Sequence[Generator],
+    ) -> WeightedLoss:
         """Mean squared error of the velocity (flow/path.py, equation 2)."""
-        noise = torch.randn(pixels.shape, generator=rng).to(pixels.device)
-        time = draw_times(len(pixels), self.config.shift, rng).to(pixels.device)
+        noise = draw_noise(pixels.shape[1:], rngs).to(pixels.device)
+        time = draw_times(self.config.shift, rngs).to(pixels.device)
         guess = self.velocity(point(pixels, noise, time), time, self.sketcher(features))
-        return (guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1)
+        return WeightedLoss.of_rows((guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1))
 
     def rehearse(self) -> None:
         """One step of the flow."""

@@ -24,6 +24,7 @@ from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 from blip3o.model.layers.norm import RMSNorm
+from blip3o.model.loss import WeightedLoss
 
 SCALE = sqrt(5.5)
 """What the connector's norm starts at: the size of the words that SANA was trained on."""
@@ -85,15 +86,15 @@ class SanaDecoder(Decoder):
         )
 
     def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
-    ) -> Float[Tensor, " batch"]:
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
+    ) -> WeightedLoss:
         """Mean squared error of the velocity, at times drawn evenly."""
         with torch.no_grad():
             latents = self.vae.encode(pixels, return_dict=False)[0] * self.vae.config["scaling_factor"]
-        noise = torch.randn(latents.shape, generator=rng).to(latents)
-        time = draw_times(len(latents), self.config.shift, rng).to(latents)
+        noise = draw_noise(latents.shape[1:], rngs).to(latents)
+        time = draw_times(self.config.shift, rngs).to(latents)
         guess = self.velocity(point(latents, noise, time), time, self.captions(features))
-        return (guess.float() - velocity(latents, noise)).square().flatten(1).mean(1)
+        return WeightedLoss.of_rows((guess.float() - velocity(latents, noise)).square().flatten(1).mean(1))
 
     def paint(
         self,

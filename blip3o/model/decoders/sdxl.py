@@ -16,11 +16,11 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from jaxtyping import Float, Num
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
 from blip3o.flow.guidance import guided
-from blip3o.flow.noise import draw_noise
+from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.loss import WeightedLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +74,19 @@ class SdxlDecoder(Decoder):
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
-    ) -> Float[Tensor, " batch"]:
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
+    ) -> WeightedLoss:
         """Mean squared error of the noise, at steps drawn evenly."""
         scheduler = self.scheduler()
         with torch.no_grad():
             latents = self.vae.encode(pixels, return_dict=False)[0].mean * self.vae.config["scaling_factor"]
-        noise = torch.randn(latents.shape, generator=rng).to(latents)
-        chosen = torch.randint(len(scheduler.timesteps), (len(latents),), generator=rng)
+        noise = draw_noise(latents.shape[1:], rngs).to(latents)
+        chosen = (draw_uniform(rngs) * len(scheduler.timesteps)).long()
         step = scheduler.timesteps[chosen]
         noised = scheduler.add_noise(latents, noise, step)
         scale = (scheduler.sigmas[chosen].to(latents).square() + 1).sqrt().view(-1, 1, 1, 1)
         guess = self.noise_of(noised / scale, step.to(latents), features)
-        return F.mse_loss(guess.float(), noise.float(), reduction="none").flatten(1).mean(1)
+        return WeightedLoss.of_rows((guess.float() - noise.float()).square().flatten(1).mean(1))
 
     def paint(
         self,

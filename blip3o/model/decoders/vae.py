@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
 from blip3o.model.layers.vae import VaeConfig
+from blip3o.model.loss import WeightedLoss
 
 
 class VaeDecoder(Decoder):
@@ -21,10 +22,10 @@ class VaeDecoder(Decoder):
         self.vae.encoder = self.vae.quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
 
     def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rng: Generator
-    ) -> Float[Tensor, " batch"]:
+        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
+    ) -> WeightedLoss:
         """Mean squared error of the pixels."""
-        return (self.developed(features).float() - pixels).square().flatten(1).mean(1)
+        return WeightedLoss.of_rows((self.developed(features).float() - pixels).square().flatten(1).mean(1))
 
     def paint(
         self,

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from blip3o.model.loss import WeightedLoss
+
 
 @dataclass(frozen=True, kw_only=True)
 class TellingConfig:
@@ -44,10 +46,10 @@ class Telling(nn.Module):
         self,
         features: Float[Tensor, "batch channel height width"],
         said: Float[Tensor, "batch place vocabulary"],
-    ) -> Float[Tensor, ""]:
-        """The loss; `said` holds the share of each word in what is said of a place, summing to 1."""
+    ) -> WeightedLoss:
+        """The loss; `said` holds the share of each word in what is said of a place, summing to 1. A picture weighs 1."""
         seen = self.project(features.flatten(2).mT)
         asked = self.place.expand(len(features), -1, -1)
         found, _ = self.look(asked, seen + self.position, seen, need_weights=False)
         logs = self.answer(found).float().log_softmax(-1)
-        return -(said * logs).sum(-1).mean()
+        return WeightedLoss.of_rows(-(said * logs).sum(-1).mean(-1))

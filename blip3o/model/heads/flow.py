@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.flow.guidance import guided
-from blip3o.flow.noise import draw_noise
+from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import cut, draw_times, solver_times
 from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
+from blip3o.model.loss import WeightedLoss
 
 
 class FlowHead(Head):
@@ -29,20 +30,23 @@ class FlowHead(Head):
         self.denoiser = denoiser()
 
     def fill(
-        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+        self,
+        data: Float[Tensor, "batch channel height width"],
+        reference: Reference | None,
+        rngs: Sequence[Generator],
     ) -> Filled:
         """The queries, and `draws` noised versions of the features, one whole batch after the other."""
-        draws, batch = self.config.draws, len(data)
+        draws, shift = range(self.config.draws), self.config.shift
         return Filled(
-            slot=self.queries.expand(batch, -1, -1),
+            slot=self.queries.expand(len(data), -1, -1),
             data=data,
             reference=reference,
-            keep=(torch.rand(batch, generator=rng) >= self.config.dropout).to(data.device),
-            noise=torch.randn((draws * batch, *data.shape[1:]), generator=rng).to(data.device),
-            time=draw_times(draws * batch, self.config.shift, rng).to(data.device),
+            keep=(draw_uniform(rngs) >= self.config.dropout).to(data.device),
+            noise=torch.cat([draw_noise(data.shape[1:], rngs) for _ in draws]).to(data.device),
+            time=torch.cat([draw_times(shift, rngs) for _ in draws]).to(data.device),
         )
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
         """Mean squared error of the velocity, the mean over the draws."""
         assert filled.noise is not None
         assert filled.time is not None
@@ -58,7 +62,7 @@ class FlowHead(Head):
             None if given is None else given.given.repeat(draws),
         )
         error = (guess.float() - velocity(data, filled.noise)).square().flatten(1).mean(1)
-        return error.view(draws, -1).mean(0)
+        return WeightedLoss.of_rows(error.view(draws, -1).mean(0))
 
     def sample(
         self,

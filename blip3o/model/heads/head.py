@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from blip3o.config import check
 from blip3o.flow.solver import SOLVERS
+from blip3o.model.loss import WeightedLoss
 
 Think = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
@@ -138,13 +139,16 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def fill(
-        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+        self,
+        data: Float[Tensor, "batch channel height width"],
+        reference: Reference | None,
+        rngs: Sequence[Generator],
     ) -> Filled:
-        """What enters the slot for these features, in training."""
+        """What enters the slot for these features, in training; what is drawn for row k comes from generator k."""
 
     @abstractmethod
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
-        """Grade what came out of the slot."""
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
+        """Grade what came out of the slot; a row weighs 1."""
 
     @abstractmethod
     def sample(

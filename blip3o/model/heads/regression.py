@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from blip3o.errors import ConfigError
 from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
+from blip3o.model.loss import WeightedLoss
 
 
 class RegressionHead(Head):
@@ -32,7 +33,10 @@ class RegressionHead(Head):
         self.refer = nn.Linear(config.channels, config.channels)
 
     def fill(
-        self, data: Float[Tensor, "batch channel height width"], reference: Reference | None, rng: Generator
+        self,
+        data: Float[Tensor, "batch channel height width"],
+        reference: Reference | None,
+        rngs: Sequence[Generator],
     ) -> Filled:
         """The queries; nothing is drawn."""
         keep = torch.ones(len(data), dtype=torch.bool, device=data.device)
@@ -48,10 +52,10 @@ class RegressionHead(Head):
             features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)
         return features.mT.unflatten(-1, (side, side))
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> Float[Tensor, " batch"]:
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
         """Mean squared error of the features."""
         guess = self.features(hidden, filled.reference).float()
-        return (guess - filled.data).square().flatten(1).mean(1)
+        return WeightedLoss.of_rows((guess - filled.data).square().flatten(1).mean(1))
 
     def sample(
         self,

@@ -2,11 +2,15 @@
 
 import pytest
 
-from blip3o.data.mixture import draw_conversations
+from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
 from blip3o.prompt.conversation import Picture
 
 DRAW, TEXT = {"draw": 3.0, "edit": 1.0}, {"question": 1.0, "retell": 1.0}
+
+
+def several(book, weights, count, place, *, drawing):
+    return [draw_conversation(book, weights, f"{place}/{index}", drawing=drawing) for index in range(count)]
 
 
 def told(conversations):
@@ -22,22 +26,20 @@ def ends_in_a_picture(talk):
 
 
 def test_one_address_gives_the_same_conversations_and_another_others(book):
-    first, again, other = (
-        told(draw_conversations(book, TEXT, 8, place, drawing=False)) for place in ("a/0", "a/0", "a/1")
-    )
+    first, again, other = (told(several(book, TEXT, 8, place, drawing=False)) for place in ("a/0", "a/0", "a/1"))
     assert first == again
     assert first != other
 
 
 def test_tasks_come_by_their_weights(book):
-    talks = draw_conversations(book, DRAW, 400, "weights", drawing=True)
+    talks = several(book, DRAW, 400, "weights", drawing=True)
     edits = sum(isinstance(talk[-2].content[0], Picture) for talk in talks)
     assert 60 < edits < 140
 
 
 @pytest.mark.parametrize("drawing", [True, False])
 def test_a_dialogue_ends_as_it_is_asked_to(book, drawing):
-    talks = draw_conversations(book, {"dialogue": 1.0}, 20, "ends", drawing=drawing)
+    talks = several(book, {"dialogue": 1.0}, 20, "ends", drawing=drawing)
     assert len(talks) == 20
     assert all(ends_in_a_picture(talk) == drawing for talk in talks)
 
@@ -45,4 +47,4 @@ def test_a_dialogue_ends_as_it_is_asked_to(book, drawing):
 @pytest.mark.parametrize(("task", "drawing"), [("draw", False), ("question", True)])
 def test_a_task_that_never_ends_so_is_refused_by_name(book, task, drawing):
     with pytest.raises(ConfigError, match=f"'{task}' never ends in {'a picture' if drawing else 'words'}"):
-        draw_conversations(book, {task: 1.0}, 1, "never", drawing=drawing)
+        draw_conversation(book, {task: 1.0}, "never", drawing=drawing)

@@ -9,7 +9,7 @@ from published_toy import TINY_DC_AE
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
-from blip3o.flow.time import solver_times
+from blip3o.flow.time import shifted, solver_times
 from blip3o.model.decoders.sana import SCALE, SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.decoders.vae import VaeDecoder
@@ -174,13 +174,29 @@ def test_the_connector_starts_at_the_size_of_words():
 
 
 def test_the_loss_of_sana_teaches_transformer_and_connector_alone(space):
-    rng = torch.Generator().manual_seed(0)
     space.zero_grad()
-    loss = space.decoder.loss(torch.randn(2, 6, 2, 2), pictures(), rng)
-    assert loss.shape == (2,)
+    loss = space.decoder.loss(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1]))
+    assert loss.weight == 2
     loss.mean().backward()
     taught = {name.split(".")[0] for name, p in space.decoder.named_parameters() if p.grad is not None}
     assert taught == {"transformer", "connector"}
+
+
+@torch.no_grad()
+def test_a_sana_that_points_from_data_to_noise_has_no_loss_at_times_shifted_as_it_is_told(space, monkeypatch):
+    decoder = space.decoder
+    latents = decoder.vae.encode(pictures(), return_dict=False)[0] * decoder.vae.config["scaling_factor"]
+    told = []
+
+    def point_away(x, captions, timestep, *, return_dict):
+        told.append(1 - timestep / 1000)
+        return ((x - latents) / (timestep / 1000).view(-1, 1, 1, 1),)
+
+    monkeypatch.setattr(decoder.transformer, "forward", point_away)
+    for shift in (1.0, 3.0):
+        monkeypatch.setattr(decoder, "config", replace(decoder.config, shift=shift))
+        assert decoder.loss(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1])).mean() < 1e-6
+    torch.testing.assert_close(told[1], shifted(told[0], 3.0))
 
 
 @torch.no_grad()
@@ -196,4 +212,6 @@ def test_latents_of_a_vae_come_back_as_the_library_decodes_them(awake):
     assert features.shape == (2, encoder.config.channels, encoder.config.side, encoder.config.side)
     painted = decoder.paint(features, generators([0, 1]), steps=9)
     torch.testing.assert_close(painted, library.decode(latents).sample.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    loss = decoder.loss(features, library.decode(latents).sample - 2, generators([0, 1]))
+    assert (loss.weight, loss.mean()) == (2, pytest.approx(4))
     assert parameters(encoder) + parameters(decoder) == parameters(library)

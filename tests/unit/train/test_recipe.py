@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blip3o.config import from_dict, load, to_dict
-from blip3o.data.mixture import draw_conversations
+from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.optim import trained
@@ -46,7 +46,7 @@ def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, book):
     for stage in shipped.stages:
         for drawing, weights in ((True, stage.draw), (False, stage.text)):
             for task in weights:
-                draw_conversations(book, {task: 1.0}, 1, "shipped", drawing=drawing)
+                draw_conversation(book, {task: 1.0}, "shipped", drawing=drawing)
 
 
 def test_every_objective_is_trained_by_the_tiny_recipe(tiny):

@@ -9,7 +9,8 @@ import torch
 from blip3o.config import load
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
-from blip3o.flow.path import point, velocity
+from blip3o.flow.path import broadcast_time, point, velocity
+from blip3o.flow.time import shifted
 from blip3o.model.decoders.pixel import NEAREST, PixelDecoder, PixelDecoderConfig
 from blip3o.train.recipe import Recipe
 
@@ -73,7 +74,7 @@ def test_near_the_data_the_velocity_grows_no_further(sketcher_only):
 @torch.no_grad()
 def test_a_right_sketch_has_no_loss_and_a_right_guess_the_right_velocity(sketcher_only):
     right = sketcher_only.sketch(FEATURES)
-    assert sketcher_only.sketch_loss(FEATURES, right).max() == 0
+    assert sketcher_only.sketch_loss(FEATURES, right).sum == 0
     noise, times = torch.randn(right.shape, generator=torch.Generator().manual_seed(2)), torch.full((3,), 0.4)
     moved = sketcher_only.velocity(point(right, noise, times), times, sketcher_only.sketcher(FEATURES))
     torch.testing.assert_close(moved, velocity(right, noise), rtol=1e-3, atol=1e-3)
@@ -81,10 +82,42 @@ def test_a_right_sketch_has_no_loss_and_a_right_guess_the_right_velocity(sketche
 
 def test_the_loss_teaches_sketcher_and_unet():
     decoder = PixelDecoder(CONFIG)
-    losses = decoder.loss(FEATURES, PIXELS, torch.Generator().manual_seed(0))
-    assert losses.shape == (3,)
-    losses.mean().backward()
+    decoder.loss(FEATURES, PIXELS, generators(range(3))).mean().backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
+
+
+@torch.no_grad()
+def test_the_losses_of_a_batch_are_those_of_its_pictures_one_by_one(decoder):
+    for grade in (decoder.sketch_loss, lambda *given: decoder.loss(*given, generators([7] * len(given[0])))):
+        whole = grade(FEATURES, PIXELS)
+        parts = [grade(FEATURES[row : row + 1], PIXELS[row : row + 1]) for row in (2, 0, 1)]
+        assert (whole.weight, [part.weight for part in parts]) == (3, [1, 1, 1])
+        torch.testing.assert_close(whole.sum, torch.stack([part.sum for part in parts]).sum())
+
+
+@pytest.fixture
+def right(monkeypatch):
+    """Gives a decoder of a shift that guesses right, and the times at which it was asked to."""
+
+    def make(shift):
+        decoder, asked = PixelDecoder(replace(CONFIG, shift=shift)), []
+
+        def guess(x, time, sketched):
+            asked.extend(time.tolist())
+            return (PIXELS - x) / broadcast_time(1 - time, x)
+
+        monkeypatch.setattr(decoder, "velocity", guess)
+        return decoder, asked
+
+    return make
+
+
+@torch.no_grad()
+def test_a_right_velocity_has_no_loss_at_times_shifted_as_the_decoder_is_told(right):
+    (plain, asked), (moved, later) = right(1.0), right(3.0)
+    for decoder in (plain, moved):
+        assert decoder.loss(FEATURES, PIXELS, generators([2, 3, 4])).mean() < 1e-6
+    torch.testing.assert_close(torch.tensor(later), shifted(torch.tensor(asked), 3.0))
 
 
 @torch.no_grad()

@@ -59,9 +59,31 @@ def test_guidance_away_from_the_features_themselves_changes_nothing(decoder):
 
 def test_the_loss_teaches_the_unet_and_leaves_the_vae_alone(decoder):
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    losses = decoder.loss(features(0), pixels, torch.Generator().manual_seed(0))
-    assert losses.shape == (2,)
-    losses.mean().backward()
+    loss = decoder.loss(features(0), pixels, generators([0, 1]))
+    assert loss.weight == 2
+    loss.mean().backward()
     assert decoder.unet.conv_in.weight.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in decoder.vae.encoder.parameters())
     decoder.zero_grad()
+
+
+@torch.no_grad()
+def test_a_unet_that_finds_the_noise_of_its_scaled_latents_has_no_loss(decoder, monkeypatch):
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    latents = decoder.vae.encode(pixels, return_dict=False)[0].mean * decoder.vae.config["scaling_factor"]
+    scheduler, steps = decoder.scheduler(), []
+
+    def find(seen, step, **_):
+        sigmas = scheduler.sigmas[[scheduler.index_for_timestep(one) for one in step]].view(-1, 1, 1, 1)
+        steps.extend(step.tolist())
+        return (((seen * (sigmas.square() + 1).sqrt() - latents) / sigmas),)
+
+    monkeypatch.setattr(decoder.unet, "forward", find)
+    count = 64
+    loss = decoder.loss(
+        features(0, 1).expand(count, -1, -1, -1), pixels.expand(count, -1, -1, -1), generators(range(count))
+    )
+    assert loss.mean() < 1e-6
+    total = len(scheduler.timesteps)
+    assert torch.tensor(steps).histc(4, 0, total).min() > 4
+    assert max(steps) < total

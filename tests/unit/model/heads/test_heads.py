@@ -9,6 +9,7 @@ import torch
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
+from blip3o.flow.time import shifted
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.head import HeadConfig, Reference, Sampling
 from blip3o.model.unified import HEADS
@@ -35,10 +36,6 @@ def draw(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def think(slot):
     """A backbone that nods."""
     return slot
@@ -48,19 +45,65 @@ def think(slot):
 @pytest.mark.parametrize("draws", [1, 3])
 def test_a_head_fills_its_slot_and_grades_every_row(head, kind, draws):
     network = head(kind, draws=draws)
-    filled = network.fill(draw(5, *SHAPE), None, rng())
+    filled = network.fill(draw(5, *SHAPE), None, generators(range(5)))
     assert filled.slot.shape == (5, SLOT, 12)
-    losses = network.loss(filled.slot, filled)
-    assert losses.shape == (5,)
-    assert losses.isfinite().all()
-    assert (losses > 0).all()
+    loss = network.loss(filled.slot, filled)
+    assert loss.weight == 5
+    assert 0 < loss.mean() < torch.inf
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("draws", [1, 3])
+@torch.no_grad()
+def test_the_loss_of_a_batch_is_that_of_its_rows_one_by_one(head, kind, draws):
+    network = head(kind, draws=draws, dropout=0.5, shift=2.0)
+    data, hidden, features = draw(4, *SHAPE), draw(4, SLOT, 12, seed=1), draw(4, *SHAPE, seed=2)
+    given = torch.tensor([True, False, True, False])
+
+    def loss(*rows):
+        at = list(rows)
+        reference = Reference(features=features[at], given=given[at])
+        return network.loss(hidden[at], network.fill(data[at], reference, generators(rows)))
+
+    whole, alone = loss(0, 1, 2, 3), [loss(row) for row in (3, 1, 2, 0)]
+    assert len({part.sum.item() for part in alone}) == 4
+    torch.testing.assert_close(whole.sum, torch.stack([part.sum for part in alone]).sum())
+    torch.testing.assert_close(whole.weight, torch.stack([part.weight for part in alone]).sum())
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@torch.no_grad()
+def test_a_reference_is_heard_in_training_by_the_rows_that_have_one(head, kind):
+    network = head(kind, draws=2)
+
+    def loss(seed, given):
+        reference = Reference(features=draw(1, *SHAPE, seed=seed), given=torch.tensor([given]))
+        filled = network.fill(draw(1, *SHAPE), reference, generators([0]))
+        return network.loss(draw(1, SLOT, 12, seed=1), filled).mean()
+
+    assert (loss(2, given=True) - loss(3, given=True)).abs() > 1e-3
+    assert torch.equal(loss(2, given=False), loss(3, given=False))
+
+
+def test_training_times_are_shifted_as_the_head_is_told(head):
+    plain, moved = (
+        head("flow", shift=shift, draws=2).fill(draw(3, *SHAPE), None, generators(range(3))) for shift in (1.0, 4.0)
+    )
+    assert len(plain.time.unique()) == 6
+    torch.testing.assert_close(moved.time, shifted(plain.time, 4.0))
+    assert torch.equal(moved.noise, plain.noise)
+
+
+def test_as_many_thoughts_are_dropped_as_the_head_is_told(head):
+    kept = head("flow", dropout=0.25).fill(draw(2000, *SHAPE), None, generators([0]) * 2000).keep
+    assert 0.72 < kept.float().mean() < 0.78
 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_the_loss_teaches_every_part_that_is_used(head, kind):
     network = head(kind)
     reference = Reference(features=draw(5, *SHAPE, seed=1), given=torch.ones(5, dtype=torch.bool))
-    filled = network.fill(draw(5, *SHAPE), reference, rng())
+    filled = network.fill(draw(5, *SHAPE), reference, generators(range(5)))
     network.loss(think(filled.slot), filled).mean().backward()
     untaught = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert untaught == []
@@ -154,8 +197,8 @@ def test_what_makes_no_sense_is_refused(given, said):
 def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
     for dropout, heard in ((1.0, False), (0.0, True)):
         network = head("flow", dropout=dropout)
-        filled = network.fill(draw(2, *SHAPE), None, rng())
-        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), filled) for seed in (1, 2))
+        filled = network.fill(draw(2, *SHAPE), None, generators([0, 1]))
+        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), filled).mean() for seed in (1, 2))
         assert torch.equal(one, other) != heard
 
 
@@ -187,21 +230,21 @@ def test_a_size_that_no_head_can_have_is_refused_by_name(change):
 def test_more_draws_average_over_more_noise(head):
     network = head("flow", draws=3)
     data = draw(2, *SHAPE)
-    filled = network.fill(data, None, rng())
+    filled = network.fill(data, None, generators([0, 1]))
     hidden = draw(2, SLOT, 12, seed=1)
     parts = [
-        network.loss(hidden, replace(filled, noise=noise, time=time))
+        network.loss(hidden, replace(filled, noise=noise, time=time)).mean()
         for noise, time in zip(filled.noise.chunk(3), filled.time.chunk(3), strict=True)
     ]
-    torch.testing.assert_close(network.loss(hidden, filled), torch.stack(parts).mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(network.loss(hidden, filled).mean(), torch.stack(parts).mean(), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_a_regression_that_is_right_has_no_loss(head):
     network = head("regression")
     hidden = draw(2, SLOT, 12)
-    filled = network.fill(network.features(hidden, None), None, rng())
-    assert network.loss(hidden, filled).max() < 1e-10
+    filled = network.fill(network.features(hidden, None), None, generators([0, 1]))
+    assert network.loss(hidden, filled).sum < 1e-10
 
 
 def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
@@ -217,10 +260,10 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
         torch.manual_seed(0)
         network = HEADS[kind](config(kind), partial(NextDiT, SIZES))
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
-        random = rng()
+        [random] = generators([0])
         for _ in range(150):
             sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random) * 2 - 1
-            filled = network.fill(sign * mode, None, random)
+            filled = network.fill(sign * mode, None, [random] * 64)
             optimizer.zero_grad()
             network.loss(filled.slot, filled).mean().backward()
             optimizer.step()
