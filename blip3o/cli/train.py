@@ -1,5 +1,6 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blip3o.cli.files import check_folder
+from blip3o.cli.files import check_folder, unused
+from blip3o.cli.lock import LOCK, locked
 from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
@@ -42,20 +44,29 @@ def train(
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
     """
+    _check_alone()
     with working("opening the workshop"):
-        from blip3o.cli.watching import Watch, score_in
-        from blip3o.config import dump, load
-        from blip3o.train.loop import Trainer
+        from blip3o.config import load
         from blip3o.train.recipe import Recipe
 
         given = [*(overrides or ()), *([] if seed is None else [f"seed={seed}"])]
         recipe = load(Recipe, config, given)
         folder = Path("runs") / recipe.name if output is None else output
         _check(recipe, stage, folder)
+    with locked(folder):
         if restart:
             _put_aside(folder)
         _check_same_model(recipe, folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        print(_carry_out(recipe, folder, stage, device))
+
+
+def _carry_out(recipe: "blip3o.train.recipe.Recipe", folder: Path, stage: str | None, device: str) -> Path:
+    """Train, showing how it goes; the checkpoint's folder."""
+    with working("opening the workshop"):
+        from blip3o.cli.watching import Watch, score_in
+        from blip3o.config import dump
+        from blip3o.train.loop import Trainer
+
         dump(recipe, folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:
         trainer = Trainer(recipe, folder, watch.see, score_in(recipe, watch), device)
@@ -63,7 +74,17 @@ def train(
             trainer.run(stage)
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {folder} holds the state; the same command goes on from there") from None
-    print(trainer.publish())
+    return trainer.publish()
+
+
+def _check_alone() -> None:
+    """Raise ConfigError where a launcher has started several processes, each of which would train the same."""
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world != "1":
+        raise ConfigError(
+            f"WORLD_SIZE is {world}, but training is the work of one process: start `blip3o train` by itself, without "
+            "torchrun"
+        )
 
 
 def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:
@@ -74,10 +95,14 @@ def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path
 
 
 def _put_aside(folder: Path) -> None:
-    """Rename an earlier run's folder, so that nothing is lost."""
-    if folder.is_dir() and any(folder.iterdir()):
-        aside = folder.with_name(f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-        folder.rename(aside)
+    """Move what an earlier run left into a folder beside this one, so that nothing is lost; the lock stays."""
+    left = [path for path in folder.iterdir() if path.name != LOCK]
+    if left:
+        place = folder.absolute()
+        aside = unused(place.with_name(f"{place.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+        aside.mkdir()
+        for path in left:
+            path.rename(aside / path.name)
         print(f"the earlier run is now {aside}", file=sys.stderr)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from blip3o.errors import OutputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
@@ -31,10 +33,26 @@ class Journal:
         self.path = folder / "log.jsonl"
 
     def write(self, event: str, **facts: object) -> None:
-        """Append one event."""
+        """Append one event. Raises OutputError where that is not possible."""
         line = json.dumps({"event": event, "time": round(time.time(), 1), **facts})
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path} ({error.strerror}): make room, then go on") from error
+
+    def holds(self, **facts: object) -> bool:
+        """Whether an event with these facts stands there."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        return any(facts.items() <= _read(line).items() for line in lines)
+
+
+def _read(line: str) -> dict[str, object]:
+    """An event; none of a line that a kill has cut."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {}
 
 
 class Meter:

@@ -3,9 +3,10 @@
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 
 import torch
 from torch import nn
@@ -54,17 +55,21 @@ class Trainer:
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
         book = self.book()
-        for index, stage in enumerate(self.recipe.stages):
-            done = self.folder / "stages" / stage.name
-            if (done / checkpoint.WEIGHTS).is_file():
-                self.restore(done)
-            elif only is None or only == stage.name:
-                self.run_stage(stage, book)
-            elif index < names.index(only):
-                raise CheckpointError(
-                    f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first"
-                )
+        with answered((signal.SIGTERM,), signal.default_int_handler):
+            for index, stage in enumerate(self.recipe.stages):
+                if self.is_done(stage):
+                    self.restore(stage, scored=only in (None, stage.name))
+                elif only is None or only == stage.name:
+                    self.run_stage(stage, book)
+                elif index < names.index(only):
+                    raise CheckpointError(
+                        f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first"
+                    )
         return self.machine.eval()
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether the stage has been trained."""
+        return (self.folder / "stages" / stage.name / checkpoint.WEIGHTS).is_file()
 
     def book(self) -> PictureBook:
         """The training pictures, drawn anew from their seed."""
@@ -83,10 +88,13 @@ class Trainer:
             raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
         self.machine.space.load_state_dict(other.space.state_dict())
 
-    def restore(self, folder: Path) -> None:
-        """Take the weights of a finished stage, in float32."""
+    def restore(self, stage: Stage, *, scored: bool) -> None:
+        """Take the weights of a finished stage, in float32; its scores, too, where a stop came before them."""
+        folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.machine, tensors, folder)
+        if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
+            self.judge(stage, stage.steps)
 
     def run_stage(self, stage: Stage, book: PictureBook) -> None:
         """Train one stage to its end and keep the average of its weights."""
@@ -233,18 +241,26 @@ class _Steps:
 
 
 @contextmanager
-def undivided() -> Iterator[None]:
-    """Ctrl-C waits until this is done: no step is half in the state. (Only the main thread is ever interrupted.)"""
+def answered(numbers: Iterable[int], answer: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """These signals are answered so for as long as this lasts. (Only the main thread ever gets one.)"""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
-    earlier = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    earlier = {number: signal.signal(number, answer) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, earlier)
-    if pressed:
+        for number, before in earlier.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until this is done: no step is half in the state."""
+    waiting: list[int] = []
+    with answered((signal.SIGINT, signal.SIGTERM), lambda number, _: waiting.append(number)):
+        yield
+    if waiting:
         raise KeyboardInterrupt
 
 

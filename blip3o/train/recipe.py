@@ -87,6 +87,10 @@ class Stage:
                 "draw and batch_size belong together: give both or neither",
             ),
             (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
+            (
+                self.objective != "unified" or bool(self.draw or self.text),
+                "draw and text are empty: give the stage tasks to learn",
+            ),
         )
 
 

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -262,3 +264,72 @@ def test_an_image_space_of_other_sizes_is_refused(whole, tmp_path):
     recipe = load(Recipe, TINY, ["model.space.decoder.blocks=2", f"space_from={whole / 'checkpoint'}"])
     with pytest.raises(ConfigError, match=r"the image space of .* has other sizes than the recipe's"):
         Trainer(recipe, tmp_path, silent)
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def long_run(folder):
+    """A process that trains without end, and has trained a step."""
+    command = [sys.executable, "-m", "blip3o", "train", "--config", str(TINY), "--output", str(folder)]
+    long = [*command, "--stage", "encoder", "stages.encoder.steps=100000", "save_every=0"]
+    with subprocess.Popen(
+        long, cwd=TINY.parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    ) as running:
+        try:
+            journal, waited = folder / "log.jsonl", time.monotonic() + 120
+            while not (journal.is_file() and '"step"' in journal.read_text()):
+                assert running.poll() is None
+                assert time.monotonic() < waited
+                time.sleep(0.05)
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
+    with long_run(tmp_path / "run") as running:
+        running.send_signal(number)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err == f"stopped: {tmp_path / 'run'} holds the state; the same command goes on from there\n"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        ".lock",
+        "log.jsonl",
+        "recipe.yaml",
+        "state.safetensors",
+    ]
+
+
+@pytest.mark.slow
+def test_a_second_run_in_a_folder_is_refused_and_changes_nothing_in_it(blip3o, tmp_path, monkeypatch):
+    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    again = ("train", "--config", TINY, "--stage", "encoder", "--output", tmp_path / "run", "save_every=0")
+    with long_run(tmp_path / "run") as running:
+        recipe = (tmp_path / "run" / "recipe.yaml").read_text()
+        for words in ((), ("--restart",), ("--seed", 9)):
+            refused = blip3o(*again, *words)
+            assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+            assert refused.err.startswith(f"error: {tmp_path / 'run'} is in use by process {running.pid}: ")
+        assert running.poll() is None
+        assert (tmp_path / "run" / "recipe.yaml").read_text() == recipe
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        running.kill()
+        running.wait()
+        assert blip3o(*again).code == 0
+
+
+def test_training_under_a_launcher_of_several_processes_is_refused(blip3o, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused = blip3o("train", "--config", TINY, "-o", "run")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        "error: WORLD_SIZE is 2, but training is the work of one process: start `blip3o train` by itself, without "
+        "torchrun\n"
+    )
+    assert list(Path().iterdir()) == []
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert "no stage 'nope'" in blip3o("train", "--config", TINY, "-o", "run", "--stage", "nope").err

@@ -47,7 +47,7 @@ class Telling(nn.Module):
         features: Float[Tensor, "batch channel height width"],
         said: Float[Tensor, "batch place vocabulary"],
     ) -> WeightedLoss:
-        """The loss; `said` holds the share of each word in what is said of a place, summing to 1. A picture weighs 1."""
+        """The loss; `said` holds the share of each word in what is said of a place, summing to 1; a row weighs 1."""
         seen = self.project(features.flatten(2).mT)
         asked = self.place.expand(len(features), -1, -1)
         found, _ = self.look(asked, seen + self.position, seen, need_weights=False)

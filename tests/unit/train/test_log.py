@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from blip3o.errors import OutputError
 from blip3o.train import log
 from blip3o.train.log import Journal, Meter
 
@@ -29,3 +30,21 @@ def test_a_look_tells_means_since_the_last_one_speed_and_time_left(monkeypatch):
     second = meter.look("encoder", 3)
     assert second.losses == {"total": 5.0}
     assert second.left_s == pytest.approx(7.0)
+
+
+def test_a_journal_knows_what_it_holds_and_nothing_of_a_line_that_was_cut(tmp_path):
+    journal = Journal(tmp_path)
+    assert not journal.holds(event="scores")
+    journal.write("scores", stage="encoder", step=4, groups=[1, 2])
+    with journal.path.open("a") as file:
+        file.write('{"event": "scores", "stage": "dec')
+    assert journal.holds(event="scores", stage="encoder", step=4, groups=[1, 2])
+    assert not journal.holds(event="scores", stage="encoder", step=5)
+    assert not journal.holds(event="scores", stage="decoder")
+
+
+def test_a_journal_that_cannot_be_written_says_so(tmp_path):
+    journal = Journal(tmp_path)
+    journal.path.mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*log.jsonl \(Is a directory\): make room, then go on"):
+        journal.write("step")

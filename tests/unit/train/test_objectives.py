@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from blip3o.train import objectives
-from blip3o.train.objectives import BATCH_COST, OBJECTIVES, addresses, alike, encode_book, seeded
+from blip3o.train.objectives import BATCH_COST, OBJECTIVES, UnifiedObjective, addresses, alike, encode_book, seeded
 from blip3o.train.optim import trained
 from blip3o.weights.machine import Machine
 
@@ -109,7 +109,7 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
     tiny, words, awake, pages, monkeypatch
 ):
     stage = replace(named(tiny, "instruction"), batch_size=6, text_batch_size=6)
-    objective = OBJECTIVES["unified"](stage, awake(Machine(tiny.model, words)), pages)
+    objective = UnifiedObjective(stage, awake(Machine(tiny.model, words)), pages)
     batches = objective.batches
     rows = []
 
@@ -200,7 +200,7 @@ def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages):
 
 def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, machine, pages):
     stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = OBJECTIVES["unified"](stage, machine, pages)
+    objective = UnifiedObjective(stage, machine, pages)
     known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
     for batch, _ in objective.batches("run", 0):
         assert batch.referenced.all()
@@ -211,7 +211,7 @@ def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, ma
 @torch.no_grad()
 def test_other_pictures_to_change_give_another_loss(tiny, machine, pages, monkeypatch):
     stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = OBJECTIVES["unified"](stage, machine, pages)
+    objective = UnifiedObjective(stage, machine, pages)
     true, batches = objective.losses("run", 0)["image"].mean(), list(objective.batches("run", 0))
     changed = [(replace(batch, reference=batch.reference + 1), rngs) for batch, rngs in batches]
     monkeypatch.setattr(objective, "batches", lambda *_: changed)

@@ -68,6 +68,7 @@ def test_every_objective_is_trained_by_the_tiny_recipe(tiny):
         ({"text": {"question": -1.0}}, "question is -1.0"),
         ({"objective": "unified"}, "draw and batch_size belong together"),
         ({"text": {"question": 1.0}}, "text and text_batch_size belong together"),
+        ({"objective": "unified", "batch_size": 0}, "draw and text are empty"),
     ],
 )
 def test_a_stage_that_cannot_be_run_is_refused(stage, change, said):
