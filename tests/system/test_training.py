@@ -45,6 +45,13 @@ def cut_off(stage, step, by: type[BaseException] = Killed):
 
 
 @pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """However the tests were started: a shell's background jobs, and what they start, begin with it ignored."""
+    with loop.answered((signal.SIGINT,), signal.default_int_handler):
+        yield
+
+
+@pytest.fixture(autouse=True)
 def every_step_is_told(monkeypatch):
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
 

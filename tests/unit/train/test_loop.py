@@ -16,6 +16,13 @@ from blip3o.train.objectives import encode_book
 from blip3o.weights import checkpoint
 
 
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """However the tests were started: a shell's background jobs begin with Ctrl-C ignored."""
+    with answered((signal.SIGINT,), signal.default_int_handler), answered((signal.SIGTERM,), lambda *_: None):
+        yield
+
+
 @pytest.fixture
 def short(tiny):
     """Gives a recipe of one stage."""
@@ -74,6 +81,19 @@ def test_a_stage_ends_with_the_average_of_its_weights(short, begin):
     assert moved
     for name in moved:
         torch.testing.assert_close(averaged[name], before[name].lerp(last[name], 0.9), rtol=1e-4, atol=1e-6)
+
+
+def test_all_that_counts_in_the_loss_moves_the_weights(short, begin):
+    losses = []
+    few, much = (
+        trained_by(
+            begin(short("encoder", telling_weight=weight), observe=lambda progress: losses.append(progress.losses))
+        )
+        for weight in (0.01, 5.0)
+    )
+    assert any(not torch.equal(few[name], much[name]) for name in few if name.startswith("space.encoder."))
+    for told, weight in zip([told for told in losses if told], (0.01, 5.0), strict=True):
+        assert told["total"] == pytest.approx(told["sketch"] + weight * told["telling"])
 
 
 def test_the_statistics_of_a_space_are_those_of_the_average(short, begin):
@@ -163,12 +183,13 @@ def test_a_stage_that_was_stopped_before_its_scores_is_scored_later_and_once(sho
     with pytest.raises(Killed):
         trainer.run()
     assert scores_of(trainer.folder) == []
-    for _ in range(2):
-        kept = trained_by(begin(recipe, trainer.folder, score))
-        assert scores_of(trainer.folder) == [("tower", 1)]
-    [(name, weights)] = seen
-    assert name == "tower-000001"
-    assert all(torch.equal(kept[name], tensor) for name, tensor in weights.items())
+    first, second = (trained_by(begin(recipe, trainer.folder, score)) for _ in range(2))
+    assert scores_of(trainer.folder) == [("tower", 1)]
+    [(samples, weights)] = seen
+    assert samples == "tower-000001"
+    assert all(
+        torch.equal(first[name], tensor) and torch.equal(second[name], tensor) for name, tensor in weights.items()
+    )
 
 
 def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(short, begin, monkeypatch):

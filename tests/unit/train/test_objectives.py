@@ -203,6 +203,9 @@ def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, ma
     objective = UnifiedObjective(stage, machine, pages)
     known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
     for batch, _ in objective.batches("run", 0):
+        assert batch.reference is not None
+        assert batch.target is not None
+        assert batch.referenced is not None
         assert batch.referenced.all()
         assert {row.numpy().tobytes() for row in batch.reference} <= known
         assert (batch.reference - batch.target).flatten(1).norm(dim=1).min() > 0
@@ -213,7 +216,7 @@ def test_other_pictures_to_change_give_another_loss(tiny, machine, pages, monkey
     stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
     objective = UnifiedObjective(stage, machine, pages)
     true, batches = objective.losses("run", 0)["image"].mean(), list(objective.batches("run", 0))
-    changed = [(replace(batch, reference=batch.reference + 1), rngs) for batch, rngs in batches]
+    changed = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
     monkeypatch.setattr(objective, "batches", lambda *_: changed)
     assert (objective.losses("run", 0)["image"].mean() - true).abs() > 1e-3 * true
 
