@@ -38,4 +38,8 @@ class DataError(UserError):
 
 
 class JudgeError(UserError):
-    """A judge that gives no usable reply: out of reach, over its limits, or talking nonsense again and again."""
+    """A judge that gives no usable reply: out of reach, or over its limits."""
+
+
+class JudgeRefusalError(JudgeError):
+    """A judge that has no opinion on one item, whenever it is asked: it is filtered, or only nonsense comes back."""

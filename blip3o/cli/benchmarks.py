@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from blip3o.cli.files import as_json, check_folder
 from blip3o.cli.options import Stopped
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError, DataError, JudgeError, PromptError, UserError
+from blip3o.errors import ConfigError, DataError, JudgeError, PictureError, PromptError, UserError
 
 if TYPE_CHECKING:
     from blip3o.evals import catalogue
@@ -148,7 +148,8 @@ def _folder(data: str, benchmark: "Benchmark", *, alone: bool) -> Path:
         return inside if inside.is_dir() else own
     if data == "hub" and not benchmark.mirror:
         raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
-    return hub.find_data(benchmark.mirror if data == "hub" else data)
+    name = benchmark.mirror if data == "hub" else data
+    return hub.find_data(name, benchmark.wanted, lambda words: print(words, file=sys.stderr))
 
 
 @contextmanager
@@ -171,7 +172,7 @@ def _estimate(
     tried = items[:4]
     candidate, begin = opened(), time.monotonic()
     found: dict[str, Any] = {"benchmark": name, "items": len(items)}
-    with suppress(PromptError):  # a model that cannot be asked these takes no time
+    with suppress(PromptError, PictureError):  # a model that cannot be asked these takes no time
         ask(benchmark, tried, candidate, 0)
         found["seconds"] = round((time.monotonic() - begin) / len(tried) * len(items))
     if benchmark.needs_judge:
@@ -202,13 +203,13 @@ def _show(results: list[dict[str, Any]], dry_run: bool) -> None:
                 table.add_row(*row)
     Console(highlight=False).print(table)
     for one in results:
-        if not dry_run and not one["scored"]:
-            print(f"{one['benchmark']}: {_why(one)}")
+        if not dry_run and (one["not_trusted"] or not one["scored"]):
+            print(f"{one['benchmark']}: {one['not_trusted'] if one['scored'] else _why(one)}")
 
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """The numbers of a benchmark that are no parts of others."""
-    refused = f", {result['refused']:,} refused" if result["refused"] else ""
+    refused = "".join(f", {result[how]:,} {how}" for how in ("refused", "unscored") if result[how])
     told = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
@@ -225,5 +226,7 @@ def _why(result: dict[str, Any]) -> str:
         return f"not scored: {result['not_scored']}"
     if result["why_refused"] and result["refused"] == result["answered"]:
         return f"the model cannot be asked: {result['why_refused']}"
+    if result["why_unscored"]:
+        return f"the judge has no opinion: {result['why_unscored']}"
     wanted = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
     return f"not scored without {wanted.get(result['benchmark'], '--judge')}"

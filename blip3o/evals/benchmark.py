@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from PIL import Image
 
+from blip3o.evals.tables import PictureSource
+
 Kind = Literal["understanding", "generation", "editing"]
 """What is asked for: words about pictures, pictures of words, or changed pictures."""
 Metrics = dict[str, float]
@@ -26,8 +28,7 @@ class Item:
     """Its own within the benchmark."""
     prompt: str
     """What the model is asked, word for word."""
-    pictures: tuple[Path | bytes, ...] = ()
-    """Files of pictures, or their content."""
+    pictures: tuple[PictureSource, ...] = ()
     category: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What scoring and metrics need to know: right answers, kinds of question. Values that JSON can hold."""
@@ -84,10 +85,12 @@ class Judge(Protocol):
         temperature: float = 0.0,
         max_tokens: int = 512,
         attempt: int = 0,
+        think: bool = True,
     ) -> str:
         """Its reply. The same request with the same number of the `attempt` gives the same reply, from a cache.
 
-        Raises JudgeError where it cannot be had.
+        Without `think`, a model that would reason first is told not to: its tokens are for the answer alone. Raises
+        JudgeError where a reply cannot be had now, and JudgeRefusalError where the judge has none for this request.
         """
         ...
 
@@ -101,6 +104,8 @@ class Benchmark(ABC):
     """Ways of asking and scoring that give different numbers; the first is meant where none is named."""
     mirror: ClassVar[str]
     """Its data set on the Hub, owner/name."""
+    wanted: ClassVar[tuple[str, ...]] = ("*",)
+    """Patterns of the mirror's files that are read: those of one split, where it has others."""
     needs_judge: ClassVar[bool] = False
     max_tokens: ClassVar[int] = 128
     """Of an answer in words."""
@@ -110,6 +115,9 @@ class Benchmark(ABC):
         self.scorer: str | None = None if judge is None else judge.name
         """Who looks at the answers besides the rules, for the results; answers that another one scored are scored anew.
         """
+
+        self.read = ""
+        """The file of its questions, where data come under several names; for the results, once the items are read."""
 
     @abstractmethod
     def items(self, folder: Path) -> list[Item]:
@@ -121,7 +129,8 @@ class Benchmark(ABC):
     @abstractmethod
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
         """What an answer is worth: words, or the files of the pictures drawn. None where that takes a judge and there
-        is none. Raises JudgeError where the judge fails."""
+        is none. A missing answer ("" or ()) scores what the official rule gives it, and no judge is asked. Raises
+        JudgeError where the judge fails, JudgeRefusalError where it has no opinion on this item."""
 
     @abstractmethod
     def metrics(self, samples: Sequence[Sample]) -> Metrics:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PictureError, PromptError
+from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, OutputError, PictureError, PromptError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
@@ -140,10 +140,16 @@ class Run:
         """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
         try:
             return [(answer, {}) for answer in self._ask(chunk)]
-        except PromptError as error:
+        except (PromptError, PictureError) as error:
             if len(chunk) == 1:
-                return [("" if self.benchmark.kind == "understanding" else (), {"refused": str(error)})]
-            return [made for item in chunk for made in self._answered([item])]
+                return [(self._nothing, {"refused": str(error)})]
+            middle = len(chunk) // 2
+            return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
+
+    @property
+    def _nothing(self) -> "str | tuple[()]":
+        """A missing answer."""
+        return "" if self.benchmark.kind == "understanding" else ()
 
     def _ask(self, chunk: Sequence[Item]) -> list[str | tuple[str, ...]]:
         made = ask(self.benchmark, chunk, self.candidate(), self.plan.seed)
@@ -176,17 +182,14 @@ class Run:
         given = answer if isinstance(answer, str) else tuple(self.plan.folder / name for name in answer)
         try:
             return self.benchmark.score(item, given), scorer
-        except (JudgeError, DataError, PictureError) as error:
+        except (JudgeRefusalError, PictureError) as error:
+            return self.benchmark.score(item, self._nothing), scorer | {"unscored": str(error)}
+        except (JudgeError, DataError) as error:
             return None, scorer | {"not_scored": str(error)}
 
     def _rescore(self, items: Sequence[Item], lines: dict[str, Line], path: Path) -> None:
-        """Score answers again that have no score yet, or one of another judge; without a judge scores stay."""
-        name = self.benchmark.scorer
-        stale = [
-            item
-            for item in items
-            if lines[item.id]["score"] is None or name not in (None, lines[item.id].get("judge", name))
-        ]
+        """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
+        stale = [item for item in items if self._is_stale(lines[item.id])]
         for chunk in _chunks(stale, self.plan.batch):
             given = [lines[item.id]["answer"] for item in chunk]
             answers = [answer if isinstance(answer, str) else tuple(answer) for answer in given]
@@ -198,6 +201,12 @@ class Run:
                 made.append(line_of(item, answer, found[0], refused | found[1], self.plan.folder))
             append(path, made)
             lines |= {line["id"]: line for line in made}
+
+    def _is_stale(self, line: Line) -> bool:
+        scorer = self.benchmark.scorer
+        return line["score"] is None or (
+            scorer is not None and ("unscored" in line or scorer != line.get("judge", scorer))
+        )
 
 
 def ask(

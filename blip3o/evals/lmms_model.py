@@ -11,6 +11,7 @@ from PIL import Image
 
 from blip3o.api import BLIP3o
 from blip3o.errors import ConfigError
+from blip3o.evals.tables import official_rgb
 
 IMAGE_TOKEN = "<image>"
 
@@ -53,7 +54,7 @@ class Blip3o(lmms):
     def _request(self, request: Any) -> tuple[str, list[Image.Image], dict[str, Any]]:
         context, given, doc_to_visual, doc, task, split = request.args
         seen = doc_to_visual(self.task_dict[task][split][doc]) if doc_to_visual is not None else []
-        pictures = [picture.convert("RGB") for picture in seen or [] if isinstance(picture, Image.Image)]
+        pictures = [official_rgb(picture) for picture in seen or [] if isinstance(picture, Image.Image)]
         return context.replace(IMAGE_TOKEN, "").strip(), pictures, given
 
     def _drawn(self, prompt: str, pictures: list[Image.Image]) -> str:

@@ -29,6 +29,11 @@ from blip3o.weights.checkpoint import make_folder, whole_file
 RESAMPLES = 1000
 """Drawn data sets behind an interval; fewer for large ones, to keep RESAMPLES * 2,000 items."""
 LEAST_RESAMPLES = 100
+UNTRUSTED_SHARE = 0.05
+"""Of items without an answer or a judge's opinion: more of them can move a share further than the 95 % interval of a
+thousand items is wide (2.5 points each way at 0.8)."""
+LONE = "backslashreplace"
+"""Half a pair of surrogates, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
 Line = dict[str, Any]
 
 
@@ -131,7 +136,8 @@ class Answers:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the numbers. Raises OutputError."""
         with whole_file(self.result) as temporary:
-            temporary.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
+            temporary.write_text(text, encoding="utf-8", errors=LONE)
 
     def forget(self) -> None:
         """Take away what an earlier run left."""
@@ -150,13 +156,13 @@ def _text(lines: Iterable[Line]) -> str:
 
 def _write(path: Path, lines: Iterable[Line]) -> None:
     with whole_file(path) as temporary:
-        temporary.write_text(_text(lines), encoding="utf-8")
+        temporary.write_text(_text(lines), encoding="utf-8", errors=LONE)
 
 
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Add lines to a file. Raises OutputError where that is not possible; what was there before stays."""
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors=LONE) as file:
             file.write(_text(lines))
     except OSError as error:
         raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
@@ -252,13 +258,17 @@ def result_of(
     numbers: bool,
 ) -> dict[str, Any]:
     """The result file: whose numbers, how many items are in them, and, where they are wanted, the `numbers`; none where
-    not all answers given are scored, or the model could be asked nothing at all."""
+    not all answers given are scored, or nothing at all could be asked of the model, or of the judge.
+
+    `refused` counts the items that the model could not be asked, `unscored` those that the judge has no opinion on.
+    Both are in the numbers as the official rule takes a missing answer; `not_trusted` says where they are too many.
+    """
     samples = [sample_of(item, lines[item.id], folder) for item in items if item.id in lines]
     scored = [sample for sample in samples if sample.verdict is not None]
-    refused = [line["refused"] for line in lines.values() if "refused" in line]
-    whole = len(samples) > len(refused) and len(scored) == len(samples)
+    refused, unscored, failed = (_told(lines.values(), key) for key in ("refused", "unscored", "not_scored"))
+    lost = len([line for line in lines.values() if "refused" in line or "unscored" in line])
+    whole = len(samples) > lost and len(scored) == len(samples)
     scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
-    reasons = [line["not_scored"] for line in lines.values() if "not_scored" in line]
     return {
         "benchmark": identity.benchmark,
         "protocol": identity.protocol,
@@ -269,15 +279,32 @@ def result_of(
         "of": len(items),
         "answered": len(samples),
         "refused": len(refused),
+        "unscored": len(unscored),
         "scored": whole,
         "metrics": with_intervals(benchmark.metrics, scored) if whole and numbers else {},
-        "not_scored": reasons[0] if reasons else None,
+        "not_scored": failed[0] if failed else None,
+        "not_trusted": _doubt(lost, len(samples)),
         "why_refused": refused[0] if refused else None,
+        "why_unscored": unscored[0] if unscored else None,
         "judge": ", ".join(scorers) or benchmark.scorer,
         "seed": identity.seed,
         "versions": versions(),
-        "data": {"digest": identity.digest},
+        "data": {"digest": identity.digest} | ({"file": benchmark.read} if benchmark.read else {}),
     }
+
+
+def _told(lines: Iterable[Line], key: str) -> list[str]:
+    """Why, of each item that has a reason of this kind."""
+    return [f"item {line['id']}: {line[key]}" for line in lines if key in line]
+
+
+def _doubt(lost: int, answered: int) -> str | None:
+    if lost <= UNTRUSTED_SHARE * answered:
+        return None
+    return (
+        f"{lost:,} of {answered:,} items have no answer or no opinion of the judge, more than {UNTRUSTED_SHARE:.0%}: "
+        "the number is not to be trusted"
+    )
 
 
 def versions() -> dict[str, str]:

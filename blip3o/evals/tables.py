@@ -1,21 +1,28 @@
-"""The files that data sets come in: JSON, lines of JSON, TSV, CSV, Parquet, and the pictures inside."""
+"""The files that data sets come in: JSON, lines of JSON, TSV, CSV, Parquet, Arrow, and the pictures inside."""
 
 import base64
+import binascii
 import csv
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-from blip3o.errors import DataError
-from blip3o.prompt.pictures import open_picture, to_rgb
+from blip3o.errors import DataError, PictureError
+from blip3o.evals.columnar import ColumnFile, Stored
+from blip3o.prompt.pictures import MOST_PIXELS, to_rgb
 
 Row = dict[str, Any]
+PictureSource = Path | bytes | str | Stored
+"""Where a picture of the data is: a file, its content, its content in base64, or a cell that is not read yet."""
+DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
+SHORTEST_BASE64 = 64
+"""A shorter cell is the name of a file."""
 
 
 def find(folder: Path, *patterns: str) -> Path | None:
@@ -37,47 +44,59 @@ def need(folder: Path, what: str, *patterns: str) -> Path:
     return found
 
 
+def read_text(path: Path) -> str:
+    """What a text says, without a byte-order mark. Raises DataError for one that is not in UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no text in UTF-8 ({error}): copy it again") from error
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises DataError for a broken one."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path} is no JSON ({error}): copy it again") from error
 
 
 def read_lines(path: Path) -> list[Row]:
     """The objects of a file with one JSON object a line. Raises DataError with the number of a broken line."""
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}, is no JSON ({error}): copy it again") from error
     return rows
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a .tsv, .csv, .json (a list), .jsonl or .parquet file; cells of TSV and CSV are strings."""
+    """The rows of a .tsv, .csv, .json (a list) or .jsonl file; cells of TSV and CSV are strings."""
     if path.suffix in (".tsv", ".csv"):
         csv.field_size_limit(sys.maxsize)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-    if path.suffix == ".parquet":
-        return _parquet(path)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+        except (OSError, ValueError, csv.Error) as error:
+            raise DataError(f"{path} is no table in UTF-8 ({error}): copy it again") from error
     return read_lines(path) if path.suffix == ".jsonl" else read_json(path)
 
 
-def read_parquet(folder: Path, what: str, *patterns: str) -> list[Row]:
-    """The rows of all Parquet files below a folder that match the first pattern that any matches, in order of name.
+def read_rows(folder: Path, what: str, *patterns: str) -> list[Row]:
+    """The rows of all Parquet files below a folder that match the first pattern that any matches, in order of name; of
+    Arrow files of that name where there are no Parquet files. Their pictures stay on disk.
 
     Raises DataError where there are none.
     """
-    for pattern in patterns:
+    for pattern in (*patterns, *(pattern.replace(".parquet", ".arrow") for pattern in patterns)):
         paths = sorted(folder.rglob(pattern))
         if paths:
             _check_whole(paths)
-            return [row for path in paths for row in _parquet(path)]
+            return [row for path in paths for row in ColumnFile(path).rows()]
     if folder.is_dir():
         raise DataError(
             f"{folder} holds no {' or '.join(patterns)}, nor the official files of {what}: put the ones or the others "
@@ -98,22 +117,6 @@ def _check_whole(paths: Sequence[Path]) -> None:
                 raise DataError(f"{path.parent} lacks {name}, so the data are not whole: fetch it")
 
 
-def _parquet(path: Path) -> list[Row]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(f"{path} needs pyarrow: pip install 'blip3o[eval]'") from error
-    try:
-        return list(_rows(pyarrow.parquet.ParquetFile(path)))
-    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-        raise DataError(f"{path} is no whole Parquet file ({error}): copy it again") from error
-
-
-def _rows(file: Any) -> Iterator[Row]:
-    for batch in file.iter_batches():
-        yield from batch.to_pylist()
-
-
 def column(row: Row, source: Path, *names: str) -> Any:
     """The cell of a row under the first of these names that it has. Raises DataError where it has none."""
     for name in names:
@@ -122,17 +125,17 @@ def column(row: Row, source: Path, *names: str) -> Any:
     raise DataError(f"{source} has no column {' or '.join(names)}, but {', '.join(row)}: is it of another data set?")
 
 
-def picture(cell: Any, source: Path) -> bytes | Path:
-    """The picture of a cell: of a Hub's mirror (`{"bytes": ..., "path": ...}`), in base64, or the name of a file that
-    stands beside its source. Raises DataError for another thing."""
-    if isinstance(cell, dict) and cell.get("bytes"):
-        return cell["bytes"]
-    if isinstance(cell, bytes):
+def picture(cell: Any, source: Path) -> PictureSource:
+    """The picture of a cell: of a Hub's mirror, in base64 (bare or as a data URL), or the name of a file that stands
+    beside its source. One that is empty or damaged is told when it is opened. Raises DataError for another thing."""
+    if cell is None or isinstance(cell, Stored | bytes):
+        return cell or b""
+    if isinstance(cell, str) and (url := DATA_URL.match(cell)):
+        return cell[url.end() :]
+    if isinstance(cell, str) and len(cell) > SHORTEST_BASE64:
         return cell
     if isinstance(cell, str) and (source.parent / cell).is_file():
         return source.parent / cell
-    if isinstance(cell, str) and len(cell) > 64:
-        return base64.b64decode(cell)
     raise DataError(f"{source} has no picture where one is expected, but {str(cell)[:40]!r}: is a folder missing?")
 
 
@@ -145,11 +148,42 @@ def picture_file(folder: Path, name: str) -> Path:
     return found
 
 
-def opened(picture: Path | bytes) -> Image.Image:
-    """A picture in RGB. Raises PictureError or DataError for a damaged one."""
-    if isinstance(picture, Path):
-        return open_picture(picture)
+def opened(picture: PictureSource) -> Image.Image:
+    """A picture as official code is handed it (`official_rgb`). Raises PictureError for a damaged one."""
+    name = str(picture) if isinstance(picture, Path) else "a picture inside the data"
     try:
-        return to_rgb(Image.open(BytesIO(picture)))
-    except OSError as error:
-        raise DataError(f"a picture inside the data is damaged ({error}): copy the file again") from error
+        content = _content(picture)
+        with Image.open(content if isinstance(content, Path) else BytesIO(content)) as found:
+            if found.width * found.height > MOST_PIXELS:
+                raise PictureError(f"{name} has {found.width} x {found.height} px, more than {MOST_PIXELS} in all")
+            found.load()
+            return official_rgb(found)
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow's readers of formats raise whatever a damaged file leads them into
+        raise PictureError(f"{name} is damaged ({error or type(error).__name__}): copy it again") from error
+
+
+def official_rgb(picture: Image.Image) -> Image.Image:
+    """A picture in RGB as the field's code makes it: turned upright where its EXIF data can be read, as `datasets` does
+    it, and with the colours that lie beneath transparency, as Pillow's `convert` does it."""
+    try:
+        picture = ImageOps.exif_transpose(picture)
+    except Exception:  # noqa: BLE001 - a broken note about a picture raises anything, and the picture is whole
+        picture = picture.copy()
+    if picture.mode[0] in "IF":
+        return to_rgb(picture)
+    picture.info.pop("transparency", None)  # of a palette: Pillow would warn that it is dropped
+    return picture.convert("RGB")
+
+
+def _content(picture: PictureSource) -> Path | bytes:
+    content = picture.read() if isinstance(picture, Stored) else picture
+    if isinstance(content, str):
+        try:
+            content = base64.b64decode(content)
+        except binascii.Error as error:
+            raise PictureError(f"a picture inside the data is no base64 ({error}): copy the file again") from error
+    if content == b"":
+        raise PictureError("a picture inside the data is empty: copy the file again")
+    return content

@@ -50,15 +50,22 @@ def open_picture(path: str | Path) -> Image.Image:
 
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Any mode of Pillow as RGB: 16-bit scaled to 8, transparency laid on white."""
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        values = np.asarray(picture, dtype=np.float64)
-        return Image.fromarray((values / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        return Image.fromarray(np.asarray(picture).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode[0] in "IF":
+        return Image.fromarray(_eight_bits(np.asarray(picture, dtype=np.float64), picture.mode)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
+
+
+def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Values of one channel as 0 to 255. Modes I and F do not say how bright white is: their brightest value tells
+    whether it is 1 (of F), 255, 65,535 or that value itself."""
+    values = np.nan_to_num(values, posinf=0.0)
+    peak = values.max(initial=0.0)
+    white = 255.0 if mode in ("I", "F") and peak < 256 else max(peak, 65535.0)
+    white = 1.0 if mode == "F" and peak <= 1 else white
+    return (values / (white / 255)).clip(0, 255).astype(np.uint8)
 
 
 def square(picture: Image.Image, size: int) -> Picture:

@@ -3,11 +3,12 @@
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from huggingface_hub import (
     constants,
@@ -18,6 +19,7 @@ from huggingface_hub import (
     upload_folder,
 )
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.file_download import DryRunFileInfo
 from huggingface_hub.utils import SafetensorsFileMetadata
 
 from blip3o.errors import CheckpointError
@@ -88,12 +90,25 @@ def sketch(
     return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs)
 
 
-def find_data(name: str) -> Path:
-    """The folder of a data set on the Hub (owner/name), fetched where it is not yet. Raises CheckpointError."""
+def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:
+    """The folder of a data set on the Hub (owner/name) with those of its files that match a pattern.
+
+    What is not there yet is fetched, after `told` has heard how much it is. Raises CheckpointError, also where the data
+    set has no such file.
+    """
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"no data {name!r}: name a folder, or a data set on the Hub (owner/name)")
+    asked: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(wanted)}
+    if not constants.HF_HUB_OFFLINE:
+        with _asking(name):
+            files = snapshot_download(name, **asked, dry_run=True)
+        if not files:
+            raise CheckpointError(f"{name} has no file {' or '.join(wanted)}: name another data set with --data")
+        left = [file for file in files if isinstance(file, DryRunFileInfo) and file.will_download]
+        if left:
+            told(f"fetching {len(left)} files of {name}, {sum(file.file_size or 0 for file in left) / 1e9:,.2f} GB")
     with _asking(name):
-        return Path(snapshot_download(name, repo_type="dataset"))
+        return Path(str(snapshot_download(name, **asked)))
 
 
 def push(folder: Path, repository: str, *, private: bool = True) -> str:

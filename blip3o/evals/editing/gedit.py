@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from blip3o.errors import DataError, JudgeError
+from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
@@ -155,7 +155,7 @@ def _means(marks: Sequence[Mark], numbers: Sequence[float]) -> dict[str, float]:
 
 
 class Gedit(Benchmark):
-    """Reads the Parquet files of the data set on the Hub, which are the official ones."""
+    """Reads the files of the data set on the Hub, Arrow or Parquet, which are the official ones."""
 
     name = "gedit"
     kind = "editing"
@@ -169,7 +169,7 @@ class Gedit(Benchmark):
 
     def items(self, folder: Path) -> list[Item]:
         language = LANGUAGES[self.protocol]
-        rows = tables.read_parquet(folder, "GEdit-Bench", "*.parquet")
+        rows = tables.read_rows(folder, "GEdit-Bench", "*.parquet")
         items = [
             self._item(row, folder) for row in rows if tables.column(row, folder, "instruction_language") == language
         ]
@@ -196,7 +196,7 @@ class Gedit(Benchmark):
         )
 
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
-        """G_O, 0 to 10. Raises JudgeError where the replies cannot be used again and again.
+        """G_O, 0 to 10. Raises JudgeRefusalError where the replies cannot be used again and again.
 
         The edit is scaled to the size of its source first. Without a picture the item is left out of the numbers, as
         officially.
@@ -215,7 +215,7 @@ class Gedit(Benchmark):
             except (TypeError, ValueError, KeyError):
                 continue
             return Verdict(score=overall, parsed=[semantics, quality], details={"replies": replies})
-        raise JudgeError(f"{self.judge.name} gave no usable scores in {TRIES} tries: name another judge")
+        raise JudgeRefusalError(f"{self.judge.name} gave no usable scores in {TRIES} tries: name another judge")
 
     def _asked(self, judge: Judge, prompt: str, source: Image.Image, edit: Image.Image, attempt: int) -> list[str]:
         requests = ((self.semantics.replace(PLACE, prompt), [source, edit]), (self.quality, [edit]))

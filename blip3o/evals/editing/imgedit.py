@@ -66,18 +66,18 @@ class ImgEdit(Benchmark):
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:
-        rows = tables.read_parquet(folder, "ImgEdit-Bench", "*.parquet")
+        rows = tables.read_rows(folder, "ImgEdit-Bench", "*.parquet")
         return [
             self._item(
                 str(tables.column(row, folder, "key")),
                 row,
                 folder,
-                tables.picture(tables.column(row, folder, "input_image"), folder),
+                tables.picture(tables.column(row, folder, "input_image", "image"), folder),
             )
             for row in rows
         ]
 
-    def _item(self, key: str, row: Mapping[str, Any], source: Path, picture: Path | bytes) -> Item:
+    def _item(self, key: str, row: Mapping[str, Any], source: Path, picture: tables.PictureSource) -> Item:
         kind, prompt = (str(tables.column(dict(row), source, name)) for name in ("edit_type", "prompt"))
         if kind not in TYPES:
             raise DataError(f"{source} has an edit of type {kind!r}, not {', '.join(TYPES)}: is it another suite?")

@@ -95,7 +95,7 @@ class Shown(NamedTuple):
     """A picture that the judge sees, and what it is told of it."""
 
     label: str
-    picture: Path | bytes
+    picture: tables.PictureSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ class Kris(Benchmark):
     def __init__(self, protocol: str, judge: Judge | None = None) -> None:
         super().__init__(protocol, judge)
         self.prompts: Mapping[str, str] = {}
-        self.truths: dict[str, Path | bytes] = {}
+        self.truths: dict[str, tables.PictureSource] = {}
         """Item -> the right picture, which the judge of another viewpoint sees."""
 
     def items(self, folder: Path) -> list[Item]:
@@ -213,7 +213,7 @@ class Kris(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         items = []
-        for row in tables.read_parquet(folder, "KRIS-Bench", "*.parquet"):
+        for row in tables.read_rows(folder, "KRIS-Bench", "*.parquet"):
             cells = dict(
                 zip(
                     _names(tables.column(row, folder, "ori_img")), tables.column(row, folder, "ori_images"), strict=True
@@ -227,7 +227,9 @@ class Kris(Benchmark):
             )
         return items
 
-    def _item(self, task: str, key: str, row: tables.Row, source: Path, found: Callable[[str], Path | bytes]) -> Item:
+    def _item(
+        self, task: str, key: str, row: tables.Row, source: Path, found: Callable[[str], tables.PictureSource]
+    ) -> Item:
         if task not in PLACES:
             raise DataError(f"{source} has a task {task!r}, not {', '.join(PLACES)}: is it of another data set?")
         names, identity = _names(tables.column(row, source, "ori_img")), f"{task}/{key}"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from blip3o.errors import DataError
+from blip3o.errors import DataError, PictureError
 from blip3o.evals import tables
 from blip3o.evals.generation.geneval import CLASSES, COLORS
 
@@ -117,9 +117,8 @@ def _files(source: Path) -> list[Path]:
 
 
 def opened(path: Path) -> Image.Image:
-    """A drawn picture, upright. Raises DataError where there is none."""
+    """A drawn picture. Raises DataError where there is none."""
     try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except OSError as error:
-        raise DataError(f"{path} is no picture ({error}): draw it again") from error
+        return tables.opened(path)
+    except PictureError as error:
+        raise DataError(f"{path} is no picture that can be judged ({error}): draw it again") from error

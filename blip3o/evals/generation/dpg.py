@@ -44,12 +44,20 @@ class Rules:
     """Whether the first row is lost, as the official reader loses it."""
     replace: bool
     """Whether rows of an item that stand apart from its earlier ones replace them instead of joining them."""
+    forgiving: bool
+    """Whether what cannot be judged is left out of the numbers, and of the pictures of an item only the last one tells
+    what kinds of facts are right; otherwise the one counts 0, and the others tell as well."""
     says_yes: Callable[[str], bool]
 
 
 PROTOCOLS = {
-    "official": Rules(drop_first=True, replace=True, says_yes=lambda answer: answer == "yes"),
-    "fixed": Rules(drop_first=False, replace=False, says_yes=lambda answer: answer.strip(" .\n").lower() == "yes"),
+    "official": Rules(drop_first=True, replace=True, forgiving=True, says_yes=lambda answer: answer == "yes"),
+    "fixed": Rules(
+        drop_first=False,
+        replace=False,
+        forgiving=False,
+        says_yes=lambda answer: answer.strip(" .\n").lower() == "yes",
+    ),
 }
 
 
@@ -87,7 +95,8 @@ def counted(questions: Questions, yes: Mapping[int, bool]) -> float:
 
 
 class Answered(NamedTuple):
-    """What the questions say of the pictures of an item. `facts`: of the last picture, kind and unzeroed answer."""
+    """What the questions say of the pictures of an item. `facts`: kind and unzeroed answer, of the last picture by the
+    official rule, else of all."""
 
     pictures: list[float]
     facts: list[tuple[str, bool]]
@@ -107,14 +116,16 @@ def answered(questions: Questions, answers: Sequence[Mapping[int, str]], rules: 
     if not questions or not answers:
         raise LookupError(f"{len(questions)} questions about {len(answers)} pictures: there is nothing to ask")
     scores: list[float] = []
-    yes: dict[int, bool] = {}
+    facts: list[tuple[str, bool]] = []
     for index, given in enumerate(answers):
         missing = questions.keys() - given.keys()
         if missing:
             raise DataError(f"picture {index} has no answer to question {min(missing)}: ask it again")
         yes = {number: rules.says_yes(given[number]) for number in questions}
         scores.append(counted(questions, yes))
-    return Answered(scores, [(questions[number].kind, value) for number, value in yes.items()])
+        told = [(questions[number].kind, value) for number, value in yes.items()]
+        facts = told if rules.forgiving else facts + told
+    return Answered(scores, facts)
 
 
 def kind_of(text: str) -> tuple[str, str]:
@@ -195,7 +206,7 @@ class DpgBench(Benchmark):
             table, whole = (questions_of(rows, rules) for rules in (self._rules, PROTOCOLS["fixed"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} has a row that is no question ({error}): copy it again") from error
-        texts = {one.stem: one.read_text(encoding="utf-8").strip() for one in sorted(prompts.glob("*.txt"))}
+        texts = {one.stem: tables.read_text(one).strip() for one in sorted(prompts.glob("*.txt"))}
         _check(path, prompts, whole, texts.keys())
         return [self._item(name, text, table.get(name, {})) for name, text in texts.items()]
 
@@ -206,8 +217,8 @@ class DpgBench(Benchmark):
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
         """The mean over the pictures of the share of questions that count as answered yes.
 
-        What the official script skips is scored 0, marked, and left out of the metrics. Raises DataError for a picture
-        that cannot be read, or of which there are not all answers.
+        What the official script skips is scored 0, marked, and by "official" left out of the metrics. Raises DataError
+        for a picture that cannot be read, or of which there are not all answers.
         """
         if self.judge is None and self._answers is None:
             return None
@@ -216,7 +227,9 @@ class DpgBench(Benchmark):
         try:
             found = answered(questions, answers, self._rules)
         except LookupError as error:
-            return Verdict(score=0.0, details={"left_out": str(error)})
+            if self._rules.forgiving or not questions:
+                return Verdict(score=0.0, details={"left_out": str(error)})
+            found = Answered([0.0] * item.count, [(one.kind, False) for one in questions.values()] * item.count)
         facts = [[kind, yes] for kind, yes in found.facts]
         return Verdict(score=found.average, parsed=found.pictures, details={"facts": facts})
 
@@ -225,7 +238,7 @@ class DpgBench(Benchmark):
         judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
         return [
             {
-                number: judge.ask(question.text, [picture], system=SYSTEM, max_tokens=16)
+                number: judge.ask(question.text, [picture], system=SYSTEM, max_tokens=16, think=False)
                 for number, question in questions.items()
             }
             for picture in pictures

@@ -17,6 +17,9 @@ from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verd
 from blip3o.evals.generation import geneval
 from blip3o.evals.generation.detections import Asked, Detector, Eyes, Ready, Seen, opened
 
+PROMPTS = ("evaluation_metadata.jsonl", "geneval_prompt.jsonl", "evaluation_metadata_long.jsonl")
+"""The official file, BLIP3-o's copy of it, and prompts written out at length: other words, so other numbers."""
+
 
 @runtime_checkable
 class Colors(Protocol):
@@ -28,7 +31,7 @@ class Colors(Protocol):
 
 
 class GenEval(Benchmark):
-    """Reads `evaluation_metadata.jsonl`.
+    """Reads `evaluation_metadata.jsonl`, or one of the other files that its prompts come in.
 
     Without a detector ("hf-detector"), the boxes of one ("mmdet-json") or other eyes ("picturebook") nothing is scored.
     `colors` is asked for the colours that the boxes do not tell; a detector needs it.
@@ -60,8 +63,8 @@ class GenEval(Benchmark):
         self._eyes, self._colors = ways[protocol], colors
 
     def items(self, folder: Path) -> list[Item]:
-        path = tables.need(folder, "GenEval's prompts", "evaluation_metadata.jsonl")
-        rows = tables.read_lines(path)
+        path = tables.need(folder, "GenEval's prompts", *PROMPTS)
+        self.read, rows = path.name, tables.read_lines(path)
         if not rows:
             raise DataError(f"{path} is empty: copy it again")
         return [self._item(index, row, path) for index, row in enumerate(rows)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blip3o.errors import DataError, JudgeError
+from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
@@ -50,11 +50,6 @@ def right_or_wrong(reply: str) -> dict[str, float]:
     return {"score": float(alone[0] if named is None else named.group(1))}
 
 
-def without_thoughts(reply: str) -> str:
-    """A reply without the thoughts that some models put before it."""
-    return re.sub(r"(?s)<think>.*?</think>\s*|</think>\s*", "", reply).strip()
-
-
 def wiscore(consistency: float | int, realism: float | int, aesthetic_quality: float | int) -> float:
     """The three aspects as one number, 0 to 1 for aspects of 0 to 2."""
     return (0.7 * consistency + 0.2 * realism + 0.1 * aesthetic_quality) / 2
@@ -74,8 +69,8 @@ class Rules:
     """Where the words for the judge are looked for."""
     max_tokens: int
     parse: Callable[[str], dict[str, float]]
-    clean: Callable[[str], str]
-    """What is done to a reply before."""
+    think: bool
+    """Whether the judge may reason first."""
     names: tuple[str, ...]
     """Of the numbers that a reply must have."""
     worth: Callable[..., float]
@@ -99,7 +94,7 @@ PROTOCOLS = {
         scripts=("WISE_legacy/gpt_eval.py", "gpt_eval.py"),
         max_tokens=2000,
         parse=aspects,
-        clean=str,
+        think=True,
         names=ASPECTS,
         worth=wiscore,
         allowed=lambda number: True,
@@ -112,7 +107,7 @@ PROTOCOLS = {
         scripts=("vllm_eval.py",),
         max_tokens=500,
         parse=right_or_wrong,
-        clean=without_thoughts,
+        think=False,
         names=("score",),
         worth=float,
         allowed=lambda number: number in (0, 1),
@@ -194,7 +189,7 @@ class Wise(Benchmark):
         patterns = {name: [pattern.format(name) for pattern in self._rules.prompts] for name in FILES}
         known = [pattern for several in patterns.values() for pattern in several]
         if tables.find(folder, *known) is None and tables.find(folder, "*.parquet"):
-            return [(row, folder, CATEGORIES) for row in tables.read_parquet(folder, "WISE", "*.parquet")]
+            return [(row, folder, CATEGORIES) for row in tables.read_rows(folder, "WISE", "*.parquet")]
         paths = {name: tables.need(folder, "WISE", *patterns[name]) for name in FILES}
         return [(row, path, FILES[name]) for name, path in paths.items() for row in tables.read_table(path)]
 
@@ -212,8 +207,8 @@ class Wise(Benchmark):
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
         """The judge's opinion of the picture, 0 to 1. None without a judge.
 
-        Raises JudgeError where three replies have no numbers, DataError for a picture that cannot be read, or where the
-        words for the judge were not found.
+        Raises JudgeRefusalError where three replies have no numbers, DataError for a picture that cannot be read, or
+        where the words for the judge were not found.
         """
         if self.judge is None:
             return None
@@ -226,12 +221,15 @@ class Wise(Benchmark):
         system, user = self._judging.messages(item.facts)
         picture, reply = opened(Path(answer[0])), ""
         for attempt in range(TRIES):
-            reply = self.judge.ask(user, [picture], system=system, max_tokens=self._rules.max_tokens, attempt=attempt)
-            found = self._rules.parse(self._rules.clean(reply))
+            settings = {"max_tokens": self._rules.max_tokens, "think": self._rules.think, "attempt": attempt}
+            reply = self.judge.ask(user, [picture], system=system, **settings)
+            found = self._rules.parse(reply)
             if found.keys() >= set(self._rules.names):
                 worth = self._rules.worth(*(found[name] for name in self._rules.names))
                 return Verdict(score=worth, parsed=found, details={"reply": reply})
-        raise JudgeError(f"{self.judge.name} gave no score of prompt {item.id} in {TRIES} replies: {reply[:80]!r}")
+        raise JudgeRefusalError(
+            f"{self.judge.name} gave no score of prompt {item.id} in {TRIES} replies: {reply[:80]!r}"
+        )
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The weighted mean of the categories, 0 to 1, as published (nan while one has no sample); then each one's."""

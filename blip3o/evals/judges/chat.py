@@ -3,25 +3,40 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from blip3o.errors import JudgeError, PromptError
+from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError
 from blip3o.evals.benchmark import Judge
 from blip3o.evals.candidate import Candidate
 from blip3o.weights.checkpoint import whole_file
+
+if TYPE_CHECKING:
+    import openai
 
 TRIES = 4
 """How often the server is asked again when it times out, is overrun or fails."""
 
 
+UNTAKEN = "(?:unsupported|not support|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|not allowed)"
+"""How servers say that they do not take a field of a request, within some words of its name."""
+MOST_TOKENS = "max_tokens"
+REFUSES = (400, 413, 422)
+"""What a server answers to a request that it would not take at another time either."""
+
+
 class ChatJudge(Judge):
-    """A model by its name, at the base URL of a server."""
+    """A model by its name, at the base URL of a server.
+
+    Fields of a request that the server refuses by name are left out of this and of all later ones, or go by the name
+    that it asks for (`max_completion_tokens`).
+    """
 
     def __init__(self, model: str, base_url: str, key: str, *, timeout_s: float = 120.0) -> None:
         try:
@@ -31,6 +46,8 @@ class ChatJudge(Judge):
         self.model, self.openai = model, openai
         self.client = openai.OpenAI(base_url=base_url, api_key=key, timeout=timeout_s, max_retries=TRIES)
         self.tokens = {"prompt": 0, "completion": 0}
+        self.names: dict[str, str | None] = {}
+        """Field -> what the server calls it; None for one that it does not take."""
         self.lock = Lock()
 
     @property
@@ -46,33 +63,58 @@ class ChatJudge(Judge):
         temperature: float = 0.0,
         max_tokens: int = 512,
         attempt: int = 0,
+        think: bool = True,
     ) -> str:
-        """One chat completion; pictures go as PNG. Raises JudgeError."""
+        """One chat completion, without its thoughts; pictures go as PNG. Raises JudgeError."""
         shown = [{"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in pictures]
-        messages: list[Any] = [{"role": "system", "content": system}] if system else []
-        messages.append({"role": "user", "content": [{"type": "text", "text": prompt}, *shown] if shown else prompt})
+        words = [{"type": "text", "text": _whole(prompt)}]
+        messages: list[Any] = [{"role": "system", "content": _whole(system)}] if system else []
+        messages.append({"role": "user", "content": [*words, *shown] if shown else _whole(prompt)})
+        fields: dict[str, Any] = {"temperature": temperature, MOST_TOKENS: max_tokens}
+        if not think:
+            fields["chat_template_kwargs"] = {"enable_thinking": False}
         try:
-            reply = self.client.chat.completions.create(
-                model=self.model, messages=messages, temperature=temperature, max_tokens=max_tokens
-            )
+            reply = self._sent(messages, fields)
         except self.openai.RateLimitError as error:
             raise JudgeError(f"{self.model} takes no more requests ({_short(error)}): wait, then run again") from error
         except self.openai.APITimeoutError as error:
             raise JudgeError(f"{self.model} did not answer in time: run again, what is scored is kept") from error
-        except self.openai.APIError as error:
+        except (self.openai.APIError, ValueError) as error:
+            if getattr(error, "status_code", None) in REFUSES:
+                raise JudgeRefusalError(f"{self.model} refuses this request ({_short(error)})") from error
             raise JudgeError(f"{self.model} cannot be asked ({_short(error)}): check --judge and the key") from error
         if isinstance(reply, str):
             raise JudgeError(
                 f"the server sent a page in place of a reply of {self.model}: does the base URL end in /v1?"
             )
-        with self.lock:
-            if reply.usage is not None:
-                self.tokens["prompt"] += reply.usage.prompt_tokens
-                self.tokens["completion"] += reply.usage.completion_tokens
-        text = reply.choices[0].message.content if reply.choices else None
-        if not text or not text.strip():
-            raise JudgeError(f"{self.model} sent a reply without words: run again, or name another judge")
+        self._count(getattr(reply, "usage", None))
+        choice = next(iter(getattr(reply, "choices", None) or ()), None)
+        text = _words(getattr(choice, "message", None))
+        if not text:
+            reason = getattr(choice, "finish_reason", None) or "no reason"
+            raise JudgeRefusalError(f"{self.model} sent a reply without words ({reason} given)")
         return text
+
+    def _sent(self, messages: list[Any], fields: Mapping[str, Any]) -> Any:
+        """The reply to a request whose fields go by the names that the server takes."""
+        while True:
+            names = {field: self.names.get(field, field) for field in fields}
+            body = {name: fields[field] for field, name in names.items() if name is not None}
+            try:
+                return self.client.chat.completions.create(model=self.model, messages=messages, extra_body=body)
+            except (self.openai.BadRequestError, self.openai.UnprocessableEntityError) as error:
+                found = _untaken(error, body)
+                if found is None:
+                    raise
+                field = next(field for field, name in names.items() if name == found)
+                with self.lock:
+                    self.names[field] = _other_name(error) if found == MOST_TOKENS else None
+
+    def _count(self, usage: Any) -> None:
+        with self.lock:
+            for kind in self.tokens:
+                number = getattr(usage, f"{kind}_tokens", None)
+                self.tokens[kind] += number if isinstance(number, int) else 0
 
 
 class LocalJudge(Judge):
@@ -95,14 +137,15 @@ class LocalJudge(Judge):
         temperature: float = 0.0,
         max_tokens: int = 512,
         attempt: int = 0,
+        think: bool = True,
     ) -> str:
-        """A greedy answer, whatever the temperature."""
+        """A greedy answer, whatever the temperature; ours does not think."""
         try:
             with self.lock:
                 asked = f"{system}\n{prompt}".strip()
                 return self.model.understand([list(pictures)], [asked], max_tokens=max_tokens)[0]
-        except PromptError as error:
-            raise JudgeError(f"{self.name} cannot be asked: {error}") from error
+        except (PromptError, PictureError) as error:
+            raise JudgeRefusalError(f"{self.name} cannot be asked: {error}") from error
 
 
 class Cached(Judge):
@@ -126,21 +169,22 @@ class Cached(Judge):
         temperature: float = 0.0,
         max_tokens: int = 512,
         attempt: int = 0,
+        think: bool = True,
     ) -> str:
         """The reply that is there, or a new one."""
         shown = [(picture.size, picture.mode, hashlib.sha256(picture.tobytes()).hexdigest()) for picture in pictures]
         request = [self.name, self.place, system, prompt, shown, temperature, max_tokens, attempt]
+        request += [] if think else [think]
         path = self.folder / f"{hashlib.sha256(json.dumps(request).encode()).hexdigest()}.json"
         if path.is_file():
             self.kept += 1
             return json.loads(path.read_text(encoding="utf-8"))["reply"]
-        reply = self.judge.ask(
-            prompt, pictures, system=system, temperature=temperature, max_tokens=max_tokens, attempt=attempt
-        )
+        settings = {"temperature": temperature, "max_tokens": max_tokens, "attempt": attempt, "think": think}
+        reply = self.judge.ask(prompt, pictures, system=system, **settings)
         self.asked += 1
         with whole_file(path) as temporary:
             kept = {"judge": self.name, "system": system, "prompt": prompt, "attempt": attempt, "reply": reply}
-            temporary.write_text(json.dumps(kept, ensure_ascii=False, indent=2), encoding="utf-8")
+            temporary.write_text(json.dumps(kept, indent=2), encoding="utf-8")
         return reply
 
 
@@ -148,6 +192,37 @@ def _data_url(picture: Image.Image) -> str:
     buffer = BytesIO()
     picture.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _whole(text: str) -> str:
+    """Words that UTF-8 can hold: half a pair of surrogates becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
+def _untaken(error: "openai.APIStatusError", names: Iterable[str]) -> str | None:
+    """The field of a request that the server says it does not take."""
+    told = " ".join(str(error).split())
+    for name in names:
+        near = rf"(?i){UNTAKEN}.{{0,60}}\b{name}\b|\b{name}\b.{{0,60}}{UNTAKEN}"
+        if name in (error.param or name) and re.search(near, told):
+            return name
+    return None
+
+
+def _other_name(error: Exception) -> str | None:
+    """What the server wants the number of tokens to be called."""
+    return min(set(re.findall(r"\bmax_\w*tokens\b", str(error))) - {MOST_TOKENS}, default=None)
+
+
+def _words(message: Any) -> str:
+    """What a model says: its words after its thoughts, or, where there are none, the thoughts, in which it answered."""
+    content = getattr(message, "content", None)
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    given = (content, getattr(message, "reasoning_content", None), getattr(message, "reasoning", None))
+    said, *thoughts = (_whole(text) if isinstance(text, str) else "" for text in given)
+    spoken = (said.rpartition("</think>")[2], said.replace("<think>", "").replace("</think>", ""), *thoughts)
+    return next((text for text in spoken if text.strip()), "").strip()
 
 
 def _short(error: Exception) -> str:

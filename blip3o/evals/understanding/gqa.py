@@ -166,6 +166,7 @@ class Gqa(Benchmark):
     kind = "understanding"
     protocols = tuple(RULES)
     mirror = "lmms-lab/GQA"
+    wanted = ("testdev_balanced_instructions/*", "testdev_balanced_images/*")
     max_tokens = 16
 
     def items(self, folder: Path) -> list[Item]:
@@ -183,11 +184,11 @@ class Gqa(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         what = "GQA's testdev"
-        rows = tables.read_parquet(folder, what, MIRRORED)
+        rows = tables.read_rows(folder, what, MIRRORED)
         source = folder / "testdev_balanced_images"
         pictures = {
             row["id"]: tables.picture(row["image"], source)
-            for row in tables.read_parquet(folder, what, "testdev_balanced_images/*.parquet")
+            for row in tables.read_rows(folder, what, "testdev_balanced_images/*.parquet")
         }
         for row in rows:
             if tables.column(row, folder, "imageId") not in pictures:
@@ -195,7 +196,7 @@ class Gqa(Benchmark):
         return self._made((row["id"], row, None, pictures[row["imageId"]]) for row in rows)
 
     def _made(
-        self, rows: Iterable[tuple[str, tables.Row, Mapping[str, Sequence[str]] | None, Path | bytes]]
+        self, rows: Iterable[tuple[str, tables.Row, Mapping[str, Sequence[str]] | None, tables.PictureSource]]
     ) -> list[Item]:
         made = [(name, row["question"], facts_of(row, choices), image) for name, row, choices, image in rows]
         unit = units({name: facts["entailed"] for name, _, facts, _ in made})

@@ -5,6 +5,7 @@ answers of the test set are with its server.
 """
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,11 @@ ROTATION = 1_000_000
 TRIES = 3
 """Replies of a judge that may name no option."""
 JUDGE_TOKENS = 256
+ENGLISH = re.compile(r"(?i)mmbench_dev(_en)?(_v11)?(_\d+)?\.tsv")
+"""The official names of the English dev set; those of the Chinese one have "_cn", those of CCBench and of test others.
+"""
+OTHERS = ("cn", "cc")
+"""Folders of the mirror with other sets."""
 SHORT_CELL = 64
 """A cell of a picture that is no longer is the number of the row that has the picture."""
 TASK = (
@@ -129,6 +135,7 @@ class Mmbench(Benchmark):
     kind = "understanding"
     protocols = tuple(WAYS)
     mirror = "lmms-lab/MMBench"
+    wanted = ("en/dev-*",)
     max_tokens = 256
 
     def __init__(self, protocol: str, judge: Judge | None = None) -> None:
@@ -136,11 +143,12 @@ class Mmbench(Benchmark):
         self.way = WAYS[protocol]
 
     def items(self, folder: Path) -> list[Item]:
-        path = tables.find(folder, "MMBench_DEV_EN.tsv", "[mM][mM][bB]ench_[dD][eE][vV]_*.tsv", "*.tsv")
+        path = _table(folder)
         if path is None:
             path = folder
-            rows = tables.read_parquet(folder, "MMBench", "en/dev*.parquet", "dev*.parquet", "*.parquet")
+            rows = tables.read_rows(folder, "MMBench's English dev set", "en/dev*.parquet", "dev*.parquet")
         else:
+            self.read = path.name
             rows = tables.read_table(path)
             if any(None in row.values() for row in rows):
                 raise DataError(f"{path} has rows that are cut short: copy it again")
@@ -174,7 +182,7 @@ class Mmbench(Benchmark):
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
         options = item.facts["options"]
         parsed, by = self.way.read(str(answer), options), "rule"
-        if parsed is None and self.way.judged and self.judge is not None:
+        if parsed is None and self.way.judged and self.judge is not None and str(answer).strip():
             parsed, by = self._judged(self.judge, item, str(answer).strip())
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed, details={"by": by})
 
@@ -195,6 +203,22 @@ class Mmbench(Benchmark):
         for sample in samples:
             units[sample.item.unit].append(sample)
         return report([_question(unit) for unit in units.values() if len(unit) == unit[0].item.facts["rotations"]])
+
+
+def _table(folder: Path) -> Path | None:
+    """The one table of the English dev set. Raises DataError where there are several, or only others."""
+    tsv = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".tsv")
+    found = [path for path in tsv if ENGLISH.fullmatch(path.name)]
+    if len(found) > 1:
+        raise DataError(f"{folder} holds {', '.join(path.name for path in found)}: leave the one that is meant")
+    parquet = sorted(folder.rglob("dev*.parquet"))
+    others = tsv or [path for path in parquet if path.parent.name in OTHERS]
+    if not found and others and not any(path.parent.name == "en" for path in parquet):
+        names = ", ".join(path.relative_to(folder).as_posix() for path in others)
+        raise DataError(
+            f"{folder} holds {names}, none of which is MMBench's English dev set: put MMBench_DEV_EN.tsv there"
+        )
+    return found[0] if found else None
 
 
 def _question(unit: Sequence[Sample]) -> Question:

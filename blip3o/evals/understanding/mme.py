@@ -3,6 +3,7 @@
 A subtask counts 100 for the share of questions and 100 for the share of pictures with both of them right.
 """
 
+import glob
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
@@ -27,6 +28,7 @@ PERCEPTION = (
 )
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 SUBTASKS = (*PERCEPTION, *COGNITION)
+SUFFIXES = (".jpg", ".png", ".jpeg")
 PAIR = 2
 """Questions about a picture."""
 ASKED = " Please answer yes or no."
@@ -80,6 +82,7 @@ class Mme(Benchmark):
     kind = "understanding"
     protocols = tuple(PARSERS)
     mirror = "lmms-lab/MME"
+    wanted = ("*test-*.parquet",)
     max_tokens = 16
 
     def items(self, folder: Path) -> list[Item]:
@@ -103,7 +106,7 @@ class Mme(Benchmark):
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:
-        rows = tables.read_parquet(folder, "MME", "test-*.parquet", "*.parquet")
+        rows = tables.read_rows(folder, "MME", "test-*.parquet", "*.parquet")
         asked: dict[tuple[str, str], int] = defaultdict(int)
         made = []
         for row in rows:
@@ -114,7 +117,7 @@ class Mme(Benchmark):
             asked[name, stem] += 1
         return made
 
-    def _item(self, name: str, stem: str, number: int, question: str, answer: str, image: Path | bytes) -> Item:
+    def _item(self, name: str, stem: str, number: int, question: str, answer: str, image: tables.PictureSource) -> Item:
         label = answer.strip().lower().removesuffix(".")
         if label not in ("yes", "no"):
             raise DataError(
@@ -154,16 +157,16 @@ def _place(folder: Path, name: str) -> Path | None:
 def _picture(text: Path) -> Path:
     """The picture that a text asks about. Raises DataError where it is missing."""
     apart = text.parent.parent / "images" if text.parent.name == "questions_answers_YN" else text.parent
-    for suffix in (".jpg", ".png", ".jpeg"):
-        if (apart / (text.stem + suffix)).is_file():
-            return apart / (text.stem + suffix)
+    found = [path for path in apart.glob(f"{glob.escape(text.stem)}.*") if path.suffix.lower() in SUFFIXES]
+    if found:
+        return min(found)
     raise DataError(f"{apart} holds no picture {text.stem}.jpg or .png: put the pictures of the data set there")
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
     """Questions and answers of a text. Raises DataError for a broken line, and where there are not two."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    cells = [line.split("\t") for line in lines]
+    lines = [line for line in tables.read_text(path).splitlines() if line.strip()]
+    cells = [line.strip().split("\t") for line in lines]
     if len(cells) != PAIR or any(len(cell) != PAIR for cell in cells):
         raise DataError(f"{path} holds {len(lines)} lines: expected two, each a question, a tab, and Yes or No")
     return [(question, answer) for question, answer in cells]

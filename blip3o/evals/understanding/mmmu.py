@@ -62,7 +62,7 @@ Value = str | float
 
 def bracketed(question: str, options: Mapping[str, str]) -> str:
     """As the official code asks."""
-    return f"{question}\n\n" + "".join(f"({letter}) {text}\n" for letter, text in options.items()) + LETTER
+    return f"{question}\n" + "".join(f"({letter}) {text}\n" for letter, text in options.items()) + LETTER
 
 
 def dotted(question: str, options: Mapping[str, str]) -> str:
@@ -72,16 +72,18 @@ def dotted(question: str, options: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How a protocol asks and reads a question by choice."""
+    """How a protocol asks questions, and reads those by choice."""
 
     prompt: Callable[[str, Mapping[str, str]], str]
+    instruction: str
+    """After an open question."""
     marks: tuple[str, ...]
     """How a letter can stand in an answer; the first that fits any letter is taken."""
 
 
 WAYS = {
-    "official": Way(prompt=bracketed, marks=("({})", " {} ")),
-    "lmms": Way(prompt=dotted, marks=("({})", "{} ", "{}.")),
+    "official": Way(prompt=bracketed, instruction=SHORT, marks=("({})", " {} ")),
+    "lmms": Way(prompt=dotted, instruction="\n" + SHORT, marks=("({})", "{} ", "{}.")),
 }
 
 
@@ -176,13 +178,14 @@ class Mmmu(Benchmark):
     kind = "understanding"
     protocols = tuple(WAYS)
     mirror = "lmms-lab/MMMU"
+    wanted = ("*validation-*.parquet",)
 
     def __init__(self, protocol: str, judge: Judge | None = None) -> None:
         super().__init__(protocol, judge)
         self.way = WAYS[protocol]
 
     def items(self, folder: Path) -> list[Item]:
-        rows = tables.read_parquet(folder, "MMMU", "validation*.parquet", "*.parquet")
+        rows = tables.read_rows(folder, "MMMU", "validation*.parquet", "*.parquet")
         mine = [row for row in rows if IDENTITY.fullmatch(str(tables.column(row, folder, "id")))]
         if not mine:
             raise DataError(f"{folder} has no questions of MMMU's validation split: put validation-*.parquet there")
@@ -200,7 +203,7 @@ class Mmmu(Benchmark):
         named = PICTURE.findall(question + " ".join(options.values())) or ["1"]
         return Item(
             id=identity,
-            prompt=self.way.prompt(question, options) if options else f"{question}\n{SHORT}",
+            prompt=self.way.prompt(question, options) if options else question + self.way.instruction,
             pictures=tuple(tables.picture(row.get(f"image_{number}"), source) for number in sorted(set(named))),
             category=identity.removeprefix("validation_").rpartition("_")[0],
             facts={"options": options, "answer": _list(answer) or answer},

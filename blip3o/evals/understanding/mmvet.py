@@ -109,6 +109,7 @@ class Mmvet(Benchmark):
     kind = "understanding"
     protocols = tuple(RUNS)
     mirror = "lmms-lab/MMVet"
+    wanted = ("*test-*.parquet",)
     needs_judge = True
     max_tokens = 1024
 
@@ -140,11 +141,11 @@ class Mmvet(Benchmark):
     def _mirrored(self, folder: Path) -> list[Item]:
         return [
             self._item(str(identity), row, tables.picture(tables.column(row, folder, "image"), folder), folder)
-            for row in tables.read_parquet(folder, "MM-Vet", "test*.parquet", "*.parquet")
+            for row in tables.read_rows(folder, "MM-Vet", "test*.parquet", "*.parquet")
             for identity in [tables.column(row, folder, "question_id")]
         ]
 
-    def _item(self, identity: str, row: Row, picture: Path | bytes, source: Path) -> Item:
+    def _item(self, identity: str, row: Row, picture: tables.PictureSource, source: Path) -> Item:
         question, right = (str(tables.column(row, source, name)) for name in ("question", "answer"))
         abilities = tables.column(row, source, "capability")
         names = abilities.split(",") if isinstance(abilities, str) else abilities
@@ -155,9 +156,12 @@ class Mmvet(Benchmark):
         return Item(id=identity, prompt=question, pictures=(picture,), category="_".join(needed), facts=facts)
 
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
-        """The mean grade of all runs. Raises DataError where there is a judge, but items were not read."""
+        """The mean grade of all runs; 0 for an empty answer. Raises DataError where there is a judge, but no words."""
         if self.judge is None:
             return None
+        if not str(answer).strip():
+            scores = [0.0] * RUNS[self.protocol]
+            return Verdict(score=0.0, parsed=0.0, details={"scores": scores, "replies": []})
         if self.words is None:
             raise DataError(f"no words for the judge of {item.id}: read the items of a folder with {SCRIPT} first")
         text = request(self.words, item.facts["question"], item.facts["answer"], str(answer))
@@ -178,6 +182,7 @@ def _asking(judge: Judge, run: int) -> Callable[[str, float, int], str]:
     """What asks the judge in one of several runs: each of them gets its own replies."""
 
     def ask(text: str, temperature: float, attempt: int) -> str:
-        return judge.ask(text, temperature=temperature, max_tokens=MAX_TOKENS, attempt=run * TRIES + attempt)
+        number = run * TRIES + attempt
+        return judge.ask(text, temperature=temperature, max_tokens=MAX_TOKENS, attempt=number, think=False)
 
     return ask

@@ -4,7 +4,8 @@ Three settings, by how the absent objects were chosen: at random, among frequent
 beside what is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from blip3o.errors import DataError
@@ -27,6 +28,11 @@ def plain(answer: str) -> str:
     return answer.lower().strip()
 
 
+def _f1(precision: float, recall: float) -> float:
+    both = precision + recall
+    return 2 * precision * recall / both if both else 0.0 if both == 0 else float("nan")
+
+
 def counted(labels: Sequence[str], answers: Sequence[str]) -> Metrics:
     """Accuracy, precision, recall and F1 of "yes", and its share; nan where none is predicted or none is right.
 
@@ -37,17 +43,44 @@ def counted(labels: Sequence[str], answers: Sequence[str]) -> Metrics:
     missed = sum(label == "yes" and answer != "yes" for label, answer in pairs)
     precision = hits / (hits + false) if hits + false else float("nan")
     recall = hits / (hits + missed) if hits + missed else float("nan")
-    both = precision + recall
     return {
         "accuracy": sum(label == answer for label, answer in pairs) / len(pairs),
         "precision": precision,
         "recall": recall,
-        "f1": 2 * precision * recall / both if both else 0.0 if both == 0 else float("nan"),
+        "f1": _f1(precision, recall),
         "yes_ratio": (hits + false) / len(pairs),
     }
 
 
-PARSERS = {"official": official, "lmms": plain}
+def lmms_counted(labels: Sequence[str], answers: Sequence[str]) -> Metrics:
+    """The same by lmms-eval: 0 in place of nan, only a bare "no" misses a yes, and the ratio is that of the labels."""
+    pairs = list(zip(labels, answers, strict=True))
+    hits, false, missed = (pairs.count(pair) for pair in (("yes", "yes"), ("no", "yes"), ("yes", "no")))
+    precision, recall = (hits / (hits + lost) if hits + lost else 0.0 for lost in (false, missed))
+    return {
+        "accuracy": sum(label == answer for label, answer in pairs) / len(pairs),
+        "precision": precision,
+        "recall": recall,
+        "f1": _f1(precision, recall),
+        "yes_ratio": labels.count("yes") / len(labels),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a protocol reads answers and counts them."""
+
+    read: Callable[[str], str]
+    count: Callable[[Sequence[str], Sequence[str]], Metrics]
+    pooled: bool
+    """Whether the published F1 is that of all questions together, or the mean of the three settings."""
+
+
+WAYS = {
+    "official": Way(read=official, count=counted, pooled=False),
+    "lmms": Way(read=plain, count=lmms_counted, pooled=True),
+}
+ALL = "all"
 
 
 class Pope(Benchmark):
@@ -55,8 +88,9 @@ class Pope(Benchmark):
 
     name = "pope"
     kind = "understanding"
-    protocols = ("official", "lmms")
+    protocols = tuple(WAYS)
     mirror = "lmms-lab/POPE"
+    wanted = ("data/test-*.parquet",)
 
     def items(self, folder: Path) -> list[Item]:
         files = {setting: tables.find(folder, f"coco_pope_{setting}.json") for setting in SETTINGS}
@@ -75,7 +109,7 @@ class Pope(Benchmark):
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:
-        rows = tables.read_parquet(folder, "POPE", "Full/*.parquet", "*.parquet")
+        rows = tables.read_rows(folder, "POPE", "Full/*.parquet", "*.parquet")
         return [
             self._item(
                 f"{row['category']}/{row['question_id']}", row["question"], row["answer"], row["category"], image
@@ -84,25 +118,29 @@ class Pope(Benchmark):
             for image in [tables.picture(row["image"], folder)]
         ]
 
-    def _item(self, identity: str, question: str, label: str, setting: str, image: Path | bytes) -> Item:
+    def _item(self, identity: str, question: str, label: str, setting: str, image: tables.PictureSource) -> Item:
         facts = {"label": label.lower().strip()}
         return Item(id=identity, prompt=question + SHORT, pictures=(image,), category=setting, facts=facts)
 
     def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
-        parsed = PARSERS[self.protocol](str(answer))
+        parsed = WAYS[self.protocol].read(str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
-        """F1 in percent, the mean over the settings, as published; then the numbers of each setting, 0 to 1."""
+        """F1 in percent as published: the mean over the settings, or by "lmms" that of all questions together; then the
+        numbers of each setting, 0 to 1, by "lmms" those of all first."""
         settings = sorted({sample.item.category for sample in samples})
         parts = {
             setting: self._counted([one for one in samples if one.item.category == setting]) for setting in settings
         }
-        mean = sum(part["f1"] for part in parts.values()) / len(parts)
-        return {"f1": 100 * mean} | {
-            f"{name}/{setting}": value for setting, part in parts.items() for name, value in part.items()
+        f1 = sum(part["f1"] for part in parts.values()) / len(parts)
+        if WAYS[self.protocol].pooled:
+            parts = {ALL: self._counted(samples)} | parts
+            f1 = parts[ALL]["f1"]
+        return {"f1": 100 * f1} | {
+            f"{name}/{part}": value for part, numbers in parts.items() for name, value in numbers.items()
         }
 
     def _counted(self, samples: Sequence[Sample]) -> Metrics:
         labels = [sample.item.facts["label"] for sample in samples]
-        return counted(labels, [sample.verdict.parsed for sample in samples if sample.verdict])
+        return WAYS[self.protocol].count(labels, [sample.verdict.parsed for sample in samples if sample.verdict])

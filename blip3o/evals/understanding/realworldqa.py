@@ -50,10 +50,11 @@ class RealWorldQa(Benchmark):
     kind = "understanding"
     protocols = tuple(RULES)
     mirror = "lmms-lab/RealWorldQA"
+    wanted = ("*test-*.parquet",)
     max_tokens = 16
 
     def items(self, folder: Path) -> list[Item]:
-        rows = tables.read_parquet(folder, "RealWorldQA", "test-*.parquet", "*.parquet")
+        rows = tables.read_rows(folder, "RealWorldQA", "test-*.parquet", "*.parquet")
         return [self._item(str(number), row, folder) for number, row in enumerate(rows)]
 
     def _item(self, identity: str, row: tables.Row, folder: Path) -> Item:

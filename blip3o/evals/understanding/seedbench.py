@@ -79,11 +79,12 @@ class Seedbench(Benchmark):
     kind = "understanding"
     protocols = tuple(READERS)
     mirror = "lmms-lab/SEED-Bench"
+    wanted = ("*test-*.parquet",)
 
     def items(self, folder: Path) -> list[Item]:
         path = tables.find(folder, "SEED-Bench.json")
         if path is None:
-            rows = tables.read_parquet(folder, "SEED-Bench", "test*.parquet", "*.parquet")
+            rows = tables.read_rows(folder, "SEED-Bench", "test*.parquet", "*.parquet")
             return [self._item(row, self._mirrored(row, folder), folder) for row in rows]
         content = tables.read_json(path)
         if not isinstance(content, dict) or not content.get("questions"):
@@ -93,11 +94,11 @@ class Seedbench(Benchmark):
         rows = [row for row in rows if filmed or tables.column(row, path, "data_type") == "image"]
         return [self._item(row, _found(row, pictures, folder), path) for row in rows]
 
-    def _mirrored(self, row: Row, source: Path) -> tuple[Path | bytes, ...]:
+    def _mirrored(self, row: Row, source: Path) -> tuple[tables.PictureSource, ...]:
         cells = tables.column(row, source, "image")
         return tuple(tables.picture(cell, source) for cell in (cells if isinstance(cells, list) else [cells]))
 
-    def _item(self, row: Row, pictures: tuple[Path | bytes, ...], source: Path) -> Item:
+    def _item(self, row: Row, pictures: tuple[tables.PictureSource, ...], source: Path) -> Item:
         options = {letter: str(tables.column(row, source, name)) for letter, name in OPTIONS.items()}
         identity, answer = str(tables.column(row, source, "question_id")), str(tables.column(row, source, "answer"))
         medium, number = tables.column(row, source, "data_type"), int(tables.column(row, source, "question_type_id"))

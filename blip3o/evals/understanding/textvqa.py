@@ -33,6 +33,7 @@ class TextVqa(Benchmark):
     kind = "understanding"
     protocols = ("official",)
     mirror = "lmms-lab/textvqa"
+    wanted = ("*validation-*.parquet",)
 
     def items(self, folder: Path) -> list[Item]:
         path = tables.find(folder, VALIDATION)
@@ -44,10 +45,10 @@ class TextVqa(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         tables.need(folder, "TextVQA's validation split", VALIDATION, "validation-*.parquet")
-        rows = tables.read_parquet(folder, "TextVQA's validation split", "validation-*.parquet")
+        rows = tables.read_rows(folder, "TextVQA's validation split", "validation-*.parquet")
         return [self._item(row, tables.picture(tables.column(row, folder, "image"), folder), folder) for row in rows]
 
-    def _item(self, row: tables.Row, image: Path | bytes, source: Path) -> Item:
+    def _item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
         if not row.get("answers"):
             raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
         return Item(

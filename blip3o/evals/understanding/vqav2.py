@@ -72,6 +72,7 @@ class VqaV2(Benchmark):
     kind = "understanding"
     protocols = tuple(RULES)
     mirror = "lmms-lab/VQAv2"
+    wanted = ("*validation-*.parquet",)
     max_tokens = 16
 
     def items(self, folder: Path) -> list[Item]:
@@ -88,17 +89,12 @@ class VqaV2(Benchmark):
 
     def _mirrored(self, folder: Path) -> Iterator[Item]:
         tables.need(folder, "VQAv2's val2014 (test has no answers)", QUESTIONS, "validation-*.parquet")
-        seen: dict[Any, bytes | Path] = {}  # several questions share a photograph: its bytes are kept once
-        for path in sorted(folder.rglob("validation-*.parquet")):
-            for row in tables.read_table(path):
-                number = tables.column(row, path, "image_id")
-                if number not in seen:
-                    seen[number] = tables.picture(tables.column(row, path, "image"), path)
-                if not tables.column(row, path, "answers"):
-                    raise DataError(f"{path} has no answers: take the validation split, for those of test are hidden")
-                yield self._item(row, row, seen[number])
+        for row in tables.read_rows(folder, "VQAv2's val2014", "validation-*.parquet"):
+            if not tables.column(row, folder, "answers"):
+                raise DataError(f"{folder} has no answers: take the validation split, for those of test are hidden")
+            yield self._item(row, row, tables.picture(tables.column(row, folder, "image"), folder))
 
-    def _item(self, question: tables.Row, annotation: tables.Row, image: Path | bytes) -> Item:
+    def _item(self, question: tables.Row, annotation: tables.Row, image: tables.PictureSource) -> Item:
         given = annotation["answers"]
         facts: dict[str, Any] = {
             "answers": [row["answer"] for row in given],

@@ -287,7 +287,7 @@ def test_what_cannot_be_scored_is_told_and_the_rest_goes_on(tmp_path):
 
     result = run(tmp_path, Partial("official")).go()
     assert (result["answered"], result["n"], result["complete"], result["metrics"]) == (40, 39, False, {})
-    assert result["not_scored"] == "the detections hold nothing of 7"
+    assert result["not_scored"] == "item 7: the detections hold nothing of 7"
     assert run(tmp_path, candidate=Unasked()).go()["complete"]
 
 

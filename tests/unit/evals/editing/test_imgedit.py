@@ -21,7 +21,7 @@ class Judging(Judge):
     def name(self):
         return "judging"
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.asked.append((prompt, [picture.size for picture in pictures]))
         return self.reply
 

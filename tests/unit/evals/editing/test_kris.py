@@ -24,7 +24,7 @@ class Judging(Judge):
     def name(self):
         return "judging"
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.asked.append((prompt, [picture.getpixel((0, 0)) for picture in pictures]))
         return self.reply
 

@@ -24,7 +24,7 @@ class Says:
     def __init__(self, answer="yes", **others):
         self.answer, self.others, self.seen = answer, others, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.seen += pictures
         return self.others.get(prompt.split()[-1].strip("?"), self.answer)
 

@@ -7,11 +7,11 @@ import pytest
 from benchmark_data import wise as data
 from benchmark_data import write_picture
 
-from blip3o.errors import DataError, JudgeError
+from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals.benchmark import Sample
-from blip3o.evals.generation.wise import Wise, without_thoughts
+from blip3o.evals.generation.wise import Wise
 
-FULL = {"legacy": "Consistency: 2\nRealism: 2\nAesthetic Quality: 2", "verified": "<think>Score: 0</think>\nScore: 1"}
+FULL = {"legacy": "Consistency: 2\nRealism: 2\nAesthetic Quality: 2", "verified": "Score: 1"}
 NONE = {"legacy": "0\n0\n0", "verified": "0"}
 
 
@@ -23,7 +23,7 @@ class Says:
     def __init__(self, *replies):
         self.replies, self.asked = replies, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.asked.append((system, prompt, len(pictures), temperature, max_tokens))
         return self.replies[min(attempt, len(self.replies) - 1)]
 
@@ -88,7 +88,7 @@ def test_a_reply_without_numbers_is_asked_for_again_three_times(tmp_path, drawn)
     verdict = benchmark.score(items[0], drawn)
     assert verdict is not None
     assert verdict.score == pytest.approx(0.8)
-    with pytest.raises(JudgeError, match="no score of prompt 1 in 3 replies"):
+    with pytest.raises(JudgeRefusalError, match="no score of prompt 1 in 3 replies"):
         Wise("legacy", Says("", "?"), script=script(tmp_path, "legacy")).score(items[0], drawn)
 
 
@@ -157,8 +157,3 @@ def test_a_missing_picture_is_told_and_none_at_all_is_worth_nothing(tmp_path):
     nothing = benchmark.score(items[0], ())
     assert nothing is not None
     assert nothing.score == 0
-
-
-def test_thoughts_are_no_part_of_a_reply():
-    assert without_thoughts("<think>a\nb</think>\n\nScore: 1 ") == "Score: 1"
-    assert without_thoughts("a</think> Score: 1") == "aScore: 1"

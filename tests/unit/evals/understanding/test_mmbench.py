@@ -20,7 +20,7 @@ class Scripted:
     def __init__(self, *replies):
         self.replies, self.asked = replies, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.asked.append((prompt, attempt))
         return self.replies[attempt]
 

@@ -19,7 +19,7 @@ class Grader:
     def __init__(self, *replies, good="", bad="0.0"):
         self.replies, self.good, self.bad, self.asked = replies, good, bad, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
         self.asked.append((prompt, temperature, max_tokens, attempt))
         if self.replies:
             return self.replies[attempt % len(self.replies)]
@@ -120,7 +120,7 @@ def test_any_answer_is_scored(tmp_path, answer):
 
 def test_a_judge_that_cannot_be_had_is_not_a_zero(tmp_path):
     class Gone(Grader):
-        def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0):
+        def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
             raise JudgeError("out of reach")
 
     benchmark, items = read(tmp_path, Gone())
