@@ -35,15 +35,15 @@ class Stored:
         """Its content. Raises PictureError where the file gives none."""
         import pyarrow
 
-        where = f"row {self.row} of {self.file.path.name}"
+        what = f"the picture in row {self.row} of {self.file.path.name}"
         try:
             cell = self.file.pictures(self.group, self.column)[self.row].as_py()
         except (OSError, ValueError, pyarrow.ArrowException) as error:
-            raise PictureError(f"the picture in {where} cannot be read ({error}): copy the file again") from error
+            raise PictureError(f"{what} cannot be read ({_line(error)}): copy the file again") from error
         cell = cell if self.place is None else cell[self.place]
         found = cell.get("bytes") if isinstance(cell, dict) else cell
         if not found:
-            raise PictureError(f"the picture in {where} is empty: copy the file again")
+            raise PictureError(f"{what} is empty: copy the file again")
         return found
 
 
@@ -65,7 +65,7 @@ class ColumnFile:
         try:
             return [row for group, table in self._tables() for row in self._rows(group, table)]
         except self.damages as error:
-            raise DataError(f"{self.path} is no whole {self._kind} file ({error}): copy it again") from error
+            raise DataError(f"{self.path} is no whole {self._kind} file ({_line(error)}): copy it again") from error
 
     @property
     def _kind(self) -> str:
@@ -128,6 +128,10 @@ class ColumnFile:
             return self._batches[group].column(column)
         with ParquetFile(self.path) as file:
             return file.read_row_group(group, columns=[column]).column(column)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _content_of(leaf: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -152,16 +153,21 @@ def opened(picture: PictureSource) -> Image.Image:
     """A picture as official code is handed it (`official_rgb`). Raises PictureError for a damaged one."""
     name = str(picture) if isinstance(picture, Path) else "a picture inside the data"
     try:
-        content = _content(picture)
-        with Image.open(content if isinstance(content, Path) else BytesIO(content)) as found:
-            if found.width * found.height > MOST_PIXELS:
-                raise PictureError(f"{name} has {found.width} x {found.height} px, more than {MOST_PIXELS} in all")
-            found.load()
-            return official_rgb(found)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            return _decoded(_content(picture), name)
     except PictureError:
         raise
     except Exception as error:  # Pillow's readers of formats raise whatever a damaged file leads them into
         raise PictureError(f"{name} is damaged ({error or type(error).__name__}): copy it again") from error
+
+
+def _decoded(content: Path | bytes, name: str) -> Image.Image:
+    with Image.open(content if isinstance(content, Path) else BytesIO(content)) as found:
+        if found.width * found.height > MOST_PIXELS:
+            raise PictureError(f"{name} has {found.width} x {found.height} px, more than {MOST_PIXELS:,} in all")
+        found.load()
+        return official_rgb(found)
 
 
 def official_rgb(picture: Image.Image) -> Image.Image:

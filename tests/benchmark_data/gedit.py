@@ -21,8 +21,8 @@ def write_prompts(folder):
     )
 
 
-def write(folder):
-    rows = [
+def rows():
+    return [
         {
             "task_type": group,
             "key": f"{index:032x}",
@@ -35,8 +35,22 @@ def write(folder):
         for language in ("en", "cn")
         for index, (group, text) in enumerate(EDITS)
     ]
+
+
+def write_parquet(folder):
     (folder / "data").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "train-00000-of-00001.parquet")
+    pq.write_table(pa.Table.from_pylist(rows()), folder / "data" / "train-00000-of-00001.parquet")
+    write_prompts(folder)
+
+
+def write(folder):
+    """As on the Hub: Arrow streams, as `datasets` saves them."""
+    (folder / "data").mkdir(parents=True)
+    table = pa.Table.from_pylist(rows())
+    for number in (0, 1):
+        path = folder / "data" / f"data-{number:05d}-of-00002.arrow"
+        with path.open("wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+            stream.write_table(table.slice(3 * number, 3), max_chunksize=2)
     write_prompts(folder)
 
 

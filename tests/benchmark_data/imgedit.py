@@ -13,6 +13,7 @@ ROWS = {
     "13": {"id": "rooms/0001.jpg", "prompt": "Draw the room in chalk.", "edit_type": "style"},
     "14": {"id": "rooms/0002.jpg", "prompt": "Add a lamp.", "edit_type": "add"},
 }
+NAMES = ("prompt", "edit_type")
 
 
 def write_prompts(folder):
@@ -29,9 +30,22 @@ def write(folder):
 
 def write_mirror(folder):
     rows = [
+        {"image": {"bytes": content(), "path": row["id"]}, "key": key} | {name: row[name] for name in NAMES}
+        for key, row in ROWS.items()
+    ]
+    _write(folder, rows)
+
+
+def write_prepared(folder):
+    """As lmms-eval's script prepares it, with other names of columns."""
+    rows = [
         {"key": key, **row, "input_image": {"bytes": content(), "path": row["id"]}, "image_path": row["id"]}
         for key, row in ROWS.items()
     ]
+    _write(folder, rows)
+
+
+def _write(folder, rows):
     (folder / "data").mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "test-00000-of-00001.parquet")
     write_prompts(folder)

@@ -77,7 +77,7 @@ def test_a_model_that_can_be_asked_nothing_has_no_number(blip3o, weights, data):
     assert (result["refused"], result["scored"], result["metrics"]) == (result["of"], False, {})
     assert "has never read" in result["why_refused"]
     assert (
-        "mmmu: the model cannot be asked: this model has never read"
+        "mmmu: the model cannot be asked: item validation_Art_1: this model has never read"
         in blip3o("evaluate", "-b", "mmmu", "--data", data, "-m", weights).out
     )
 

@@ -221,7 +221,8 @@ def _words(message: Any) -> str:
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     given = (content, getattr(message, "reasoning_content", None), getattr(message, "reasoning", None))
     said, *thoughts = (_whole(text) if isinstance(text, str) else "" for text in given)
-    spoken = (said.rpartition("</think>")[2], said.replace("<think>", "").replace("</think>", ""), *thoughts)
+    said = said.replace("<think>", "")
+    spoken = (said.rpartition("</think>")[2], said.replace("</think>", ""), *thoughts)
     return next((text for text in spoken if text.strip()), "").strip()
 
 

@@ -11,7 +11,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from blip3o.errors import PictureError
 from blip3o.prompt.conversation import Picture
-from blip3o.prompt.pictures import MOST_PIXELS, open_picture, square, to_image, to_patches, to_pixels
+from blip3o.prompt.pictures import MOST_PIXELS, open_picture, square, to_image, to_patches, to_pixels, to_rgb
 
 # EXIF orientation -> how an upright picture comes to lie that way
 LYING = {
@@ -106,6 +106,25 @@ def test_of_an_animation_the_first_frame_is_taken(saved):
 def test_every_other_mode_becomes_rgb(mode):
     image = square(bands().convert("L").convert(mode) if mode in ("F", "I", "LAB") else bands().convert(mode), 16)
     assert image.pixels.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "white"),
+    [("I", 255), ("I", 65535), ("I", 10**6), ("F", 1.0), ("F", 255.0), ("F", 65535.0), ("I;16", 65535)],
+)
+def test_modes_with_wide_values_keep_their_light_and_their_dark(mode, white):
+    kind = {"I": np.int32, "F": np.float32, "I;16": np.uint16}[mode]
+    values = np.array([[0, white / 2, white]] * 2).astype(kind)
+    image = to_rgb(Image.fromarray(values))
+    assert image.mode == "RGB"
+    assert [image.getpixel((column, 0))[0] for column in range(3)] == [0, 127, 255]
+
+
+def test_a_dark_sixteen_bit_picture_stays_dark_and_holes_are_black():
+    dark = to_rgb(Image.fromarray(np.full((2, 2), 200, np.uint16)))
+    assert dark.getpixel((0, 0)) == (0, 0, 0)
+    holes = to_rgb(Image.fromarray(np.array([[np.nan, np.inf, -5.0, 200.0]], np.float32)))
+    assert [holes.getpixel((column, 0))[0] for column in range(4)] == [0, 0, 0, 200]
 
 
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):

@@ -6,10 +6,11 @@ from shutil import copytree, ignore_patterns
 
 import pytest
 from huggingface_hub import parse_local_safetensors_file_metadata
+from huggingface_hub.file_download import DryRunFileInfo
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
-from blip3o.weights.hub import _LARGE, _SMALL, SHIPPED, find, outlined, sketch
+from blip3o.weights.hub import _LARGE, _SMALL, SHIPPED, find, find_data, outlined, sketch
 from blip3o.weights.shards import shapes_of
 
 
@@ -70,3 +71,52 @@ def test_what_is_saved_is_fetched_whole(published, tmp_path):
     saved = BLIP3o.load(published).save_pretrained(tmp_path)
     wanted = {path.name for path in saved.iterdir()} - {"README.md"}
     assert all(any(fnmatch(name, pattern) for pattern in (*_SMALL, *_LARGE)) for name in wanted)
+
+
+@pytest.fixture
+def data_hub(tmp_path, monkeypatch):
+    """A Hub with one data set of two splits, of which one file is here already; keeps the names of what it sends."""
+    sizes = {"README.md": 10, "data/test-0.parquet": 44 * 10**9, "data/validation-0.parquet": 6 * 10**9}
+    sizes |= {"data/validation-1.parquet": 5 * 10**8}
+    sent = []
+
+    def snapshot(name, *, repo_type, allow_patterns, dry_run=False):
+        assert repo_type == "dataset"
+        matching = [path for path in sizes if any(fnmatch(path, pattern) for pattern in allow_patterns)]
+        if not dry_run:
+            sent.extend(matching)
+            return str(tmp_path)
+        return [
+            DryRunFileInfo(
+                commit_hash="c",
+                file_size=sizes[path],
+                filename=path,
+                local_path=path,
+                is_cached=path.endswith("-0.parquet"),
+                will_download=not path.endswith("-0.parquet"),
+            )
+            for path in matching
+        ]
+
+    monkeypatch.setattr("blip3o.weights.hub.snapshot_download", snapshot)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return sent
+
+
+def test_of_a_data_set_only_the_wanted_split_is_fetched_and_its_size_told_first(data_hub, tmp_path):
+    told = []
+    assert (
+        find_data("lab/VQA", ["*validation-*.parquet"], lambda words: told.append((words, list(data_hub)))) == tmp_path
+    )
+    assert told == [("fetching 1 files of lab/VQA, 0.50 GB", [])]
+    assert data_hub == ["data/validation-0.parquet", "data/validation-1.parquet"]
+    told.clear()
+    find_data("lab/VQA", ["data/test-*"], lambda words: told.append((words, [])))
+    assert told == []
+
+
+def test_a_data_set_without_the_wanted_files_and_a_name_that_is_none_are_one_line(data_hub):
+    with pytest.raises(CheckpointError, match=r"lab/VQA has no file en/dev-\*: name another data set"):
+        find_data("lab/VQA", ["en/dev-*"], print)
+    with pytest.raises(CheckpointError, match="no data 'hubb'"):
+        find_data("hubb", ["*"], print)

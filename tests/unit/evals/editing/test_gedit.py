@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from benchmark_data import gedit as data
-from benchmark_data import write_picture
+from benchmark_data import looked_at, write_picture
 
 from blip3o.errors import DataError, JudgeError
 from blip3o.evals.benchmark import Judge, Sample
@@ -155,8 +155,17 @@ def no_picture(folder):
     ],
 )
 def test_faulty_data_are_told_in_a_line(tmp_path, damage, told):
-    data.write(tmp_path)
+    data.write_parquet(tmp_path)
     damage(tmp_path)
     with pytest.raises(DataError, match=told) as raised:
         Gedit("official", Judging(GOOD)).items(tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def test_arrow_and_parquet_hold_the_same_edits(tmp_path):
+    data.write(tmp_path / "arrow")
+    data.write_parquet(tmp_path / "parquet")
+    for protocol in Gedit.protocols:
+        made = [looked_at(Gedit(protocol).items(tmp_path / form)) for form in ("arrow", "parquet")]
+        assert made[0] == made[1]
+        assert len(made[0]) == 3

@@ -43,7 +43,7 @@ def asked(folder, reply, pictures=True):
     return benchmark, judge, samples
 
 
-@pytest.mark.parametrize("write", [data.write, data.write_mirror])
+@pytest.mark.parametrize("write", [data.write, data.write_mirror, data.write_prepared])
 def test_both_formats_hold_the_same_edits_and_are_judged(tmp_path, write):
     write(tmp_path)
     benchmark, judge, samples = asked(tmp_path, GOOD)

@@ -160,3 +160,36 @@ def test_a_picture_that_cannot_be_read_is_told(tmp_path):
     benchmark, items = read(tmp_path, judge=Says("yes"))
     with pytest.raises(DataError, match="is no picture"):
         benchmark.score(items[0], NOBODY)
+
+
+def test_kinds_of_facts_are_told_by_all_four_pictures_officially_by_the_last(tmp_path, pictures):
+    class Half(Says):
+        """Says yes of the first two pictures."""
+
+        def ask(self, prompt, pictures=(), **_):
+            return "yes" if pictures[0].getpixel((0, 0)) in ((255, 0, 0), (0, 128, 0)) else "no"
+
+    benchmark, items = read(tmp_path, judge=Half())
+    assert numbers(benchmark, items, pictures)["category/entity"] == 50
+    assert numbers(benchmark, items, pictures)["detail/other - count"] == 50
+    official = DpgBench("official", Half())
+    items = official.items(tmp_path / "data")
+    assert numbers(official, items, pictures)["category/entity"] == 0
+    assert numbers(official, items, pictures[::-1])["category/entity"] == 100
+
+
+def test_an_item_without_pictures_counts_nothing_officially_it_is_left_out(tmp_path, pictures):
+    benchmark, items = read(tmp_path, judge=Says("yes"))
+    answers = [pictures, pictures, ()]
+
+    def scored(benchmark):
+        samples = [
+            Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+            for item, answer in zip(items, answers, strict=True)
+        ]
+        return benchmark.metrics(samples)
+
+    found = scored(benchmark)
+    assert found["dpg"] == pytest.approx(100 * 2 / 3)
+    assert found["category/entity"] == pytest.approx(100 * 3 / 4)
+    assert scored(DpgBench("official", Says("yes")))["dpg"] == 100

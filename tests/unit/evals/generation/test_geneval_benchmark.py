@@ -157,3 +157,16 @@ def test_a_picture_that_cannot_be_read_is_told(items, tmp_path):
     eyes = Eyes()
     with pytest.raises(DataError, match="is no picture"):
         GenEval("hf-detector", detector=eyes, colors=eyes).score(items[5], (tmp_path / "missing.png",))
+
+
+@pytest.mark.parametrize("name", ["geneval_prompt.jsonl", "evaluation_metadata_long.jsonl"])
+def test_other_files_of_its_prompts_are_read_and_named_and_the_official_one_goes_first(tmp_path, name):
+    data.write(tmp_path)
+    official = tmp_path / "evaluation_metadata.jsonl"
+    (tmp_path / name).write_text(official.read_text().replace("a photo of", "one fine photo of"))
+    benchmark = GenEval("hf-detector")
+    benchmark.items(tmp_path)
+    assert benchmark.read == official.name
+    official.unlink()
+    items = benchmark.items(tmp_path)
+    assert (benchmark.read, items[0].prompt) == (name, "one fine photo of a bench")

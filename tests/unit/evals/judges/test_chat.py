@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import pytest
 from PIL import Image
 
-from blip3o.errors import JudgeError
+from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError
 from blip3o.evals.judges.chat import Cached, ChatJudge, LocalJudge
 
 
@@ -26,9 +26,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         status, words = self.server.script.pop(0) if len(self.server.script) > 1 else self.server.script[0]
-        message = {"role": "assistant", "content": words}
+        told = words if isinstance(words, dict) else {"role": "assistant", "content": words, "message": words}
         usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        choice = {"index": 0, "message": told, "finish_reason": "stop"}
         reply = {
             "id": "1",
             "object": "chat.completion",
@@ -37,7 +37,9 @@ class Handler(BaseHTTPRequestHandler):
             "choices": [choice],
             "usage": usage,
         }
-        body = json.dumps(reply if status == 200 else {"error": {"message": words}}).encode()
+        body = words
+        if not isinstance(words, bytes):
+            body = json.dumps(reply if status == 200 else {"error": told}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Retry-After-Ms", "1")
@@ -119,3 +121,145 @@ def test_a_judge_of_ours_says_so():
     judge = LocalJudge(Model(), "picturebook")
     assert judge.name == "local:picturebook"
     assert judge.ask("how good?", [Image.new("RGB", (2, 2))], system="be strict") == "1 be strict\nhow good? 512"
+
+
+OPENAI = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+HEAT = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported."
+VLLM = "[{'type': 'extra_forbidden', 'loc': ('body', 'chat_template_kwargs'), 'msg': 'Extra inputs are not permitted'}]"
+FIELDS = ("temperature", "max_tokens", "max_completion_tokens", "chat_template_kwargs")
+
+
+def fields(asked):
+    return {name for name in FIELDS if name in asked}
+
+
+def test_fields_that_a_server_refuses_by_name_are_renamed_or_left_out_from_then_on(serving):
+    server, judge = serving(
+        (400, {"message": OPENAI, "param": "max_tokens", "code": "unsupported_parameter"}),
+        (400, {"message": HEAT, "param": "temperature", "code": "unsupported_value"}),
+        (422, {"message": VLLM}),
+        (200, "1"),
+    )
+    assert judge.ask("x", max_tokens=9, think=False) == "1"
+    assert [fields(asked) for asked in server.asked] == [
+        {"temperature", "max_tokens", "chat_template_kwargs"},
+        {"temperature", "max_completion_tokens", "chat_template_kwargs"},
+        {"max_completion_tokens", "chat_template_kwargs"},
+        {"max_completion_tokens"},
+    ]
+    assert server.asked[-1]["max_completion_tokens"] == 9
+    judge.ask("y", think=False)
+    assert (len(server.asked), fields(server.asked[-1])) == (5, {"max_completion_tokens"})
+
+
+def test_a_server_that_refuses_every_name_is_asked_a_bounded_number_of_times(serving):
+    both = {"message": "Unsupported parameter: max_completion_tokens. Use max_tokens. Unsupported: max_tokens"}
+    server, judge = serving((400, both))
+    with pytest.raises(JudgeRefusalError, match="m refuses this request"):
+        judge.ask("x")
+    assert [fields(asked) for asked in server.asked] == [
+        {"temperature", "max_tokens"},
+        {"temperature", "max_completion_tokens"},
+        {"temperature"},
+    ]
+
+
+@pytest.mark.parametrize("message", ["the unexpected temperature of this prompt is filtered", "the prompt is filtered"])
+def test_a_filter_that_refuses_one_request_changes_no_later_one(serving, message):
+    server, judge = serving((400, {"message": message, "param": "prompt", "code": "content_filter"}), (200, "1"))
+    with pytest.raises(JudgeRefusalError, match=r"m refuses this request \(.*is filtered"):
+        judge.ask("x")
+    assert judge.ask("y") == "1"
+    assert fields(server.asked[-1]) == {"temperature", "max_tokens"}
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_a_server_would_never_take_is_a_refusal(serving, status):
+    _, judge = serving((status, "no"))
+    with pytest.raises(JudgeRefusalError):
+        judge.ask("x")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_what_a_server_may_take_later_is_none(serving, status):
+    _, judge = serving((status, "no"))
+    judge.client = judge.client.with_options(max_retries=0)
+    with pytest.raises(JudgeError) as raised:
+        judge.ask("x")
+    assert not isinstance(raised.value, JudgeRefusalError)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"content": [{"type": "text", "text": "Score: "}, {"type": "text", "text": "1"}]}, "Score: 1"),
+        ({"content": "<think>Score: 0?</think>\n\nScore: 1 "}, "Score: 1"),
+        ({"content": "Score: 0? No.</think>Score: 1"}, "Score: 1"),
+        ({"content": "<think>It is good. Score: 1</think>"}, "It is good. Score: 1"),
+        ({"content": "<think>It is good. Score: 1"}, "It is good. Score: 1"),
+        ({"content": None, "reasoning_content": "So, Score: 1"}, "So, Score: 1"),
+        ({"content": "", "reasoning": "So, Score: 1"}, "So, Score: 1"),
+        ({"content": "Score: 1", "reasoning_content": "Score: 0?"}, "Score: 1"),
+        ({"content": "Score: 1 \ud83d"}, "Score: 1 ?"),
+    ],
+)
+def test_words_are_found_wherever_a_judge_puts_them(serving, message, said):
+    _, judge = serving((200, {"role": "assistant"} | message))
+    assert judge.ask("half a pair: \ud83d") == said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"content": None},
+        {"content": " "},
+        {"content": []},
+        {"content": [{"type": "image"}, "x"]},
+        {"content": 3},
+        {"content": None, "refusal": "I cannot"},
+        b'{"choices": []}',
+        b'{"choices": null}',
+        b'{"choices": [{"message": null}]}',
+        b'{"choices": ["x"]}',
+        b"{}",
+    ],
+)
+def test_a_reply_in_which_nothing_is_said_is_a_refusal(serving, words):
+    _, judge = serving((200, words))
+    with pytest.raises(JudgeRefusalError, match="m sent a reply without words"):
+        judge.ask("x")
+
+
+@pytest.mark.parametrize("body", [b"{broken", b"[1]", b'"page"', b"\xff\xfe", b"null"])
+def test_a_body_that_is_no_reply_is_one_line(serving, body):
+    _, judge = serving((200, body))
+    with pytest.raises(JudgeError) as raised:
+        judge.ask("x")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_judge_that_is_told_not_to_think_is_told_so_as_the_field_does(serving):
+    server, judge = serving((200, "1"))
+    judge.ask("x", think=False)
+    judge.ask("x")
+    assert server.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in server.asked[1]
+
+
+def test_replies_with_and_without_thoughts_are_kept_apart(serving, tmp_path):
+    server, judge = serving((200, "a"), (200, "b"))
+    cached = Cached(judge, tmp_path)
+    assert [cached.ask("x"), cached.ask("x", think=False), cached.ask("x")] == ["a", "b", "a"]
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("error", [PromptError("an unknown word"), PictureError("too long")])
+def test_what_a_judge_of_ours_cannot_be_asked_it_refuses(error):
+    class Model:
+        def understand(self, images, questions, *, max_tokens=64, batch_size=16):
+            raise error
+
+        generate = edit = caption = reply = features = info = MagicMock()
+
+    with pytest.raises(JudgeRefusalError, match=f"local:picturebook cannot be asked: {error}"):
+        LocalJudge(Model(), "picturebook").ask("x")

@@ -4,6 +4,7 @@ import csv
 import math
 
 import pytest
+from benchmark_data import looked_at
 from benchmark_data import mmbench as data
 
 from blip3o.errors import DataError
@@ -46,7 +47,7 @@ def test_both_formats_hold_the_same_items(tmp_path, protocol):
         folder.mkdir()
         write(folder)
         made.append(Mmbench(protocol).items(folder))
-    assert made[0] == made[1]
+    assert looked_at(made[0]) == looked_at(made[1])
     assert len({item.id for item in made[0]}) == len(made[0]) == 9
     assert answered_all(protocol, made[0]) == {
         "accuracy": 100,
@@ -153,3 +154,44 @@ def test_a_file_that_is_cut_is_told(tmp_path):
 
 def test_cells_that_the_files_leave_empty_are_no_options():
     assert mmbench.options_of({"A": "x", "B": "nan", "C": None, "D": float("nan"), "E": ""}) == {"A": "x"}
+
+
+@pytest.mark.parametrize("name", ["MMBench_DEV_EN.tsv", "mmbench_dev_en_20231003.tsv", "mmbench_dev_20230712.tsv"])
+def test_the_english_table_is_found_beside_others_and_named(tmp_path, name):
+    data.write(tmp_path)
+    (tmp_path / "MMBench_DEV_EN.tsv").rename(tmp_path / name)
+    for other in ("mmbench_dev_cn_20231003.tsv", "CCBench.tsv", "MMBench_TEST_EN.tsv"):
+        (tmp_path / other).write_text("index\tquestion\n1\tx\n")
+    benchmark = Mmbench("vlmevalkit")
+    assert len(benchmark.items(tmp_path)) == 9
+    assert benchmark.read == name
+
+
+@pytest.mark.parametrize("name", ["CCBench.tsv", "mmbench_dev_cn_20231003.tsv", "MMBench_TEST_EN.tsv"])
+def test_another_table_does_not_pass_for_it(tmp_path, name):
+    data.write(tmp_path)
+    (tmp_path / "MMBench_DEV_EN.tsv").rename(tmp_path / name)
+    with pytest.raises(DataError, match=f"holds {name}, none of which is MMBench's English dev set"):
+        Mmbench("vlmevalkit").items(tmp_path)
+
+
+def test_two_english_tables_are_refused_by_name(tmp_path):
+    data.write(tmp_path)
+    (tmp_path / "MMBench_DEV_EN_V11.tsv").write_bytes((tmp_path / "MMBench_DEV_EN.tsv").read_bytes())
+    with pytest.raises(DataError, match=r"holds MMBench_DEV_EN\.tsv, MMBench_DEV_EN_V11\.tsv: leave the one"):
+        Mmbench("vlmevalkit").items(tmp_path)
+
+
+def test_the_chinese_half_of_the_mirror_is_refused_and_the_english_one_is_chosen(tmp_path):
+    data.write_mirror(tmp_path)
+    (tmp_path / "en").rename(tmp_path / "cn")
+    with pytest.raises(DataError, match=r"holds cn/dev-00000-of-00001\.parquet, none of which"):
+        Mmbench("vlmevalkit").items(tmp_path)
+    data.write_mirror(tmp_path)
+    assert len(Mmbench("vlmevalkit").items(tmp_path)) == 9
+
+
+def test_an_empty_answer_is_wrong_without_asking_the_judge(items):
+    judge = Scripted("A", "A", "A")
+    verdict = Mmbench("vlmevalkit", judge).score(items[0], " ")
+    assert (verdict.score, judge.asked) == (0, [])

@@ -29,6 +29,17 @@ def test_both_formats_are_read_to_the_same_items(tmp_path, protocol):
     assert len(items) == len({item.id for item in items}) == 2 * 14
 
 
+def test_texts_as_they_are_released_are_read(tmp_path):
+    """With a byte-order mark, tabs at the ends of lines, and names of pictures in capitals."""
+    data.write(tmp_path)
+    plain = told(Mme("official").items(tmp_path))
+    place = tmp_path / "MME_Benchmark_release_version" / "count"
+    (place / "0001.jpg").rename(place / "0001.JPG")
+    text = (place / "0001.txt").read_text().replace("\n", "\t\t\r\n")
+    (place / "0001.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert told(Mme("official").items(tmp_path)) == plain
+
+
 def test_the_fields_protocol_puts_its_own_instruction_in_place(tmp_path):
     data.write(tmp_path)
     prompts = {protocol: Mme(protocol).items(tmp_path)[0].prompt for protocol in Mme.protocols}

@@ -159,3 +159,14 @@ def test_missing_and_other_data_are_told(tmp_path):
         path.write_text(json.dumps(content))
         with pytest.raises(DataError, match=message):
             Mmvet("official").items(tmp_path)
+
+
+def test_an_empty_answer_is_worth_nothing_without_asking_the_judge(tmp_path):
+    data.write(tmp_path)
+    judge = Grader("1.0")
+    benchmark = Mmvet("official-5-runs", judge)
+    items = benchmark.items(tmp_path)
+    verdict = benchmark.score(items[0], "")
+    assert verdict is not None
+    assert (verdict.score, verdict.details["scores"], judge.asked) == (0, [0.0] * 5, [])
+    assert benchmark.metrics([Sample(item=items[0], answer="", verdict=verdict)])["total"] == 0

@@ -45,3 +45,31 @@ def test_a_missing_file_of_the_mirror_is_told(tmp_path):
     path.rename(path.with_name("test-00000-of-00002.parquet"))
     with pytest.raises(DataError, match=r"lacks test-00001-of-00002.parquet"):
         Pope("official").items(tmp_path)
+
+
+def metrics_of(protocol, items, answers):
+    benchmark = Pope(protocol)
+    return benchmark.metrics(
+        [
+            Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+            for item, answer in zip(items, answers, strict=True)
+        ]
+    )
+
+
+def test_by_lmms_eval_all_questions_are_one_and_only_a_bare_no_misses_a_yes(tmp_path):
+    data.write(tmp_path)
+    items = Pope("lmms").items(tmp_path)
+    settings = [item.category for item in items]
+    answers = [
+        "maybe" if setting == "popular" else item.facts["label"] for item, setting in zip(items, settings, strict=True)
+    ]
+    found = metrics_of("lmms", items, answers)
+    assert (found["f1"], found["recall/all"], found["precision/all"]) == (100, 1, 1)
+    assert found["accuracy/all"] == pytest.approx(4 / 6)
+    assert (found["f1/popular"], found["recall/popular"]) == (0, 0)
+    answers = ["no" if setting == "popular" else "yes" for setting in settings]
+    found = metrics_of("lmms", items, answers)
+    assert found["f1"] == pytest.approx(100 * 2 * (1 / 2) * (2 / 3) / (1 / 2 + 2 / 3))
+    assert found["yes_ratio/all"] == 0.5
+    assert metrics_of("official", items, answers)["f1/random"] == pytest.approx(2 / 3)

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from benchmark_data import realworldqa as data
 
-from blip3o.errors import DataError
+from blip3o.errors import DataError, PictureError
 from blip3o.evals.benchmark import Sample
+from blip3o.evals.tables import opened
 from blip3o.evals.understanding.realworldqa import RealWorldQa
 
 
@@ -70,5 +71,6 @@ def test_missing_and_other_data_are_told(tmp_path):
         RealWorldQa("lmms-0.3").items(tmp_path)
     rows = [{"question": "?", "answer": "A", "image": {"bytes": None, "path": "a.jpg"}}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test-0.parquet")
-    with pytest.raises(DataError, match="has no picture"):
-        RealWorldQa("lmms-0.3").items(tmp_path)
+    (item,) = RealWorldQa("lmms-0.3").items(tmp_path)
+    with pytest.raises(PictureError, match=r"row 0 of test-0\.parquet is empty"):
+        opened(item.pictures[0])
