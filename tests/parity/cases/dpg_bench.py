@@ -29,6 +29,7 @@ def runs(case):
     assert found.keys() == expected["per_item"].keys()
     for item, one in expected["per_item"].items():
         assert found[item].pictures == pytest.approx(one["per_image"], abs=1e-6)
+        assert len(found[item].pictures) == case["pic_num"]
         assert found[item].average == pytest.approx(one["average"], abs=1e-6)
     report = dpg.reported(list(found.values()))
     assert report.score == pytest.approx(expected["dpg_score"], abs=1e-6, nan_ok=True)
@@ -38,3 +39,4 @@ def runs(case):
 
 GROUPS = {"crops": crops, "runs": runs}
 DEVIATIONS = {}
+UNCOMPARED = {}

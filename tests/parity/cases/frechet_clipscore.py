@@ -77,3 +77,4 @@ GROUPS = {
     "clip_score_batch": clip_score_batch,
 }
 DEVIATIONS = {"frechet": "features of one dimension, at which two of the libraries raise, are compared like any others"}
+UNCOMPARED = {}

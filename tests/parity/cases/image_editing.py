@@ -93,3 +93,4 @@ DEVIATIONS = {
     "gedit_parse": "the words of a refusal by the server raise JudgeError; where the official reader raises: no scores",
     "gedit_stats": "a group without an edit is left out of the average, where the official script has nan",
 }
+UNCOMPARED = {}

@@ -39,3 +39,4 @@ def place(one):
 
 GROUPS = {"postprocess": postprocess}
 DEVIATIONS = {}
+UNCOMPARED = {}

@@ -66,3 +66,4 @@ GROUPS = {
     "model_prompt": model_prompt,
 }
 DEVIATIONS = {}
+UNCOMPARED = {}

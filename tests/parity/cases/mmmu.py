@@ -53,6 +53,7 @@ def eval_multi_choice(case):
 
 def full_run(case):
     benchmark = mmmu.Mmmu("official")
+    assert list(case["index2ans"]) == case["all_choices"]
     samples = []
     for one in case["samples"]:
         options = dict(case["index2ans"]) if one["question_type"] == mmmu.CHOICE else {}
@@ -78,3 +79,4 @@ GROUPS = {
     "full_run": full_run,
 }
 DEVIATIONS = {}
+UNCOMPARED = {}

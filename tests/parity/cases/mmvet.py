@@ -57,3 +57,4 @@ def runs(case):
 
 GROUPS = {"runs": runs}
 DEVIATIONS = {}
+UNCOMPARED = {}

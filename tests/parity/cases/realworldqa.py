@@ -14,3 +14,4 @@ def answer(case):
 
 GROUPS = {"answer": answer}
 DEVIATIONS = {}
+UNCOMPARED = {}

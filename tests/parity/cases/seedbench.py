@@ -45,3 +45,4 @@ def aggregate(case):
 
 GROUPS = {"prompt": prompt, "answer": answer, "aggregate": aggregate}
 DEVIATIONS = {"aggregate": "a type without a right answer is 0, where LLaVA's script throws KeyError"}
+UNCOMPARED = {}

@@ -20,3 +20,4 @@ def aggregate(case):
 
 GROUPS = {"normalise": normalise, "per_question": per_question, "aggregate": aggregate}
 DEVIATIONS = {}
+UNCOMPARED = {}

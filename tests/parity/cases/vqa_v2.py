@@ -56,3 +56,4 @@ GROUPS = {
     "aggregate": aggregate,
 }
 DEVIATIONS = {}
+UNCOMPARED = {}

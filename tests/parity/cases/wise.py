@@ -43,3 +43,4 @@ GROUPS = {
     "aggregate": aggregate,
 }
 DEVIATIONS = {}
+UNCOMPARED = {}

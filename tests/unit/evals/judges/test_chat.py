@@ -57,7 +57,7 @@ def serving():
 
     def start(*script):
         server = Server(script)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         running.append(server)
         return server, ChatJudge("m", f"http://127.0.0.1:{server.server_port}/v1", "key", timeout_s=5.0)
 

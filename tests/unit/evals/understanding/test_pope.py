@@ -61,9 +61,7 @@ def test_by_lmms_eval_all_questions_are_one_and_only_a_bare_no_misses_a_yes(tmp_
     data.write(tmp_path)
     items = Pope("lmms").items(tmp_path)
     settings = [item.category for item in items]
-    answers = [
-        "maybe" if setting == "popular" else item.facts["label"] for item, setting in zip(items, settings, strict=True)
-    ]
+    answers = ["maybe" if item.category == "popular" else item.facts["label"] for item in items]
     found = metrics_of("lmms", items, answers)
     assert (found["f1"], found["recall/all"], found["precision/all"]) == (100, 1, 1)
     assert found["accuracy/all"] == pytest.approx(4 / 6)
