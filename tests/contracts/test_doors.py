@@ -37,7 +37,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "bitsandbytes": ("weights/quantize.py",),
     "psutil": ("weights/placement.py",),
     "lmms_eval": ("evals/lmms.py", "evals/lmms_model.py"),
-    "pyarrow": ("evals/tables.py",),
+    "pyarrow": ("evals/columnar.py",),
     "openai": ("evals/judges/chat.py",),
     "torch.distributed": ("train/parallel.py", "weights/*.py"),
     "peft": ("train/*.py",),

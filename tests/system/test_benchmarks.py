@@ -6,10 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from benchmark_data import content
 from PIL import Image
 
-from blip3o.errors import JudgeError
+from blip3o.errors import JudgeError, JudgeRefusalError
 from blip3o.evals import catalogue
 
 DATA = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmark_data").glob("[a-z]*.py"))
@@ -130,17 +133,56 @@ def test_a_local_model_may_judge_and_is_labelled_so(blip3o, weights, published, 
     assert next(iter(result["metrics"].values()))["value"] == 50
 
 
-def test_a_judge_that_is_not_there_leaves_the_answers_unscored(blip3o, weights, data, monkeypatch):
+def test_a_judge_that_is_not_there_leaves_the_answers_unscored(blip3o, published, data, monkeypatch):
     def fail(*_, **__):
         raise JudgeError("m cannot be asked (no route): check --judge and the key")
 
     monkeypatch.setattr("blip3o.evals.judges.chat.ChatJudge.ask", fail)
     done = blip3o(
-        "evaluate", "-b", "mmvet", "--data", data, "-m", weights, "--judge", "http://127.0.0.1:9/v1", "--json"
+        "evaluate", "-b", "mmvet", "--data", data, "-m", published, "--judge", "http://127.0.0.1:9/v1", "--json"
     )
-    assert (done.code, "1 of 1 results have answers without a score (mmvet: m cannot be asked" in done.err) == (2, True)
+    assert done.code == 2
+    assert "1 of 1 results have answers without a score (mmvet: item v1_0: m cannot be asked" in done.err
     (result,) = json.loads(done.out)
     assert (result["scored"], result["complete"], result["n"], result["metrics"]) == (False, False, 0, {})
+
+
+def test_a_judge_that_refuses_an_item_leaves_the_number_and_says_how_far_to_trust_it(
+    blip3o, published, data, monkeypatch
+):
+    def ask(self, prompt, *_, **__):
+        if "sleep?" in prompt:
+            raise JudgeRefusalError("m refuses this request (content filter)")
+        return "1.0"
+
+    monkeypatch.setattr("blip3o.evals.judges.chat.ChatJudge.ask", ask)
+    asked = ("evaluate", "-b", "mmvet", "--data", data, "-m", published, "--judge", "http://127.0.0.1:9/v1")
+    done = blip3o(*asked)
+    assert done.code == 0, done.err
+    assert "3 of 3, 1 unscored" in done.out
+    assert "mmvet: 1 of 3 items have no answer or no opinion of the judge, more than 5%" in done.out
+    (result,) = json.loads(blip3o(*asked, "--json").out)
+    assert result["metrics"]["total"]["value"] == pytest.approx(200 / 3)
+    assert (result["unscored"], result["why_unscored"]) == (
+        1,
+        "item v1_2: m refuses this request (content filter)",
+    )
+
+
+def test_one_bad_picture_in_a_parquet_file_is_told_and_the_rest_is_answered(blip3o, published):
+    rows = [
+        {"question": "What is it?", "answer": "A", "image": {"bytes": made, "path": None}}
+        for made in (content(), content(size=(1093, 5)), content()[:50], content())
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), "test-00000-of-00001.parquet")
+    done = blip3o("evaluate", "-b", "realworldqa", "--data", ".", "-m", published, "--json")
+    assert done.code == 0, done.err
+    (result,) = json.loads(done.out)
+    assert (result["answered"], result["refused"], result["complete"]) == (4, 2, True)
+    lines = Path("results", published.name, "realworldqa.samples.jsonl").read_text().splitlines()
+    refused = {line["id"]: line["refused"] for line in map(json.loads, lines) if "refused" in line}
+    assert refused.keys() == {"1", "2"}
+    assert "1093 x 5 px" in refused["1"]
 
 
 def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):

@@ -1,9 +1,11 @@
 """lmms-eval finds our models and runs them. It is an extra with many dependencies: `pip install 'blip3o[lmms]'`."""
 
+import importlib
 import json
+import sys
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -55,3 +57,18 @@ def test_it_draws_and_edits_where_it_is_told_to(weights, tmp_path):
     paths = [json.loads(reply)["images"][0] for reply in (drawn, edited)]
     assert paths[0] != paths[1]
     assert all(Image.open(path).size == (72, 72) for path in paths)
+
+
+def test_pictures_come_as_to_our_own_benchmarks(monkeypatch):
+    """Without lmms-eval: what it hands over is made RGB by the same rule."""
+    for name in ("lmms_eval", "lmms_eval.api"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "lmms_eval.api.model", SimpleNamespace(lmms=object))
+    monkeypatch.delitem(sys.modules, "blip3o.evals.lmms_model", raising=False)
+    plugin = importlib.import_module("blip3o.evals.lmms_model")
+    monkeypatch.delitem(sys.modules, "blip3o.evals.lmms_model")
+    asked, visuals = request("<image> what?", [Image.new("RGBA", (4, 4), (0, 255, 0, 0)), "no picture"])
+    model = plugin.Blip3o.__new__(plugin.Blip3o)
+    model.task_dict = {"task": {"split": [visuals]}}
+    prompt, (picture,), _ = model._request(asked)
+    assert (prompt, picture.mode, picture.getpixel((0, 0))) == ("what?", "RGB", (0, 255, 0))

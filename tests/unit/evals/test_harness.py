@@ -7,16 +7,14 @@ import random
 import time
 
 import pytest
-from benchmark_data import content
 from benchmark_data import pope as data
+from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 from PIL import Image
 
-from blip3o.errors import DataError, JudgeError, JudgeRefusalError, OutputError, PictureError, PromptError
-from blip3o.evals.benchmark import Benchmark, Item, Verdict
+from blip3o.errors import DataError, OutputError
+from blip3o.evals.benchmark import Item, Verdict
 from blip3o.evals.harness import Plan, Run
 from blip3o.evals.understanding.pope import Pope
-
-MODEL = {"name": "toy", "parameters": {"all": 1}}
 
 
 @pytest.fixture(autouse=True)
@@ -24,31 +22,6 @@ def few_resamples(monkeypatch):
     """Intervals have tests of their own."""
     monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 10)
     monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 10)
-
-
-class Unasked:
-    """A candidate that may not be asked for what a test does not mean."""
-
-    def _unasked(self, *_, **__):
-        raise AssertionError("asked for something else")
-
-    generate = edit = understand = caption = reply = features = info = _unasked
-
-
-class Words(Unasked):
-    """Answers a question with a word of its own; keeps what it was asked."""
-
-    def __init__(self, stop_after=None, refuses=""):
-        self.asked, self.stop_after, self.refuses = [], stop_after, refuses
-
-    def understand(self, images, questions, *, max_tokens=64, batch_size=16):
-        if self.refuses and any(self.refuses in question for question in questions):
-            raise PromptError(f"it does not know {self.refuses}")
-        for question in questions:
-            self.asked.append(question)
-            if len(self.asked) == self.stop_after:
-                os._exit(9)
-        return ["yes" if len(question) % 2 else "no" for question in questions]
 
 
 class Painter(Unasked):
@@ -61,24 +34,6 @@ class Painter(Unasked):
         ]
 
 
-class Many(Benchmark):
-    """Forty questions, or pictures to draw, scored by their length."""
-
-    name = "many"
-    kind = "understanding"
-    protocols = ("official",)
-    mirror = "nobody/many"
-
-    def items(self, folder):
-        return [Item(id=str(number), prompt="x" * number, unit=f"u{number // 2}") for number in range(1, 41)]
-
-    def score(self, item, answer) -> Verdict | None:
-        return Verdict(score=float(len(item.prompt) % 3 == 0), parsed=str(answer))
-
-    def metrics(self, samples):
-        return {"accuracy": sum(sample.verdict.score for sample in samples if sample.verdict) / len(samples)}
-
-
 class Drawn(Many):
     """The same, drawn twice each."""
 
@@ -89,33 +44,6 @@ class Drawn(Many):
 
     def score(self, item, answer):
         return Verdict(score=float(all(path.is_file() for path in answer)))
-
-
-class Judged(Many):
-    """Scored by a judge."""
-
-    needs_judge = True
-
-    def score(self, item, answer):
-        return None if self.judge is None else Verdict(score=float(self.judge.ask(item.prompt)))
-
-
-class Scripted:
-    """A judge that fails for what is longer than it likes."""
-
-    def __init__(self, name, longest=100):
-        self.name, self.longest = name, longest
-
-    def ask(self, prompt, pictures=(), **_) -> str:
-        if len(prompt) > self.longest:
-            raise JudgeError("too long")
-        return "1"
-
-
-def run(tmp_path, benchmark=None, candidate=None, **plan):
-    benchmark = benchmark or Many("official")
-    made = candidate or Words()
-    return Run(benchmark, benchmark.items(tmp_path), MODEL, lambda: made, Plan(folder=tmp_path / "out", **plan))
 
 
 def files(folder):
@@ -344,110 +272,3 @@ def test_a_real_benchmark_goes_through_with_and_without_its_instruction(tmp_path
         result = Run(benchmark, benchmark.items(tmp_path / "pope"), MODEL, lambda made=candidate: made, plan).go()
         assert result["protocol"] == ("official+bare" if bare else "official")
         assert candidate.asked[0].endswith("image?") is bare
-
-
-class Seen(Many):
-    """Forty questions about pictures, some of which are not fit to be seen."""
-
-    def __init__(self, bad):
-        super().__init__("official")
-        self.bad = bad
-
-    def items(self, folder):
-        return [
-            Item(id=str(number), prompt="x" * number, pictures=(self.bad.get(number, content()),))
-            for number in range(1, 41)
-        ]
-
-
-BAD = {
-    "cut": content()[:60],
-    "empty": b"",
-    "no picture": b"words",
-    "no base64": "!" * 101,
-    "a bomb": content(size=(20_000, 6_000)),
-}
-
-
-@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_bad_picture_is_refused_by_name_and_the_rest_is_asked(tmp_path, bad):
-    candidate = Words()
-    result = run(tmp_path, Seen({16: bad}), candidate).go()
-    assert (result["complete"], result["refused"], result["n"], result["not_trusted"]) == (True, 1, 40, None)
-    assert result["why_refused"].startswith("item 16: a picture inside the data")
-    assert (len(candidate.asked), "x" * 16 in candidate.asked) == (39, False)
-    lines = {line["id"]: line for line in read_lines(tmp_path)}
-    assert (lines["16"]["answer"], "refused" in lines["16"], "refused" in lines["15"]) == ("", True, False)
-
-
-def test_a_picture_that_the_model_cannot_take_is_refused_as_well(tmp_path):
-    class Narrow(Words):
-        def understand(self, images, questions, **rest):
-            if any(max(image.size) > 200 * min(image.size) for (image,) in images):
-                raise PictureError("the picture has 1093 x 5 px")
-            return super().understand(images, questions, **rest)
-
-    result = run(tmp_path, Seen({16: content(size=(1093, 5))}), Narrow()).go()
-    assert (result["refused"], result["why_refused"]) == (1, "item 16: the picture has 1093 x 5 px")
-
-
-def test_past_a_share_of_refusals_the_number_is_not_to_be_trusted(tmp_path):
-    few = run(tmp_path / "few", Seen(dict.fromkeys((1, 2), b""))).go()
-    many = run(tmp_path / "many", Seen(dict.fromkeys((1, 2, 3), b""))).go()
-    assert (few["refused"], few["not_trusted"], bool(few["metrics"])) == (2, None, True)
-    assert many["not_trusted"].startswith("3 of 40 items have no answer or no opinion of the judge, more than 5%")
-    assert many["metrics"]
-
-
-class Filtering(Scripted):
-    """Will never look at some items."""
-
-    def __init__(self, name, *filtered):
-        super().__init__(name)
-        self.filtered = filtered
-
-    def ask(self, prompt, pictures=(), **_) -> str:
-        if len(prompt) in self.filtered:
-            raise JudgeRefusalError("content filter")
-        return "1"
-
-
-class Opinionated(Judged):
-    """What is missing is worth nothing, and no judge is asked."""
-
-    def score(self, item, answer):
-        return Verdict(score=0.0) if not answer else super().score(item, answer)
-
-
-def test_an_item_that_the_judge_refuses_is_scored_as_a_missing_answer_and_the_rest_stands(tmp_path):
-    result = run(tmp_path, Opinionated("official", Filtering("prude", 7))).go()
-    assert (result["scored"], result["complete"], result["n"], result["unscored"]) == (True, True, 40, 1)
-    assert (result["not_scored"], result["not_trusted"]) == (None, None)
-    assert result["why_unscored"] == "item 7: content filter"
-    assert result["metrics"]["accuracy"]["value"] == 39 / 40
-    again = run(tmp_path, Opinionated("official", Filtering("prude")), candidate=Unasked()).go()
-    assert (again["unscored"], again["metrics"]["accuracy"]["value"]) == (0, 1)
-
-
-def test_without_a_judge_what_one_refused_stays_as_it_is(tmp_path):
-    first = run(tmp_path, Opinionated("official", Filtering("prude", 7))).go()
-    assert run(tmp_path, Opinionated("official"), candidate=Unasked()).go() == first
-
-
-def test_a_judge_that_refuses_everything_gives_no_number(tmp_path):
-    result = run(tmp_path, Opinionated("official", Filtering("prude", *range(1, 41)))).go()
-    assert (result["scored"], result["metrics"], result["unscored"]) == (False, {}, 40)
-
-
-def test_half_a_pair_of_surrogates_in_an_answer_is_kept(tmp_path):
-    class Odd(Words):
-        def understand(self, images, questions, **rest):
-            return ["yes \ud83d"] * len(questions)
-
-    run(tmp_path, candidate=Odd()).go()
-    assert {line["answer"] for line in read_lines(tmp_path)} == {"yes \ud83d"}
-    assert run(tmp_path, candidate=Unasked()).go()["complete"]
-
-
-def read_lines(folder):
-    return [json.loads(line) for line in (folder / "out" / "many.samples.jsonl").read_text().splitlines()]
