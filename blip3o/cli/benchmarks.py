@@ -91,10 +91,10 @@ def _scored(
     alone: bool,
 ) -> dict[str, Any]:
     from blip3o.evals import catalogue
-    from blip3o.evals.harness import Plan, Run
+    from blip3o.evals.harness import Plan, Run, read
 
     benchmark = catalogue.make(name, aids)
-    items = benchmark.items(_folder(str(asked.data), benchmark, alone=alone))
+    items = read(benchmark, _folder(str(asked.data), benchmark, alone=alone))
     if asked.dry_run:
         return _estimate(name, benchmark, items[: asked.limit], opened)
     plan = Plan(

@@ -12,7 +12,16 @@ from typing import Any
 
 from PIL import Image
 
-from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, OutputError, PictureError, PromptError
+from blip3o.errors import (
+    ConfigError,
+    DataError,
+    JudgeError,
+    JudgeRefusalError,
+    OutputError,
+    PictureError,
+    PromptError,
+    UserError,
+)
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
@@ -207,6 +216,19 @@ class Run:
         return line["score"] is None or (
             scorer is not None and ("unscored" in line or scorer != line.get("judge", scorer))
         )
+
+
+def read(benchmark: Benchmark, folder: Path) -> list[Item]:
+    """The items of a data set in a folder. Raises DataError, also for files of a form that the benchmark does not know."""
+    try:
+        return benchmark.items(folder)
+    except UserError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        raise DataError(
+            f"{folder} holds files that are not of {benchmark.name}'s form ({what}): copy them again"
+        ) from error
 
 
 def ask(

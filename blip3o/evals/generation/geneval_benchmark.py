@@ -70,7 +70,7 @@ class GenEval(Benchmark):
         return [self._item(index, row, path) for index, row in enumerate(rows)]
 
     def _item(self, index: int, row: tables.Row, path: Path) -> Item:
-        tag, text = (tables.column(row, path, name) for name in ("tag", "prompt"))
+        tag, text, _ = (tables.column(row, path, name) for name in ("tag", "prompt", "include"))
         try:
             prompt = geneval.Prompt.from_metadata(row)
         except (KeyError, IndexError, TypeError, ValueError) as error:

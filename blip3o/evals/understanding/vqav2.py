@@ -88,8 +88,7 @@ class VqaV2(Benchmark):
         ]
 
     def _mirrored(self, folder: Path) -> Iterator[Item]:
-        tables.need(folder, "VQAv2's val2014 (test has no answers)", QUESTIONS, "validation-*.parquet")
-        for row in tables.read_rows(folder, "VQAv2's val2014", "validation-*.parquet"):
+        for row in tables.read_rows(folder, "VQAv2's val2014 (test has no answers)", "validation-*.parquet"):
             if not tables.column(row, folder, "answers"):
                 raise DataError(f"{folder} has no answers: take the validation split, for those of test are hidden")
             yield self._item(row, row, tables.picture(tables.column(row, folder, "image"), folder))

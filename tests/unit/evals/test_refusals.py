@@ -1,13 +1,16 @@
 """One item that cannot be asked or judged is kept with its reason and counted; the others have their number."""
 
+import importlib
 import json
 
 import pytest
 from benchmark_data import content
-from benchmark_toys import Judged, Many, Scripted, Unasked, Words, run
+from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 
-from blip3o.errors import JudgeRefusalError, PictureError
+from blip3o.errors import DataError, JudgeRefusalError, PictureError
+from blip3o.evals import catalogue
 from blip3o.evals.benchmark import Item, Verdict
+from blip3o.evals.harness import Plan, Run, read
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +125,32 @@ def test_half_a_pair_of_surrogates_in_an_answer_is_kept(tmp_path):
 
 def read_lines(folder):
     return [json.loads(line) for line in (folder / "out" / "many.samples.jsonl").read_text().splitlines()]
+
+
+SPOILED = {
+    "pope": ("coco_pope_random.json", '"text"', '"texts"'),
+    "textvqa": ("TextVQA_0.5.1_val.json", '"data"', '"date"'),
+    "vqav2": ("v2_mscoco_val2014_annotations.json", '"answers"', '"answer"'),
+    "gqa": ("testdev_balanced_questions.json", '"semantic"', '"semantics"'),
+    "seedbench": ("SEED-Bench.json", '"data_type"', '"type"'),
+    "mmvet": ("mm-vet.json", '"capability"', '"ability"'),
+    "geneval": ("evaluation_metadata.jsonl", '"include"', '"includes"'),
+    "imgedit": ("basic_edit.json", '"edit_type"', '"type"'),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_files_of_another_form_are_one_line(tmp_path, name):
+    importlib.import_module(f"benchmark_data.{name}").write(tmp_path)
+    benchmark = catalogue.make(name, catalogue.Aids())
+    assert read(benchmark, tmp_path)
+    file, known, other = SPOILED[name]
+    (path,) = tmp_path.rglob(file)
+    path.write_text(path.read_text().replace(known, other))
+    with pytest.raises(DataError) as raised:
+        read(benchmark, tmp_path)
+    assert "\n" not in str(raised.value)
+    for junk in ("[1, 2]", "3", '"x"', "{}", '{"x": 1}', "null"):
+        path.write_text(junk)
+        with pytest.raises(DataError):
+            Run(benchmark, read(benchmark, tmp_path), MODEL, Words, Plan(folder=tmp_path / "out"))

@@ -47,10 +47,10 @@ def doors(data, folder):
 
 def test_a_lying_picture_stands_upright_by_every_door(tmp_path):
     for source in doors(lying(), tmp_path):
-        found = opened(source)
-        assert found.size == (32, 48)
-        assert found.getpixel((16, 4))[0] > 200
-        assert found.getpixel((16, 44))[2] > 200
+        found = np.asarray(opened(source))
+        assert found.shape == (48, 32, 3)
+        assert found[4, 16, 0] > 200
+        assert found[44, 16, 2] > 200
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P"])

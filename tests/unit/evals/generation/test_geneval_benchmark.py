@@ -114,7 +114,8 @@ def test_faulty_prompts_are_told(tmp_path):
     for lines, fault in {
         "": "is empty",
         '{"tag": "colors"}': "no column prompt",
-        '{"tag": "spelling", "prompt": "p"}': "the task 'spelling'",
+        '{"tag": "colors", "prompt": "p"}': "no column include",
+        '{"tag": "spelling", "prompt": "p", "include": []}': "the task 'spelling'",
         '{"tag": "colors", "prompt": "p", "include": [{"class": "unicorn", "count": 1}]}': "the class 'unicorn'",
         '{"tag": "colors", "prompt": "p", "include": [{"class": "dog"}]}': "is none of GenEval's",
         '{"tag": ': "line 1, is no JSON",

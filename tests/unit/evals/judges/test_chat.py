@@ -37,9 +37,8 @@ class Handler(BaseHTTPRequestHandler):
             "choices": [choice],
             "usage": usage,
         }
-        body = words
-        if not isinstance(words, bytes):
-            body = json.dumps(reply if status == 200 else {"error": told}).encode()
+        sent = reply if status == 200 else {"error": told}
+        body = words if isinstance(words, bytes) else json.dumps(sent).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Retry-After-Ms", "1")

@@ -50,7 +50,7 @@ def test_missing_parts_and_the_test_split_are_told(tmp_path):
     with pytest.raises(DataError, match="is no folder"):
         TextVqa("official").items(tmp_path / "nowhere")
     data.write_mirror(tmp_path / "test", split="test")
-    with pytest.raises(DataError, match=r"holds no TextVQA_0\.5\.1_val\.json or validation"):
+    with pytest.raises(DataError, match=r"holds no validation-\*\.parquet, nor the official files of TextVQA"):
         TextVqa("official").items(tmp_path / "test")
     data.write(tmp_path / "a")
     (tmp_path / "a" / "train_images" / "bb22.jpg").unlink()
