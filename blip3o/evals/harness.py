@@ -219,7 +219,7 @@ class Run:
 
 
 def read(benchmark: Benchmark, folder: Path) -> list[Item]:
-    """The items of a data set in a folder. Raises DataError, also for files of a form that the benchmark does not know."""
+    """The items of a data set in a folder. Raises DataError, also for files of a form that is not the benchmark's."""
     try:
         return benchmark.items(folder)
     except UserError:

@@ -9,7 +9,7 @@ import pytest
 from benchmark_data import gedit as data
 from benchmark_data import looked_at, write_picture
 
-from blip3o.errors import DataError, JudgeError
+from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals.benchmark import Judge, Sample
 from blip3o.evals.editing import gedit
 from blip3o.evals.editing.gedit import Gedit
@@ -96,7 +96,7 @@ def test_replies_that_cannot_be_used_raise_in_the_end(tmp_path, reply):
     benchmark = Gedit("official", Judging(reply + "}"))
     item = benchmark.items(tmp_path)[0]
     write_picture(tmp_path / "edit.png")
-    with pytest.raises(JudgeError, match="no usable scores in 10 tries"):
+    with pytest.raises(JudgeRefusalError, match="no usable scores in 10 tries"):
         benchmark.score(item, (tmp_path / "edit.png",))
 
 

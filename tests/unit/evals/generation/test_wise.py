@@ -24,7 +24,7 @@ class Says:
         self.replies, self.asked = replies, []
 
     def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
-        self.asked.append((system, prompt, len(pictures), temperature, max_tokens))
+        self.asked.append((system, prompt, len(pictures), temperature, max_tokens, think))
         return self.replies[min(attempt, len(self.replies) - 1)]
 
 
@@ -72,13 +72,13 @@ def script(folder, protocol):
     return folder / "copy" / data.SCRIPTS[protocol]
 
 
-@pytest.mark.parametrize(("protocol", "max_tokens"), [("legacy", 2000), ("verified", 500)])
-def test_the_judge_is_told_what_the_users_copy_says(tmp_path, drawn, protocol, max_tokens):
+@pytest.mark.parametrize(("protocol", "max_tokens", "think"), [("legacy", 2000, True), ("verified", 500, False)])
+def test_the_judge_is_told_what_the_users_copy_says(tmp_path, drawn, protocol, max_tokens, think):
     benchmark, items = read(tmp_path, protocol, FULL[protocol])
     benchmark.score(items[1], drawn)
     assert isinstance(benchmark.judge, Says)
     words = 'Judge {this}.\nAsked: "What is number 400?"\nMeant: "It is 400 apples."\n'
-    assert benchmark.judge.asked == [("Be just.", words, 1, 0.0, max_tokens)]
+    assert benchmark.judge.asked == [("Be just.", words, 1, 0.0, max_tokens, think)]
 
 
 def test_a_reply_without_numbers_is_asked_for_again_three_times(tmp_path, drawn):

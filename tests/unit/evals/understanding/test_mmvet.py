@@ -170,3 +170,16 @@ def test_an_empty_answer_is_worth_nothing_without_asking_the_judge(tmp_path):
     assert verdict is not None
     assert (verdict.score, verdict.details["scores"], judge.asked) == (0, [0.0] * 5, [])
     assert benchmark.metrics([Sample(item=items[0], answer="", verdict=verdict)])["total"] == 0
+
+
+def test_a_judge_that_has_three_tokens_is_told_not_to_think(tmp_path):
+    thoughts = []
+
+    class Thinker(Grader):
+        def ask(self, prompt, pictures=(), *, think=True, **_):
+            thoughts.append(think)
+            return "1.0"
+
+    benchmark, items = read(tmp_path, Thinker())
+    benchmark.score(items[0], "yes")
+    assert thoughts == [False]
