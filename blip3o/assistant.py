@@ -8,7 +8,7 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.batch import Batch
-from blip3o.errors import ConfigError
+from blip3o.bounds import whole
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Turn
 from blip3o.prompt.pictures import to_image
@@ -17,6 +17,8 @@ from blip3o.weights.machine import Machine, SamplingConfig
 
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""
+OnImage = Callable[[int, Image.Image], None]
+"""(number of a picture, the picture)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +46,20 @@ class Assistant:
         think: bool,
         batch_size: int,
         progress: Progress | None,
+        on_image: OnImage | None,
     ) -> list[Image.Image]:
-        """The assistant's picture in each conversation; with `think`, it writes its reasoning first."""
+        """The assistant's picture in each conversation; with `think`, it writes its reasoning first.
+
+        `on_image` gets each as soon as its batch is drawn.
+        """
         made: list[Image.Image] = []
-        size = max(len(talks), 1) if sampling.compatible else batch_size
-        for part in _told(parts(len(talks), size), progress):
+        batches = parts(len(talks), batch_size)
+        for part in _told([slice(0, len(talks))] if sampling.compatible and talks else batches, progress):
             asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
             begun = self._write(asked, 96) if think else [[] for _ in asked]
             made += self._imagine(asked, begun, seeds[part], sampling)
+            for index in range(part.start, part.stop) if on_image is not None else ():
+                on_image(index, made[index])
         return made
 
     def answer(
@@ -109,10 +117,10 @@ class Assistant:
     def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
         """What the assistant writes, up to and with the end of its turn or the image-start token."""
         with torch.inference_mode():
-            return self.machine.unified.write(self._begun(talks, max_tokens), self._stops, max_tokens)
+            return self.machine.unified.write(self._begun(talks), self._stops, whole("max_tokens", max_tokens))
 
     def _tokens(self, talk: Conversation, max_tokens: int) -> Iterator[int]:
-        writing = self.machine.unified.writing(self._begun([talk], max_tokens), self._stops, max_tokens)
+        writing = self.machine.unified.writing(self._begun([talk]), self._stops, whole("max_tokens", max_tokens))
         while True:
             with torch.inference_mode():  # only while a token is computed, not while the caller has it
                 column = next(writing, None)
@@ -120,9 +128,7 @@ class Assistant:
                 return
             yield int(column[0])
 
-    def _begun(self, talks: Sequence[Conversation], max_tokens: int) -> Batch:
-        if max_tokens < 1:
-            raise ConfigError(f"max_tokens is {max_tokens}: expected 1 or more")
+    def _begun(self, talks: Sequence[Conversation]) -> Batch:
         template = self.machine.template
         return template.collate([template.ask(talk) for talk in talks], left=True).to(self.machine.device)
 
@@ -170,18 +176,17 @@ class Assistant:
         known = replace(newest, features=self.machine.features([newest])[0].cpu().numpy())
         return replace(encoded, pictures=[*encoded.pictures[:-1], known])
 
-    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, str]:
+    def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, object]:
         prompt = " ".join(part for part in talk[-1].content if isinstance(part, str))
-        facts = {"prompt": prompt, "seed": str(seed), "model": self.name, "version": __version__}
-        facts |= {"steps": str(sampling.steps), "guidance": str(sampling.guidance)}
+        facts: dict[str, object] = {"prompt": prompt, "seed": seed, "model": self.name, "version": __version__}
+        facts |= {"steps": sampling.steps, "guidance": sampling.guidance}
         reasoning = self._say(ids)[1]
         return facts | ({"reasoning": reasoning} if reasoning else {})
 
 
-def parts(count: int, size: int) -> list[slice]:
-    """Where batches of `size` items begin and end. Raises ConfigError for a size below 1."""
-    if size < 1:
-        raise ConfigError(f"batch_size is {size}: expected 1 or more")
+def parts(count: int, batch_size: int, times: int = 1) -> list[slice]:
+    """Where batches of `times` a `batch_size` of items begin and end. Raises ConfigError for one out of bounds."""
+    size = times * whole("batch_size", batch_size)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

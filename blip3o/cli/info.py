@@ -7,6 +7,7 @@ import typer
 from blip3o.cli.files import as_json
 from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, examples
 from blip3o.cli.progress import working
+from blip3o.data.picturebook.glossary import grouped
 
 EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --json")
 
@@ -33,6 +34,7 @@ def info(
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     where = str(folder) if folder.exists() else f"{model} on the Hub"
     facts |= {"folder": where, "size_on_disk": size, "peak": peaks(sketch.machine)}
+    facts["word_groups"] = None if facts["words"] is None else grouped(facts["words"])
     if json:
         print(as_json(facts))
     else:
@@ -62,5 +64,5 @@ def _show(facts: dict[str, Any]) -> None:
     }
     for key, value in lines.items():
         print(f"{key:<20} {value}")
-    if facts["words"] is not None:
-        print(f"{'words it knows':<20} {' '.join(facts['words'])}")
+    for group, words in (facts["word_groups"] or {}).items():
+        print(f"{f'words: {group}':<20} {' '.join(words)}")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from blip3o.errors import CheckpointError, PromptError
+from blip3o.prompt.suggestions import suggestions
 
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION_START, VISION_END, IMAGE_PAD = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"
@@ -69,6 +69,7 @@ class Words:
         return len(self.tokenizer)
 
     def _encode(self, text: str) -> tuple[int, ...]:
+        check_characters(text)
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def normal(self, text: str) -> str:
@@ -135,7 +136,18 @@ def make(words: Iterable[str]) -> Words:
     return Words(_wrap(tokenizer), known)
 
 
-_WORD = re.compile(r"[^\W\d_]+|\d|[^\s\w]|_")
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]|_")
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
+"""NUL, and halves of characters: what bytes that are no UTF-8 come as."""
+
+
+def check_characters(text: object) -> None:
+    """Raise PromptError for what is no text, or cannot be written as UTF-8."""
+    if not isinstance(text, str):
+        raise PromptError(f"a prompt is {text!r}, expected words")
+    found = _NO_CHARACTER.search(text)
+    if found:
+        raise PromptError(f"the prompt holds {found[0]!r}, which is no character: give text in UTF-8")
 
 
 def check_text(words: Words, text: str, *, longest: int) -> None:
@@ -143,6 +155,7 @@ def check_text(words: Words, text: str, *, longest: int) -> None:
 
     `longest` is in characters.
     """
+    check_characters(text)
     if not text.strip():
         raise PromptError("the prompt is empty: say what you want to see or know")
     if len(text) > longest:
@@ -157,7 +170,11 @@ def check_text(words: Words, text: str, *, longest: int) -> None:
 
 
 def _strange(known: Sequence[str], strange: list[str]) -> str:
-    near = get_close_matches(strange[0].lower(), known, 3, 0.6)
-    advice = f"did you mean {' or '.join(near)}?" if near else "`blip3o info` lists the words it knows"
-    named = ", ".join(repr(word) for word in strange[:5])
-    return f"this model has never read {named}: {advice}"
+    meant = {word: suggestions(word, known) for word in dict.fromkeys(strange[:5])}
+    near = {word: words for word, words in meant.items() if words}
+    advice = "`blip3o info` lists the words it knows"
+    if near and len(meant) == 1:
+        advice = f"did you mean {' or '.join(near[strange[0]])}?"
+    elif near:
+        advice = f"did you mean {', '.join(f'{words[0]} for {word}' for word, words in near.items())}?"
+    return f"this model has never read {', '.join(map(repr, meant))}: {advice}"

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.bounds import within
 from blip3o.config import check
 from blip3o.flow.noise import generators
 from blip3o.model.heads.head import Sampling
@@ -40,8 +41,9 @@ class SamplingConfig(Sampling):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(
-            (self.decoder_steps > 0, f"decoder_steps is {self.decoder_steps}, expected 1 or more"),
-            (self.rows >= 0, f"rows is {self.rows}, expected 0 or more"),
+            within("decoder_steps", self.decoder_steps),
+            within("rows", self.rows),
+            *([] if self.size is None else [within("size", self.size)]),
         )
 
 

@@ -19,6 +19,27 @@ class Decoder(nn.Module, ABC):
 
     guided: bool = False
     """Whether it takes null features."""
+    takes_steps: bool = True
+    """Whether its number of steps changes what it paints."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int | None]:
+        """Height and width in px that it paints, and what another size is a multiple of: None where there is none."""
+
+    def size_to_paint(self, asked: int | None) -> int:
+        """Height and width of the picture in px: what is `asked`, or its own.
+
+        Raises ConfigError for a size that it cannot paint at.
+        """
+        own, multiple = self.sizes
+        if asked in (None, own):
+            return own
+        if multiple is None:
+            raise ConfigError(f"size is {asked}, but this model paints {own} px: leave it out")
+        if asked % multiple:
+            raise ConfigError(f"size is {asked}, expected a multiple of {multiple}, such as its own {own}")
+        return asked
 
     @abstractmethod
     def loss(
@@ -47,21 +68,12 @@ class Decoder(nn.Module, ABC):
         and memory can be counted."""
 
 
-def size_to_paint(asked: int | None, own: int, multiple: int | None = None) -> int:
-    """Height and width of the picture in px: what is `asked`, or the decoder's `own`.
-
-    Raises ConfigError for what is no `multiple`; without one, only its own will do.
-    """
-    if multiple is None and asked not in (None, own):
-        raise ConfigError(f"size is {asked}, but this model paints {own} px: leave it out")
-    size = own if asked is None else asked
-    if multiple is not None and size % multiple:
-        raise ConfigError(f"size is {size}, expected a multiple of {multiple}")
-    return size
-
-
 class NoDecoder(Decoder):
     """In the place of a decoder that a model was loaded without."""
+
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        raise _missing()
 
     def loss(
         self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]

@@ -26,7 +26,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.convolution import ResidualBlock
 from blip3o.model.loss import WeightedLoss
 
@@ -113,6 +113,11 @@ class PixelDecoder(Decoder):
             norm_num_groups=8,
         )
 
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Only its own."""
+        return self.config.size, None
+
     def sketch(self, features: Float[Tensor, "batch channel rows columns"]) -> Float[Tensor, "batch 3 height width"]:
         """The picture at once, blurred where the features leave it open."""
         return F.pixel_shuffle(self.sketcher(features)[0].float(), self.config.fold)
@@ -166,7 +171,7 @@ class PixelDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
-        size_to_paint(size, self.config.size)
+        self.size_to_paint(size)
         sketched = self.sketcher(features)
         noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)
         times = solver_times(steps, self.config.shift)

@@ -22,7 +22,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.loss import WeightedLoss
 
@@ -66,6 +66,11 @@ class SanaDecoder(Decoder):
         nn.init.constant_(norm.weight, SCALE)
 
     @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Its own, and what its autoencoder can shrink."""
+        return self.config.size, self.shrinks_by
+
+    @property
     def shrinks_by(self) -> int:
         """Pixels of the picture along the side of a latent."""
         return 2 ** (len(self.vae.config["encoder_block_out_channels"]) - 1)
@@ -106,7 +111,7 @@ class SanaDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where they are given."""
-        side = size_to_paint(size, self.config.size, self.shrinks_by) // self.shrinks_by
+        side = self.size_to_paint(size) // self.shrinks_by
         noise = draw_noise((int(self.transformer.config["in_channels"]), side, side), rngs).to(features)
         both = features if null is None else torch.cat([features, null.expand_as(features).to(features)])
         captions = self.captions(both)

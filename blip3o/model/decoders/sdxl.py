@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
-from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.loss import WeightedLoss
 
 
@@ -69,6 +69,11 @@ class SdxlDecoder(Decoder):
         return cast("EulerDiscreteScheduler", EulerDiscreteScheduler.from_config(self.config.scheduler))
 
     @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Its own, and what its VAE and its UNet can shrink."""
+        return self.config.size, self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+
+    @property
     def shrinks_by(self) -> int:
         """Pixels of the picture along the side of a latent."""
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
@@ -102,8 +107,7 @@ class SdxlDecoder(Decoder):
         `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
         them there is no guidance.
         """
-        multiple = self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
-        side = size_to_paint(size, self.config.size, multiple) // self.shrinks_by
+        side = self.size_to_paint(size) // self.shrinks_by
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
         return self.develop(self.latents(features, noise, steps=steps, null=null))
 

@@ -7,7 +7,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from blip3o.model.decoders.decoder import Decoder, Features, Null, size_to_paint
+from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.loss import WeightedLoss
 
@@ -15,11 +15,18 @@ from blip3o.model.loss import WeightedLoss
 class VaeDecoder(Decoder):
     """Latents -> pixels, in one go: it draws no noise and takes no steps."""
 
+    takes_steps = False
+
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
         self.vae.encoder = self.vae.quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        """Only its own."""
+        return self.config.size, None
 
     def loss(
         self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
@@ -37,7 +44,7 @@ class VaeDecoder(Decoder):
         size: int | None = None,
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1] of the size that their latents have."""
-        size_to_paint(size, self.config.size)
+        self.size_to_paint(size)
         return self.developed(features).clamp(-1, 1)
 
     def rehearse(self) -> None:

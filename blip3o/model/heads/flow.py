@@ -21,6 +21,7 @@ from blip3o.model.loss import WeightedLoss
 class FlowHead(Head):
     """Learned queries fill the slot; their hidden states are the thought that conditions the denoiser."""
 
+    options = frozenset({"steps", "guidance", "solver", "guided_from", "guided_until"})
     causal = True
 
     def __init__(self, config: HeadConfig, denoiser: Callable[[], Denoiser]) -> None:

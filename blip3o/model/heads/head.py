@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from blip3o.bounds import within
 from blip3o.config import check
 from blip3o.flow.solver import SOLVERS
 from blip3o.model.loss import WeightedLoss
@@ -66,8 +67,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check(
-            (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
-            (self.guidance >= 0, f"guidance is {self.guidance}, expected 0 or more"),
+            within("steps", self.steps),
+            within("guidance", self.guidance),
             (self.solver in SOLVERS, f"solver is {self.solver!r}: choose one of {', '.join(SOLVERS)}"),
             (
                 0 <= self.guided_from < self.guided_until <= 1,
@@ -134,6 +135,8 @@ class Filled:
 class Head(nn.Module, ABC):
     """Imagines features in a slot."""
 
+    options: frozenset[str] = frozenset()
+    """The fields of `Sampling` that change what it imagines."""
     causal: bool
     """Whether the slot's positions attend only to those before them."""
 
