@@ -17,19 +17,18 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
-from blip3o.assistant import Assistant, Progress, Reply, parts
+from blip3o.assistant import Assistant, OnImage, Progress, Reply, parts
+from blip3o.bounds import BOUNDS, number, whole
 from blip3o.config import from_dict
 from blip3o.dialogue import Chat
-from blip3o.errors import CheckpointError, PromptError
-from blip3o.prompt.conversation import Conversation, Picture, Turn
-from blip3o.prompt.pictures import open_picture, square, to_image
+from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
+from blip3o.prompt.conversation import Conversation, Turn
+from blip3o.prompt.pictures import Picturelike, square, to_image
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions
 from blip3o.weights.placement import Placement, find_device, find_dtype
 from blip3o.weights.published import Part
 
-Picturelike = Image.Image | str | Path
-"""An image, or the file of one."""
 Pictures = Picturelike | Sequence[Picturelike]
 
 QUESTIONS = {
@@ -40,11 +39,12 @@ QUESTIONS = {
 
 
 class BLIP3o:
-    """A loaded model. Images go in as `PIL.Image` or as files and come out as `PIL.Image`; all methods take one item or
-    many and work in batches.
+    """A loaded model. Images go in as `PIL.Image`, arrays of uint8, bytes or files, and come out as `PIL.Image`; all
+    methods take one item or many and work in batches.
 
-    `seed` is one number, of which item k gets `seed + k`, or one for each item; an image depends on its prompt and its
-    seed alone, not on the batch it is made in.
+    `seed` is one number, of which item k (from 0) gets `seed + k`, or one for each item; an image depends on its prompt
+    and its seed alone, not on the batch it is made in. Raises ConfigError for numbers out of their `BOUNDS`,
+    PictureError for what is no picture, and for none at all.
     """
 
     def __init__(
@@ -87,7 +87,8 @@ class BLIP3o:
 
         For published models alone: the parts that it `needs` beyond reading and thinking ("encoder", "decoder"; None
         takes those that are there), and the folders that they lie in where that is not the model's own; `compatible`
-        draws from the random numbers of the published code. Raises CheckpointError.
+        draws from the random numbers of the published code. Raises CheckpointError, and ConfigError for what would have
+        no effect.
         """
         place = find_device(device)
         sketch = hub.sketch(
@@ -98,6 +99,8 @@ class BLIP3o:
         )
         numbers = find_dtype(dtype, place, sum(sketch.machine.sizes.values()))
         placement = Placement(device=place, dtype=numbers, memory=memory, quantize=quantize)
+        if compatible and not sketch.machine.space.decoder.guided:
+            raise ConfigError(f"compatible has no effect on {sketch.machine.config.name}: leave it out")
         machine = sketch.load(placement)
         if compile:
             machine.compile()
@@ -115,17 +118,16 @@ class BLIP3o:
         think: bool = False,
         batch_size: int = 16,
         progress: Progress | None = None,
+        on_image: OnImage | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> list[Image.Image]:
         """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`).
 
-        `sampling` changes how it is drawn: any fields of `SamplingOptions`. Raises PromptError for a prompt that the
-        model cannot be asked.
+        `sampling` changes how it is drawn: any fields of `SamplingOptions`. `on_image` is called with the number of
+        each image and the image as soon as its batch is drawn. Raises PromptError for a prompt that the model cannot be
+        asked.
         """
-        asked = [prompts] if isinstance(prompts, str) else list(prompts)
-        for prompt in asked:
-            self.machine.template.check(prompt)
-        talks = [(Turn("user", (prompt,)),) for prompt in asked]
+        talks = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
         return self.assistant.draw(
             talks,
             _seeds(seed, len(talks)),
@@ -133,6 +135,7 @@ class BLIP3o:
             think=think,
             batch_size=batch_size,
             progress=progress,
+            on_image=on_image,
         )
 
     def edit(
@@ -143,11 +146,13 @@ class BLIP3o:
         seed: int | Sequence[int] = 0,
         batch_size: int = 16,
         progress: Progress | None = None,
+        on_image: OnImage | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> list[Image.Image]:
         """Change each image as its instruction says; one instruction may serve all images.
 
-        In place of an image there may be several that one instruction is about. `sampling` as for `generate`.
+        In place of an image there may be several that one instruction is about. `on_image` and `sampling` as for
+        `generate`.
         """
         talks = self._talks(images, instructions)
         return self.assistant.draw(
@@ -157,13 +162,14 @@ class BLIP3o:
             think=False,
             batch_size=batch_size,
             progress=progress,
+            on_image=on_image,
         )
 
     def reconstruct(
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
-        pictures = [square(image, self.machine.target_size) for image in _opened(images)]
+        pictures = [square(image, self.machine.target_size) for image in _listed(images)]
         seeds = _seeds(seed, len(pictures))
         sampling = self._sampling({"decoder_steps": steps})
         made: list[Image.Image] = []
@@ -177,23 +183,23 @@ class BLIP3o:
     def understand(
         self,
         images: Pictures | Sequence[Pictures],
-        questions: str | Sequence[str],
+        questions: str | Sequence[str] | None = None,
         *,
         max_tokens: int = 64,
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> list[str]:
-        """Answer a question about each image; one question may serve all images.
+        """Answer a question about each image; one question may serve all images, None asks for a caption.
 
         In place of an image there may be several, or none, which one question is about.
         """
-        talks = self._talks(images, questions)
+        talks = self._talks(images, QUESTIONS["caption"] if questions is None else questions)
         return list(self.assistant.answer(talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress))
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
         """Answer one question about one image, or about several together, piece by piece as the answer is written."""
-        self.machine.template.check(question)
-        return self.assistant.stream((Turn("user", (*self._read(images), question)),), max_tokens=max_tokens)
+        ((turn,),) = self._talks([_listed(images)], question)
+        return self.assistant.stream((turn,), max_tokens=whole("max_tokens", max_tokens))
 
     def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
         """Describe each image, in one phrase or (`long`) with the place of every object."""
@@ -203,13 +209,13 @@ class BLIP3o:
         """Probability of each label (any words) for each image, by how likely the model finds it as an answer.
 
         They sum to 1 for an image, the likeliest label first. Raises PromptError for a label given twice."""
-        if not labels or isinstance(labels, str):
+        if not labels or isinstance(labels, str) or not all(str(label).strip() for label in labels):
             raise PromptError(f"labels is {labels!r}: list the words for what the picture may show")
-        if len(set(labels)) < len(labels):
+        labels = self._texts(labels)
+        normal = self.machine.template.words.normal
+        if len({normal(label).strip() for label in labels}) < len(labels):
             raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
-        for label in labels:
-            self.machine.template.check(label)
-        pictures = self._read(images)
+        pictures = [self.machine.template.picture(image) for image in _listed(images)]
         template, question = self.machine.template, QUESTIONS["class"]
         asked = [
             template.encode((Turn("user", (picture, question)), Turn("assistant", (label,))))
@@ -218,7 +224,7 @@ class BLIP3o:
         ]
         scores: list[float] = []
         with torch.inference_mode():
-            for part in parts(len(asked), batch_size * 4):
+            for part in parts(len(asked), batch_size, times=4):
                 batch = template.collate(asked[part]).to(self.device)
                 scores += self.machine.unified.score(batch).tolist()
         shares = torch.tensor(scores).view(len(pictures), len(labels)).softmax(-1).tolist()
@@ -226,16 +232,15 @@ class BLIP3o:
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures = [square(image, self.machine.target_size) for image in _opened(images)]
-        head = self.machine.config.unified.head
+        pictures = [square(image, self.machine.target_size) for image in _listed(images)]
         with torch.inference_mode():
             made = [self.machine.features(pictures[part]).flatten(1).cpu() for part in parts(len(pictures), batch_size)]
-        return torch.cat(made).numpy() if made else np.zeros((0, head.channels * head.side**2), np.float32)
+        return torch.cat(made).numpy()
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
     def chat(self, *, seed: int = 0, think: bool = False) -> Chat:
-        """A dialogue in which the model itself decides when to draw."""
+        """A dialogue in which the model itself decides when to draw; its turn k (from 0) gets `seed + k`."""
         return Chat(self, seed=seed, think=think)
 
     def reply(
@@ -293,33 +298,65 @@ class BLIP3o:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _read(self, images: Pictures) -> list[Picture]:
-        return [self.machine.template.picture(image) for image in _opened(images)]
+    def _texts(self, texts: str | Sequence[str]) -> list[str]:
+        """The texts one by one. Raises PromptError for one that the model cannot be asked."""
+        if not isinstance(texts, Sequence):
+            raise PromptError(f"what is asked is {texts!r}, expected words")
+        asked = [texts] if isinstance(texts, str) else list(texts)
+        for text in asked:
+            self.machine.template.check(text)
+        return asked
 
     def _talks(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[Conversation]:
         """What the user says of each image, or of several together. Raises PromptError for another number of texts, and
         for one that cannot be asked."""
-        groups = [self._read(one) for one in ([images] if isinstance(images, Picturelike) else images)]
-        asked = [texts] * len(groups) if isinstance(texts, str) else list(texts)
+        groups = [list(one) if _is_list(one) else [one] for one in _listed(images)]
+        asked = self._texts(texts)
+        if isinstance(texts, str):
+            asked *= len(groups)
         if len(asked) != len(groups):
             raise PromptError(f"{len(groups)} images but {len(asked)} texts: give one text, or one for each image")
-        for text in asked:
-            self.machine.template.check(text)
-        return [(Turn("user", (*pictures, text)),) for pictures, text in zip(groups, asked, strict=True)]
+        seen = [[self.machine.template.picture(image) for image in group] for group in groups]
+        return [(Turn("user", (*pictures, text)),) for pictures, text in zip(seen, asked, strict=True)]
 
     def _sampling(self, given: SamplingOptions) -> SamplingConfig:
-        """The model's own sampling, but for what is given and not None."""
+        """The model's own sampling, but for what is given and not None.
+
+        Raises ConfigError for what is no option, has no effect on this model, or is out of bounds.
+        """
         chosen = {key: value for key, value in given.items() if value is not None}
+        decoder = self.machine.space.decoder
+        heeded = {*self.machine.unified.head.options, "size", *(["decoder_steps"] if decoder.takes_steps else [])}
+        for key in chosen:
+            if key not in SamplingOptions.__annotations__:
+                raise ConfigError(f"no option {key}: choose from {', '.join(SamplingOptions.__annotations__)}")
+            if key not in heeded:
+                raise ConfigError(f"{key} has no effect on {self.name}: leave it out")
+        chosen = {key: number(key, value) if key in BOUNDS else value for key, value in chosen.items()}
+        if "size" in chosen:
+            decoder.size_to_paint(int(chosen["size"]))
         return from_dict(SamplingConfig, asdict(self.sampling) | chosen)
 
 
-def _opened(images: Pictures) -> list[Image.Image]:
-    given = [images] if isinstance(images, Picturelike) else images
-    return [open_picture(image) if isinstance(image, str | Path) else image for image in given]
+def _is_list(images: object) -> bool:
+    """Whether these are several, or none."""
+    return isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray | memoryview)
+
+
+def _listed(images: Any) -> list[Any]:
+    """The images one by one. Raises PictureError where there is none."""
+    given = list(images) if _is_list(images) else [images]
+    if not given:
+        raise PictureError("there is no picture in the list: give one or more")
+    return given
 
 
 def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    seeds = [int(one) for one in seed] if isinstance(seed, Sequence) else [int(seed) + index for index in range(count)]
+    if isinstance(seed, np.ndarray) or _is_list(seed):
+        seeds = [whole("seed", one) for one in seed]  # pyright: ignore[reportGeneralTypeIssues]
+    else:
+        first = whole("seed", seed)
+        seeds = list(range(first, first + count))
     if len(seeds) != count:
         raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
     return seeds

@@ -58,8 +58,9 @@ class Assistant:
             asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
             begun = self._write(asked, 96) if think else [[] for _ in asked]
             made += self._imagine(asked, begun, seeds[part], sampling)
-            for index in range(part.start, part.stop) if on_image is not None else ():
-                on_image(index, made[index])
+            if on_image is not None:
+                for index in range(part.start, part.stop):
+                    on_image(index, made[index])
         return made
 
     def answer(

@@ -18,7 +18,9 @@ class Bounds:
     def hold(self, value: object) -> bool:
         """Whether the value is such a number, of Python or of numpy; True and False are none."""
         kind = Integral if self.whole else Real
-        return isinstance(value, kind) and not isinstance(value, bool) and self.least <= cast("int", value) <= self.most
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return False
+        return bool(self.least <= cast("int", value) <= self.most)
 
     def __str__(self) -> str:
         return f"a {'whole ' * self.whole}number from {self.least} to {self.most}"

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from blip3o.assistant import Reply
+from blip3o.bounds import BOUNDS, whole
 from blip3o.prompt.conversation import Turn
+from blip3o.prompt.pictures import Picturelike
 
 if TYPE_CHECKING:
     import blip3o.api
@@ -16,17 +16,18 @@ class Chat:
 
     def __init__(self, model: "blip3o.api.BLIP3o", *, seed: int = 0, think: bool = False) -> None:
         self.model = model
-        self.seed = seed
+        self.seed = whole("seed", seed)
         self.think = think
         self.turns: list[Turn] = []
 
-    def send(self, text: str, image: Image.Image | None = None) -> Reply:
+    def send(self, text: str, image: Picturelike | None = None) -> Reply:
         """Say something, with a picture or without, and get the model's reply."""
         template = self.model.machine.template
         template.check(text)
         shown = () if image is None else (template.picture(image),)
         asked = Turn("user", (*shown, text))
-        reply = self.model.reply([(*self.turns, asked)], seed=self.seed + len(self.turns) // 2, think=self.think)[0]
+        seed = (self.seed + len(self.turns) // 2) % (BOUNDS["seed"].most + 1)
+        reply = self.model.reply([(*self.turns, asked)], seed=seed, think=self.think)[0]
         drawn = () if reply.image is None else (template.picture(reply.image),)
         self.turns += [asked, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
         return reply

@@ -1,10 +1,13 @@
 """All verbs as one command, and what a user sees when something goes wrong: one line, never a traceback."""
 
+import errno
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -23,6 +26,7 @@ app = typer.Typer(
     epilog="Begin with: blip3o demo",
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
 )
 
@@ -59,16 +63,23 @@ app.add_typer(evaluate.app, name="evaluate")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out a command line and return its exit code: 0, 1 (a fault of ours), 2 (the user's), 130 (interrupted).
+    """Carry out a command line and return its exit code: 0, 1 (a fault of ours), 2 (the user's), 130 (interrupted), 141
+    (nobody reads its output any more).
 
-    Every failure is one line on stderr; `--debug` among the arguments adds the traceback.
+    Every failure but the last is one line on stderr; `--debug` among the arguments adds the traceback.
     """
     debug = "--debug" in arguments
+    _take_any_bytes()
     try:
         with warnings.catch_warnings():
             if not debug:
                 warnings.simplefilter("ignore")
             code = app(list(arguments) or ["--help"], prog_name="blip3o", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the second is what typer makes of the first
+        _write_nowhere()
+        return 141
     except UserError as error:
         return _fail(f"error: {error}", 2, debug)
     except typer.TyperException as error:
@@ -77,9 +88,35 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), 130, debug)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(_unexpected(error), 1, debug)
+        _write_nowhere()
+        return _fail(f"error: cannot write{_where(error)} ({error.strerror}): make room, or write elsewhere", 2, debug)
     except Exception as error:  # noqa: BLE001 - the last door: whatever it is, the user gets one line
-        return _fail(f"error: {type(error).__name__}: {error} (unexpected: --debug shows where)", 1, debug)
+        return _fail(_unexpected(error), 1, debug)
     return _fail("stopped", 130, debug=False) if code == 130 else int(code or 0)
+
+
+def _take_any_bytes() -> None:
+    """File names and lines that are not in UTF-8 come in as Python keeps them, and go out with their escapes."""
+    for stream, way in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=way)
+
+
+def _write_nowhere() -> None:
+    """Drop what stdout still holds, so that Python does not try to write it again at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unexpected(error: Exception) -> str:
+    return f"error: {type(error).__name__}: {error} (unexpected: --debug shows where)"
+
+
+def _where(error: OSError) -> str:
+    return "" if error.filename is None else f" {error.filename}"
 
 
 def _misused(error: typer.TyperException) -> str:

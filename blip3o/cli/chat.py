@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from blip3o.cli.files import check_folder, slug, unused, write_picture, write_text
+from blip3o.cli.files import check_folder, new_file, slug, write_new_picture, write_text
 from blip3o.cli.options import (
     Compile,
     Debug,
@@ -139,7 +139,11 @@ class _Talk:
         elif word == "/image":
             self.show(Path(rest.strip().strip("'\"")).expanduser())
         elif word == "/save":
-            self.save(Path(rest.strip()) if rest.strip() else unused(self.folder / "dialogue.md"))
+            if rest.strip():
+                self.save(Path(rest.strip()))
+            else:
+                with new_file(self.folder / "dialogue.md") as free:
+                    self.save(free)
         elif word.startswith("/"):
             raise UserError(f"no command {word}: {COMMANDS}")
         else:
@@ -183,7 +187,7 @@ class _Talk:
     def keep(self, image: "PIL.Image.Image", text: str) -> Path:
         """Write a picture of the dialogue."""
         self.drawn += 1
-        return write_picture(image, unused(self.folder / f"{self.drawn:02d}-{slug(text)}.png"))
+        return write_new_picture(image, self.folder / f"{self.drawn:02d}-{slug(text)}.png")
 
     def save(self, path: Path) -> None:
         """Write the dialogue so far as Markdown, its pictures by their place beside it."""

@@ -38,7 +38,7 @@ def convert(
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():
             layout = "published"
-            convert.to_published(checkpoint.load(folder, dtype=None)[0], output)
+            convert.to_published(hub.sketch(folder, decoder=decoder).load(convert.AS_IT_IS), output)
         else:
             layout = "ours"
             convert.to_ours(Source(unified=folder, decoder=decoder), output)

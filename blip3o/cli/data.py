@@ -1,12 +1,11 @@
 """blip3o data: a look at what the models learn from."""
 
 import random
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from blip3o.cli.files import as_json, check_writable, is_folder, unused, write_picture
+from blip3o.cli.files import Gallery, as_json, check_writable
 from blip3o.cli.options import Debug, Json, Output, Seed, examples
 from blip3o.cli.sheet import Section, Tile, sheet
 
@@ -40,7 +39,8 @@ def preview(
     rng = random.Random(f"preview/{seed}")
     scenes = [sample_scene(rng) for _ in range(count)]
     page = sheet([Section("", [Tile(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes])])
-    page.info |= {"source": source, "seed": str(seed)}
-    path = unused((output or Path()) / f"{source}.png") if is_folder(output) else output
-    write_picture(page, path or Path())
+    page.info |= {"source": source, "seed": seed}
+    with Gallery(output, [source], columns=1) as made:
+        made.add(0, page)
+    (path,) = made.paths
     print(as_json({"path": str(path), "captions": [caption(scene) for scene in scenes]}) if json else path)

@@ -1,11 +1,11 @@
 """blip3o edit: a picture changed as an instruction says."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blip3o.cli.files import as_json, check_writable, slug, write_pictures
+from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import (
     Compatible,
     Compile,
@@ -29,6 +29,9 @@ from blip3o.cli.options import (
 )
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import OutputError
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
 
@@ -73,8 +76,14 @@ def edit(
         decoder=decoder,
         compatible=compatible,
     )
-    with working("editing") as told:
-        images = artist.edit(
+    name = f"{image.stem[:40]}-{slug(instruction)}"  # a file's name has 255 bytes, a letter up to four
+
+    def keep(index: int, changed: "PIL.Image.Image") -> None:
+        changed.info["source"] = str(image)
+        made.add(index, changed)
+
+    with Gallery(output, [name] * count, min(count, 8)) as made, working("editing") as told:
+        artist.edit(
             [picture] * count,
             instruction,
             seed=seed,
@@ -84,12 +93,6 @@ def edit(
             decoder_steps=decoder_steps,
             size=size,
             progress=told,
+            on_image=keep,
         )
-    for made in images:
-        made.info["source"] = str(image)
-    paths = write_pictures(images, [f"{image.stem}-{slug(instruction)}"] * count, output, min(count, 8))
-    if json:
-        print(as_json([{"path": str(path), **made.info} for path, made in zip(paths, images, strict=True)]))
-        return
-    for path in dict.fromkeys(paths):
-        print(path)
+    made.show(json)

@@ -5,9 +5,11 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blip3o.cli.options import Stopped
 from blip3o.errors import OutputError
 
 if TYPE_CHECKING:
@@ -49,13 +51,35 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"cannot write to {folder}: {there} {why}; name another folder with --output")
 
 
-def unused(path: Path) -> Path:
-    """The path, or the first of path-2, path-3 ... that does not exist."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    return free
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write that nobody else has: this one, or the first of path-2, path-3 ... that is free.
+
+    An empty file holds it until it is written; where that fails, it is gone. Raises OutputError.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = next(place for place in _places(path) if _created(place))
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error.strerror}): choose another place") from error
+    try:
+        yield free
+    except BaseException:
+        free.unlink(missing_ok=True)
+        raise
+
+
+def _places(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+
+
+def _created(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextmanager
@@ -71,42 +95,75 @@ def write_picture(image: "PIL.Image.Image", path: Path) -> Path:
     """Write a picture with all of its `info` (prompt, seed, model, version ...): PNG text, or the comment of a JPEG."""
     from PIL.PngImagePlugin import PngInfo
 
-    facts = {str(key): str(value) for key, value in image.info.items()}
     with writing(path) as temporary:
         if FORMATS[path.suffix.lower()] == "PNG":
             text = PngInfo()
-            for key, value in facts.items():
-                text.add_text(key, value)
+            for key, value in image.info.items():
+                text.add_text(str(key), str(value).encode(errors="backslashreplace").decode())
             image.save(temporary, "PNG", pnginfo=text)
         else:
-            image.save(temporary, "JPEG", quality=95, comment=json.dumps(facts))
+            image.save(temporary, "JPEG", quality=95, comment=json.dumps(image.info, default=str))
     return path
+
+
+def write_new_picture(image: "PIL.Image.Image", path: Path) -> Path:
+    """Write a picture under a name that nobody else has; gives that path."""
+    with new_file(path) as free:
+        return write_picture(image, free)
 
 
 def write_text(text: str, path: Path) -> Path:
     """Write a text file."""
     with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
 
 
-def write_pictures(
-    images: Sequence["PIL.Image.Image"], names: Sequence[str], output: Path | None, columns: int
-) -> list[Path]:
-    """Write pictures where the user wants them; the path of each.
+class Gallery:
+    """Pictures written where the user wants them as they are made; `with` it, Ctrl-C keeps what is there and says so.
 
-    Into a folder: each under its name, a new one where that exists, and several also as `grid.png`. Into a file: the
-    picture, or the grid of several, in place of what was there.
+    Into a folder: each under its name, a new one where that exists, and in the end several also as `grid.png`. Into a
+    file: the picture, or the grid of several, in place of what was there.
     """
-    if not is_folder(output):
-        assert output is not None
-        image = images[0] if len(images) == 1 else grid(images, columns)
-        return [write_picture(image, output)] * len(images)
-    folder = output or Path()
-    paths = [write_picture(image, unused(folder / f"{name}.png")) for image, name in zip(images, names, strict=True)]
-    if len(images) > 1:
-        write_picture(grid(images, columns), unused(folder / "grid.png"))
-    return paths
+
+    def __init__(self, output: Path | None, names: Sequence[str], columns: int) -> None:
+        self.output, self.names, self.columns = output, names, columns
+        self.into_folder = is_folder(output)
+        self.images: list[PIL.Image.Image] = []
+        self.paths: list[Path] = []
+
+    def add(self, index: int, image: "PIL.Image.Image") -> None:
+        """Take the next picture, the one of this index."""
+        if self.into_folder:
+            self.paths.append(write_new_picture(image, (self.output or Path()) / f"{self.names[index]}.png"))
+        self.images.append(image)
+
+    def __enter__(self) -> "Gallery":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        stopped = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if not self.images or not (kind is None or stopped):
+            return
+        if not self.into_folder:
+            self.paths = [write_picture(self._page(), self.output or Path())] * len(self.images)
+        elif len(self.images) > 1 and not stopped:
+            write_new_picture(self._page(), (self.output or Path()) / "grid.png")
+        if stopped:
+            written = f"{len(self.paths)} of {len(self.names)} pictures are written"
+            raise Stopped(f"stopped: {written}, the last to {self.paths[-1]}")
+
+    def show(self, as_record: bool) -> None:
+        """Print where the pictures are, or a record of each in JSON."""
+        if as_record:
+            records = zip(self.paths, self.images, strict=True)
+            print(as_json([{"path": str(path), **image.info} for path, image in records]))
+            return
+        for path in dict.fromkeys(self.paths):
+            print(path)
+
+    def _page(self) -> "PIL.Image.Image":
+        return self.images[0] if len(self.images) == 1 else grid(self.images, self.columns)
 
 
 def grid(images: Sequence["PIL.Image.Image"], columns: int, gap: int = 2) -> "PIL.Image.Image":

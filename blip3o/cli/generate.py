@@ -1,11 +1,10 @@
 """blip3o generate: pictures from words."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from blip3o.cli.files import as_json, check_writable, slug, write_pictures
+from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import (
     Compatible,
     Compile,
@@ -59,9 +58,9 @@ def generate(
 ) -> None:
     """Draw pictures from words.
 
-    Each picture carries its prompt, seed, model and version. A folder gets a
-    file for each, and a grid of several; names that exist are not taken again.
-    A file named with --output is replaced.
+    Each picture carries its prompt, seed, model and version, and is written as
+    soon as it is there. A folder gets a file for each, and a grid of several;
+    names that exist are not taken again. A file named with --output is replaced.
     """
     check_writable(output)
     artist = open_model(
@@ -76,10 +75,11 @@ def generate(
         compatible=compatible,
     )
     asked = [prompt for prompt in prompts for _ in range(count)]
-    with working("drawing") as told:
-        images = artist.generate(
+    columns = count if count > 1 else min(len(asked), 8)
+    with Gallery(output, [slug(prompt) for prompt in asked], columns) as made, working("drawing") as told:
+        artist.generate(
             asked,
-            seed=[seed + index for _ in prompts for index in range(count)],
+            seed=seed,
             steps=steps,
             guidance=guidance,
             solver=solver,
@@ -87,16 +87,8 @@ def generate(
             size=size,
             think=think,
             progress=told,
+            on_image=made.add,
         )
-    paths = write_pictures(images, list(map(slug, asked)), output, count if count > 1 else min(len(asked), 8))
-    if json:
-        print(as_json([{"path": str(path), **image.info} for path, image in zip(paths, images, strict=True)]))
-    else:
-        _show(paths, [image.info.get("reasoning", "") for image in images] if think else [])
-
-
-def _show(paths: list[Path], thoughts: list[str]) -> None:
-    for thought in thoughts:
-        print(f"thought: {thought}")
-    for path in dict.fromkeys(paths):
-        print(path)
+    for image in made.images if think and not json else ():
+        print(f"thought: {image.info.get('reasoning', '')}")
+    made.show(json)

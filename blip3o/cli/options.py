@@ -1,9 +1,11 @@
 """The options that several verbs share, and how a verb stops."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from blip3o.bounds import BOUNDS, number
 
 MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
@@ -29,22 +31,33 @@ Compatible = Annotated[
     typer.Option("--compatible", help="Draw from random numbers as the published code does; see docs/published.md."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same result.")]
-Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Solver steps; default: the model's own.")]
-Guidance = Annotated[
-    float | None,
-    typer.Option(min=0, max=100, help="How closely to follow the words; 1 is none."),
-]
+
+
+def _number(name: str, text: str, *flags: str) -> Any:
+    """An option for a number within its `BOUNDS`, whose help is `text`."""
+
+    def checked(value: int | float | None) -> int | float | None:
+        return None if value is None else number(name, value)
+
+    bounds = BOUNDS[name]
+    return typer.Option(*flags, callback=checked, metavar=f"{bounds.least}..{bounds.most}", help=text)
+
+
+Seed = Annotated[int, _number("seed", "The same seed gives the same result; item k, from 0, gets seed + k.")]
+Steps = Annotated[int | None, _number("steps", "Solver steps; default: the model's own.")]
+Guidance = Annotated[float | None, _number("guidance", "How closely to follow the words; 1 is none.")]
 DecoderSteps = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Steps from features to the picture; default: the model's own.")
+    int | None, _number("decoder_steps", "Steps from features to the picture; default: the model's own.")
 ]
-Size = Annotated[int | None, typer.Option(min=8, max=4096, help="Height and width in px; default: the model's own.")]
+Size = Annotated[int | None, _number("size", "Height and width in px; default: the model's own.")]
+Count = Annotated[
+    int, _number("count", "Pictures of each; of all that are made, picture k gets seed + k.", "--count", "-n")
+]
 Solver = Annotated[
     Literal["euler", "heun", "multistep"] | None, typer.Option(help="Of the flow; default: the model's own.")
 ]
 Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Pictures of each; seeds count up.")]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A .png or .jpg file, or a folder. Default: the current folder, a new name."),

@@ -92,8 +92,8 @@ def _answered(reader: "blip3o.api.BLIP3o", pictures: list["PIL.Image.Image"], qu
 def _classified(reader: "blip3o.api.BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
     from blip3o.data.picturebook.scene import ALL_KINDS
 
-    named = ALL_KINDS if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
-    return reader.classify([picture], list(dict.fromkeys(named)))[0]
+    named = ALL_KINDS if labels is None else [label.strip() for label in labels.split(",")]
+    return reader.classify(picture, named)[0]
 
 
 def _said(found: dict[str, object]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ Picturelike = Image.Image | np.ndarray | bytes | str | os.PathLike | BinaryFile
 
 MOST_PIXELS = 100_000_000
 """A picture file with more pixels is refused before it is decoded."""
+NAMELESS = "the picture"
 USUAL = "give a PNG, JPEG, WebP, GIF or TIFF"
 FOREIGN = {
     rb"%PDF": "a PDF",
@@ -83,7 +84,7 @@ def open_picture(source: object) -> Image.Image:
             raise PictureError(_fault(error, name, form, held)) from None
     if 0 in made.size:
         raise PictureError(_blank(*made.size, name))
-    made.info = {}  # with the EXIF that was obeyed
+    made.info = {} if name == NAMELESS else {"file": name}  # the EXIF was obeyed
     return made
 
 
@@ -91,11 +92,14 @@ def named(source: object) -> str:
     """What a message calls a picture: its file, where that is known."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
-    name = getattr(source, "name" if isinstance(source, BinaryFile) else "filename", "")
-    return name if isinstance(name, str) and name else "the picture"
+    if isinstance(source, Image.Image):
+        name = source.info.get("file") or getattr(source, "filename", "")
+    else:
+        name = getattr(source, "name", "") if isinstance(source, BinaryFile) else ""
+    return name if isinstance(name, str) and name else NAMELESS
 
 
-def _held(source: object, name: str) -> Image.Image | Path | BinaryIO:
+def _held(source: object, name: str) -> Image.Image | Path | BytesIO:
     """The picture, or the file or bytes to read it from. Raises PictureError for what can be none."""
     if isinstance(source, Image.Image):
         return source
@@ -155,13 +159,13 @@ def _blank(width: int, height: int, name: str) -> str:
 def _turned(picture: Image.Image) -> Image.Image:
     """The loaded picture as its EXIF says it lies."""
     try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - broken EXIF raises whatever breaks in it, and the pixels are there
         turn = None
     return picture if turn is None else picture.transpose(turn)
 
 
-def _fault(error: Exception, name: str, form: str, held: Image.Image | Path | BinaryIO) -> str:
+def _fault(error: Exception, name: str, form: str, held: Image.Image | Path | BytesIO) -> str:
     """What is wrong with a picture that Pillow could not read, and what to do."""
     if isinstance(error, UnidentifiedImageError):
         return f"{name} is no picture that Pillow can read{_foreign(held)}: {USUAL}"

@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from PIL import Image
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
 from blip3o.errors import PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Conversation, Picture, Turn
-from blip3o.prompt.pictures import normalised, square, to_patches, to_pixels, whole
+from blip3o.prompt.pictures import Picturelike, normalised, square, to_patches, to_pixels, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ class Template:
         """Raise PromptError for a text that this model cannot be asked."""
         tok.check_text(self.words, text, longest=self.config.longest_prompt)
 
-    def picture(self, image: Image.Image) -> Picture:
+    def picture(self, image: Picturelike) -> Picture:
         """An image as it is read. Raises PictureError for one that cannot be."""
         config = self.config
         if config.picture_size is not None:

@@ -177,4 +177,5 @@ def _strange(known: Sequence[str], strange: list[str]) -> str:
         advice = f"did you mean {' or '.join(near[strange[0]])}?"
     elif near:
         advice = f"did you mean {', '.join(f'{words[0]} for {word}' for word, words in near.items())}?"
+        advice += "" if len(near) == len(meant) else " (`blip3o info` lists the words it knows)"
     return f"this model has never read {', '.join(map(repr, meant))}: {advice}"

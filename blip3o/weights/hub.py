@@ -86,6 +86,9 @@ def sketch(
     """
     folder = find(name_or_path, needs)
     if (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file():
+        for part, given in (("encoder", encoder), ("decoder", decoder)):
+            if given is not None:
+                raise CheckpointError(f"{name_or_path} holds its own {part}, {given} would not be used: leave it out")
         return checkpoint.sketch(folder)
     return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs)
 

@@ -142,6 +142,8 @@ def test_labels_that_the_model_cannot_take_are_refused(blip3o, weights, picture)
     asked = ("understand", picture, "--task", "image_classification", "--model", weights, "--labels")
     assert_refused(blip3o(*asked, "dog,giraffe"), "'giraffe'")
     assert_refused(blip3o(*asked, " , "), "labels is")
+    assert_refused(blip3o(*asked, "dog,,cat"), "labels is")
+    assert_refused(blip3o(*asked, "dog,dog"), "name each label once")
 
 
 def test_a_question_and_its_task_belong_together(blip3o, picture):

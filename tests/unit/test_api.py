@@ -64,7 +64,7 @@ def test_an_image_whose_data_end_early_is_refused(model, picture, tmp_path):
     path = tmp_path / "half.png"
     picture.effect_spread(9).save(path)
     path.write_bytes(path.read_bytes()[:-60])
-    with Image.open(path) as image, pytest.raises(PictureError, match="the picture is damaged"):
+    with Image.open(path) as image, pytest.raises(PictureError, match=r"half\.png is damaged"):
         model.caption(image)
 
 
@@ -75,5 +75,95 @@ def test_words_for_a_list_and_no_room_for_an_answer_are_refused(model, picture):
         model.understand(picture, "what is this?", max_tokens=0)
 
 
-def test_no_images_have_no_features(model):
-    assert model.features([]).shape == (0, model.features(Image.new("RGB", (8, 8))).shape[1])
+@pytest.mark.parametrize("method", ["caption", "features", "reconstruct", "understand", "edit", "classify", "stream"])
+def test_no_picture_at_all_is_refused(model, method):
+    words = {"edit": ["make it night"], "classify": [["dog"]], "stream": ["what is this?"]}
+    with pytest.raises(PictureError, match="no picture in the list"):
+        getattr(model, method)([], *words.get(method, []))
+
+
+def test_a_question_may_be_about_no_picture(model):
+    assert len(model.understand([[]], "what is this?", max_tokens=1)) == 1
+
+
+def test_without_a_question_a_picture_is_described(model, picture):
+    assert model.understand(picture) == model.caption(picture) == model.understand([picture], None)
+
+
+@pytest.mark.parametrize("labels", [["dog", "Dog"], ["dog", " dog"], ["dog", ""], ["dog", " "], []])
+def test_labels_that_are_one_or_none_are_refused(model, picture, labels):
+    with pytest.raises(PromptError, match="labels"):
+        model.classify(picture, labels)
+
+
+def test_a_picture_is_the_same_in_whatever_form_it_is_given(model, picture, tmp_path):
+    path = tmp_path / "x.png"
+    picture.save(path)
+    with path.open("rb") as file:
+        forms = [picture, path, str(path), path.read_bytes(), file, np.asarray(picture)]
+        features = model.features(forms)
+    assert (features == features[0]).all()
+    chats = [model.chat() for _ in range(2)]
+    for chat, form in zip(chats, (picture, path), strict=True):
+        chat.send("what is this?", form)
+    assert (chats[0].turns[0].content[0].pixels == chats[1].turns[0].content[0].pixels).all()
+    assert model.caption(forms[3]) == model.caption(forms[5]) == model.caption(picture)
+
+
+def test_each_image_is_handed_over_when_its_batch_is_drawn(model, picture):
+    seen = []
+
+    def keep(index, image):
+        seen.append((index, image))
+
+    def count(done, _):
+        seen.append(done)
+
+    drawn = model.generate(["a dog"] * 3, batch_size=2, on_image=keep, progress=count)
+    assert [one if isinstance(one, int) else one[0] for one in seen] == [0, 1, 2, 2, 3]
+    assert [one[1] for one in seen if not isinstance(one, int)] == drawn
+    seen.clear()
+    assert model.edit([picture], "make it night", on_image=keep) == [image for _, image in seen]
+
+
+def test_an_image_carries_numbers_as_numbers(model):
+    info = model.generate("a dog", seed=3, steps=2, guidance=np.float32(2), decoder_steps=np.int64(1))[0].info
+    assert (info["seed"], info["steps"], info["guidance"]) == (3, 2, 2.0)
+    assert [type(info[key]) for key in ("seed", "steps", "guidance")] == [int, int, float]
+
+
+def test_item_k_of_all_gets_seed_plus_k(model):
+    drawn = model.generate(["a dog", "a cat"], seed=5)
+    assert [image.info["seed"] for image in drawn] == [5, 6]
+    assert model.generate("a cat", seed=6)[0].tobytes() == drawn[1].tobytes()
+    assert [image.info["seed"] for image in model.generate(["a dog"] * 2, seed=[2**31 - 1, 0])] == [2**31 - 1, 0]
+
+
+def test_the_last_seed_of_all_does_for_a_dialogue(model):
+    chat = model.chat(seed=2**31 - 1)
+    for _ in range(2):
+        chat.send("what is this?")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"size": 80}, "size is 80, but this model paints 72 px"),
+        ({"rows": 4}, "no option rows: choose from steps, guidance"),
+        ({"stepz": 4}, "no option stepz"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anything_is_drawn(model, monkeypatch, option, said):
+    monkeypatch.setattr(model.machine, "draw", lambda *_: pytest.fail("drawn"))
+    with pytest.raises(ConfigError, match=said):
+        model.generate("a dog", **option)
+
+
+def test_an_option_that_a_head_or_a_decoder_does_not_heed_is_refused(model, monkeypatch, picture):
+    monkeypatch.setattr(type(model.machine.space.decoder), "takes_steps", False)
+    monkeypatch.setattr(type(model.machine.unified.head), "options", frozenset())
+    for option in ({"decoder_steps": 2}, {"steps": 2}, {"guidance": 2.0}, {"solver": "heun"}):
+        with pytest.raises(ConfigError, match="has no effect on tiny: leave it out"):
+            model.generate("a dog", **option)
+    with pytest.raises(ConfigError, match="decoder_steps has no effect"):
+        model.reconstruct(picture, steps=2)

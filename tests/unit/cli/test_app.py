@@ -17,6 +17,15 @@ def test_the_help_of_every_verb_has_an_example_and_debug(verb, capsys):
     assert "--debug" in shown
 
 
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_a_short_h_is_help_everywhere(verb, capsys):
+    shown = []
+    for flag in ("-h", "--help"):
+        assert run([*verb.split(), flag]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+
+
 def test_no_arguments_at_all_show_every_verb(capsys):
     assert run([]) == 0
     shown = capsys.readouterr().out
@@ -34,10 +43,14 @@ def test_the_version_is_told(capsys):
         (["draw"], "No such command 'draw'"),
         (["generate"], "`blip3o generate --help`"),
         (["generate", "x", "--sed", "1"], "No such option: --sed"),
-        (["generate", "x", "--seed", "-1"], "greater than or equal to 0, got '-1'"),
+        (["generate", "x", "--seed", "-1"], "seed is -1, expected a whole number from 0 to 2147483647"),
         (["generate", "x", "--seed", "one"], "got 'one'"),
-        (["generate", "x", "--steps", "0"], "--steps"),
-        (["generate", "x", "--guidance", "nan"], "got 'nan'"),
+        (["generate", "x", "--steps", "0"], "steps is 0, expected a whole number from 1 to 1000"),
+        (["generate", "x", "--steps", "1000000000"], "steps is 1000000000"),
+        (["generate", "x", "--guidance", "nan"], "guidance is nan, expected a number from 0 to 100"),
+        (["edit", "x.png", "x", "--guidance", "inf"], "guidance is inf"),
+        (["edit", "x.png", "x", "-n", "1001"], "count is 1001, expected a whole number from 1 to 1000"),
+        (["chat", "--seed", str(2**64)], f"seed is {2**64}"),
         (["generate", "x", "--device", "abacus"], "abacus"),
         (["understand", "x.png", "--task", "guess"], "guess"),
     ],

@@ -1,11 +1,13 @@
 """Results get new names, carry where they come from, and are whole or not there."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
 
-from blip3o.cli.files import check_writable, grid, is_folder, slug, unused, write_picture, write_pictures
+from blip3o.cli.files import Gallery, check_writable, grid, is_folder, new_file, slug, write_picture, write_text
+from blip3o.cli.options import Stopped
 from blip3o.errors import OutputError
 
 
@@ -34,10 +36,42 @@ def test_a_prompt_becomes_a_plain_file_name(text, name):
 def test_a_name_that_exists_is_not_taken_again(tmp_path):
     names = []
     for _ in range(3):
-        path = unused(tmp_path / "dog.png")
-        path.touch()
-        names.append(path.name)
+        with new_file(tmp_path / "dog.png") as path:
+            names.append(path.name)
     assert names == ["dog.png", "dog-2.png", "dog-3.png"]
+
+
+def test_many_at_once_never_get_one_name(tmp_path):
+    def take(_):
+        with new_file(tmp_path / "out" / "dog.png") as path:
+            path.write_text("mine")
+            return path
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(take, range(64)))
+    assert len(set(paths)) == 64
+    assert {path.read_text() for path in paths} == {"mine"}
+
+
+def test_a_name_is_given_back_where_writing_fails(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "dog.png"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"), new_file(tmp_path / "file" / "dog.png"):
+        pass
+
+
+def test_text_that_is_no_utf8_is_written_with_its_escapes(tmp_path, pictures):
+    pictures[0].info["source"] = "caf\udce9.png"
+    with Image.open(write_picture(pictures[0], tmp_path / "x.png")) as read:
+        assert read.info["source"] == r"caf\udce9.png"
+    with Image.open(write_picture(pictures[0], tmp_path / "x.jpg")) as read:
+        assert json.loads(read.info["comment"])["source"] == "caf\udce9.png"
+    assert write_text("caf\udce9", tmp_path / "x.md").read_text() == r"caf\udce9"
 
 
 @pytest.mark.parametrize(
@@ -49,17 +83,56 @@ def test_a_picture_file_carries_its_facts(tmp_path, pictures, suffix, where):
         assert {key: where(read)[key] for key in ("prompt", "seed", "model")} == pictures[1].info
 
 
+def filled(output, names, pictures, columns=2):
+    with Gallery(output, names, columns) as gallery:
+        for index, image in enumerate(pictures):
+            gallery.add(index, image)
+    return gallery.paths
+
+
 def test_several_pictures_in_a_folder_have_a_grid_beside_them(tmp_path, pictures):
-    paths = write_pictures(pictures, ["a", "a"], tmp_path / "out", 2)
+    paths = filled(tmp_path / "out", ["a", "a"], pictures)
     assert [path.name for path in paths] == ["a.png", "a-2.png"]
     with Image.open(tmp_path / "out" / "grid.png") as page:
         assert page.info["seed"] == "0; 1"
 
 
 def test_several_pictures_in_a_file_are_a_grid(tmp_path, pictures):
-    assert write_pictures(pictures, ["a", "b"], tmp_path / "x.png", 2) == [tmp_path / "x.png"] * 2
+    assert filled(tmp_path / "x.png", ["a", "b"], pictures) == [tmp_path / "x.png"] * 2
     with Image.open(tmp_path / "x.png") as page:
         assert page.size == (18, 8)
+
+
+def pressed(pictures):
+    yield from pictures
+    raise KeyboardInterrupt
+
+
+def test_a_picture_is_there_before_the_next_is_made(tmp_path, pictures):
+    with Gallery(tmp_path, ["a", "b"], 2) as gallery:
+        gallery.add(0, pictures[0])
+        with Image.open(tmp_path / "a.png") as read:
+            assert read.size == (8, 8)
+        gallery.add(1, pictures[1])
+
+
+def test_ctrl_c_keeps_what_is_written_and_says_so(tmp_path, pictures):
+    with pytest.raises(Stopped, match=r"stopped: 2 of 9 pictures are written, the last to .*b\.png"):
+        filled(tmp_path, [*"abcdefghi"], pressed(pictures))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_ctrl_c_writes_a_grid_of_what_is_there_into_a_file(tmp_path, pictures):
+    with pytest.raises(Stopped, match=r"2 of 9 pictures are written, the last to .*x\.png"):
+        filled(tmp_path / "x.png", [*"abcdefghi"], pressed(pictures))
+    with Image.open(tmp_path / "x.png") as page:
+        assert page.size == (18, 8)
+
+
+def test_ctrl_c_before_the_first_picture_has_nothing_to_say(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        filled(tmp_path, ["a", "b"], pressed([]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_grid_fills_its_rows_from_the_left(pictures):

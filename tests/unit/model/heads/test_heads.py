@@ -182,10 +182,10 @@ def test_guidance_ends_where_its_interval_does(head):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"steps": 0}, "steps is 0, expected 1 or more"),
+        ({"steps": 0}, "steps is 0, expected a whole number from 1 to 1000"),
         ({"solver": "rk9"}, "solver is 'rk9': choose one of euler, heun, multistep"),
         ({"guided_from": 0.5, "guided_until": 0.5}, "guided_from is 0.5 and guided_until 0.5"),
-        ({"guidance": -1.0}, "guidance is -1.0, expected 0 or more"),
+        ({"guidance": -1.0}, "guidance is -1.0, expected a number from 0 to 100"),
     ],
 )
 def test_what_makes_no_sense_is_refused(given, said):
