@@ -116,6 +116,18 @@ def test_an_open_vocabulary_takes_any_word(words):
     check_text(Words(words.tokenizer), "ein Zeppelin über 日本", longest=100)
 
 
+@pytest.mark.parametrize("text", ["a dog\udce9", "\ud800", "a\0dog", "dog \udfff cat"])
+def test_text_that_is_no_text_is_refused_by_any_tokenizer(words, text):
+    from blip3o.prompt.tokenizer import Words, check_text
+
+    for ask in (
+        lambda open_words: check_text(open_words, text, longest=100),
+        lambda open_words: open_words.encode(text),
+    ):
+        with pytest.raises(PromptError, match="which is no character: give text in UTF-8"):
+            ask(Words(words.tokenizer))
+
+
 def test_a_piece_of_a_word_is_no_word_of_a_closed_vocabulary(template):
     with pytest.raises(PromptError, match=r"'airplan': did you mean airplane"):
         template.check("a red airplan")

@@ -1,0 +1,92 @@
+"""docs/json.md says which fields `--json` prints for each verb, and their types."""
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+TYPES = {
+    "text": str,
+    "integer": int,
+    "number": (int, float),
+    "object": dict,
+    "list": list,
+    "list of text": list,
+    "text or null": (str, type(None)),
+    "integer or null": (int, type(None)),
+    "list or null": (list, type(None)),
+    "object or null": (dict, type(None)),
+}
+
+
+def fields(verb):
+    """Key -> (type, whether it is always there), as the page has them."""
+    section = re.search(rf"^## blip3o {verb}\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    assert section is not None
+    rows = re.findall(r"^\| `(\w+)` \| ([\w ]+) \| .* \| ([^|]+) \|$", section[1], re.M)
+    return {key: (TYPES[kind], there == "always") for key, kind, there in rows}
+
+
+def records(shown, verb):
+    if verb == "chat":
+        return [json.loads(line) for line in shown.splitlines()]
+    value = json.loads(shown)
+    return value if isinstance(value, list) else [value]
+
+
+RUNS = {
+    "generate": [("generate", "a cup", "-n", 2), ("generate", "a cup", "--think", "-o", "a.jpg")],
+    "edit": [("edit", "{picture}", "make it night")],
+    "understand": [
+        ("understand", "{picture}"),
+        ("understand", "{picture}", "what is this?", "--also", "{picture}"),
+        ("understand", "{picture}", "--labels", "dog,cat"),
+    ],
+    "chat": [("chat",)],
+    "demo": [("demo",)],
+    "info": [("info", "{weights}")],
+    "convert": [("convert", "{published}", "ours"), ("convert", "ours", "theirs")],
+    "data preview": [("data", "preview", "-n", 2)],
+}
+WITHOUT_MODEL = ("info", "convert", "data preview")
+
+
+@pytest.mark.parametrize("verb", RUNS)
+def test_the_fields_of_a_verb_are_those_of_the_page(verb, blip3o, weights, published, picture, monkeypatch):
+    from blip3o.assistant import Assistant
+
+    say = Assistant._say
+    monkeypatch.setattr(Assistant, "_say", lambda self, ids: (say(self, ids)[0], "a thought" if ids else ""))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a cup\n"))
+    told, found = fields(verb), []
+    for words in RUNS[verb]:
+        asked = [str(word).format(picture=picture, weights=weights, published=published) for word in words]
+        done = blip3o(*asked, *([] if verb in WITHOUT_MODEL else ["-m", weights]), "--json")
+        assert done.code == 0, done
+        found += records(done.out, verb)
+    assert {key for record in found for key in record} == set(told)
+    for record in found:
+        assert {key for key, (_, always) in told.items() if always} <= set(record)
+        wrong = [key for key, value in record.items() if not isinstance(value, told[key][0]) or value is True]
+        assert wrong == []
+
+
+def test_every_verb_with_json_has_its_section():
+    from typer.main import get_command
+
+    from blip3o.cli.app import app
+
+    def verbs(command, path=()):
+        for name, below in getattr(command, "commands", {}).items():
+            yield from verbs(below, (*path, name))
+        if any("--json" in option.opts for option in command.params):
+            yield " ".join(path)
+
+    sections = re.findall(r"^## blip3o (.+)$", PAGE.read_text(encoding="utf-8"), re.M)
+    assert {verb.partition(" compare")[0].partition(" distance")[0] for verb in verbs(get_command(app))} == set(
+        sections
+    )
