@@ -1,0 +1,158 @@
+"""Every option of a verb changes something, or is refused: none is taken and forgotten."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from blip3o.cli.app import app
+
+SHARED = ("debug", "help")
+"""--debug and --help have tests of their own in tests/unit/cli/test_app.py."""
+VALUES = {
+    "also": ["--also", "{picture}"],
+    "compatible": ["--compatible"],
+    "compile": ["--compile"],
+    "count": ["-n", "2"],
+    "decoder": ["--decoder", "{elsewhere}"],
+    "decoder_steps": ["--decoder-steps", "3"],
+    "device": ["--device", "cpu"],
+    "dtype": ["--dtype", "float16"],
+    "guidance": ["--guidance", "9"],
+    "json": ["--json"],
+    "labels": ["--labels", "dog,cat"],
+    "long": ["--long"],
+    "memory": ["--memory", "low"],
+    "model": ["--model", "{other}"],
+    "output": ["--output", "{elsewhere}/x.png"],
+    "quantize": ["--quantize", "int8"],
+    "seed": ["--seed", "3"],
+    "size": ["--size", "72"],
+    "solver": ["--solver", "heun"],
+    "steps": ["--steps", "3"],
+    "task": ["--task", "image_classification"],
+    "think": ["--think"],
+}
+"""Option -> a value that is not its default."""
+FOLDERS = ("chat", "demo")
+"""Verbs whose output is a folder."""
+COMMANDS = {
+    "generate": ["a cup"],
+    "edit": ["{picture}", "make it night"],
+    "understand": ["{picture}"],
+    "chat": [],
+    "demo": [],
+    "info": ["{weights}"],
+    "convert": ["{published}", "ours"],
+    "data preview": [],
+}
+
+
+def options(verb):
+    command = get_command(app)
+    for name in verb.split():
+        command = command.commands[name]
+    return [p.name for p in command.params if p.param_type_name == "option" and p.name not in SHARED]
+
+
+CASES = [(verb, option) for verb in COMMANDS for option in options(verb)]
+
+
+@pytest.fixture
+def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory, monkeypatch):
+    """Runs a verb; gives what it asked of the model, what it said and what it wrote."""
+    from blip3o.api import BLIP3o
+    from blip3o.weights import hub
+
+    asked = []
+    load, sketch = BLIP3o.load.__func__, hub.sketch
+
+    def loaded(cls, name, **given):
+        asked.append(("load", str(name), sorted((key, str(value)) for key, value in given.items())))
+        return load(cls, weights)
+
+    def sketched(folder, *, decoder=None, **given):
+        asked.append(("sketch", str(decoder)))
+        return sketch(folder, **given)
+
+    monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
+    monkeypatch.setattr(hub, "sketch", sketched)
+    monkeypatch.setattr("blip3o.weights.convert.to_ours", lambda source, folder: asked.append(str(source)))
+    places = {
+        **{"weights": weights, "other": published, "published": published, "picture": picture},
+        "elsewhere": tmp_path_factory.mktemp("elsewhere"),
+    }
+    for method in ("generate", "edit", "chat", "reply", "stream", "caption", "classify"):
+        monkeypatch.setattr(BLIP3o, method, recording(getattr(BLIP3o, method), asked))
+
+    def run(verb, *words):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("a cup\n/save\n"))
+        asked.clear()
+        done = blip3o(*verb.split(), *(str(word).format(**places) for word in (*words, *COMMANDS[verb])))
+        paths = sorted(path for folder in (Path(), places["elsewhere"]) for path in folder.rglob("*.*"))
+        return done.code, done.out, done.err, list(asked), {path: path.read_bytes() for path in paths}
+
+    return run
+
+
+def recording(method, asked):
+    def called(self, *given, **named):
+        asked.append((method.__name__, {key: value for key, value in named.items() if not callable(value)}))
+        return method(self, *given, **named)
+
+    return called
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "option"), CASES)
+def test_an_option_changes_something_or_is_refused(verb, option, carried_out):
+    value = VALUES[option]
+    if option == "output" and verb in FOLDERS:
+        value = ["--output", "{elsewhere}/folder"]
+    fast = ["--steps", "1", "--decoder-steps", "1"] if verb in ("generate", "edit") else []
+    kept = [word for word in fast if option not in ("steps", "decoder_steps")]
+    with_it = carried_out(verb, *value, *kept)
+    assert with_it[0] in (0, 2), with_it
+    for path in with_it[4]:
+        path.unlink()
+    without = carried_out(verb, *kept)
+    assert without[0] == 0, without
+    assert with_it != without
+
+
+def test_the_walk_knows_every_option():
+    assert {option for _, option in CASES} == set(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("generate", "a cup", "--decoder", "/etc"), "holds its own decoder, /etc would not be used"),
+        (("edit", "{picture}", "make it night", "--decoder", "/etc"), "holds its own decoder"),
+        (("chat", "--decoder", "/etc"), "holds its own decoder"),
+        (("demo", "--decoder", "/etc"), "holds its own decoder"),
+        (("generate", "a cup", "--compatible"), "compatible has no effect on tiny"),
+        (("generate", "a cup", "--size", "80"), "size is 80, but this model paints 72 px"),
+    ],
+)
+def test_what_a_model_of_ours_would_not_heed_is_refused(blip3o, weights, picture, words, said):
+    done = blip3o(*(word.format(picture=picture) for word in words), "-m", weights)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert said in done.err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_decoder_that_would_not_be_read_is_refused_by_info_and_convert(blip3o, weights):
+    for words in (("info", weights), ("convert", weights, "theirs")):
+        done = blip3o(*words, "--decoder", "/etc")
+        assert (done.code, "holds its own decoder" in done.err) == (2, True)
+
+
+def test_an_encoder_of_its_own_is_refused_for_a_model_of_ours(weights):
+    from blip3o.errors import CheckpointError
+    from blip3o.weights import hub
+
+    with pytest.raises(CheckpointError, match="holds its own encoder, /etc would not be used: leave it out"):
+        hub.sketch(weights, encoder=Path("/etc"))
