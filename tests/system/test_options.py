@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -51,7 +52,7 @@ COMMANDS = {
 
 
 def options(verb):
-    command = get_command(app)
+    command: Any = get_command(app)
     for name in verb.split():
         command = command.commands[name]
     return [p.name for p in command.params if p.param_type_name == "option" and p.name not in SHARED]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 from PIL import Image
@@ -14,11 +15,13 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 
 
-def command(*words, **options):
-    """A command in a process of its own."""
+def command(*words, stdout: int | IO[bytes] | None = None, cwd: Path | None = None, given: bytes | None = None):
+    """A command in a process of its own, in this folder, with these bytes to read."""
     words = [sys.executable, "-m", "blip3o", *(word if isinstance(word, bytes) else str(word) for word in words)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "", "PYTHONUTF8": "1"}
-    return subprocess.run(words, env=environment, check=False, **{"stderr": subprocess.PIPE} | options)
+    return subprocess.run(
+        words, env=environment, check=False, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, input=given
+    )
 
 
 @pytest.mark.slow
@@ -60,7 +63,7 @@ def test_names_and_words_in_other_bytes_are_taken_or_refused_in_one_line(weights
         assert image.info["source"].endswith("caf\\udce9.png")
     for refused in (
         command("generate", b"a caf\xe9", "-m", weights, cwd=tmp_path),
-        command("chat", "-m", weights, input=b"what is this?\xff\n", cwd=tmp_path),
+        command("chat", "-m", weights, given=b"what is this?\xff\n", cwd=tmp_path),
     ):
         assert refused.returncode == 2
         assert "which is no character: give text in UTF-8" in refused.stderr.decode().splitlines()[-1]
