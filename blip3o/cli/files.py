@@ -59,7 +59,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = next(place for place in _places(path) if _created(place))
+        free = next(place for place in places(path) if _created(place))
     except OSError as error:
         raise OutputError(f"cannot write {path} ({error.strerror}): choose another place") from error
     try:
@@ -69,7 +69,8 @@ def new_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def _places(path: Path) -> Iterator[Path]:
+def places(path: Path) -> Iterator[Path]:
+    """The path, path-2, path-3 ..., whether they exist or not."""
     yield path
     yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blip3o.cli.files import check_folder, unused
+from blip3o.cli.files import check_folder, places
 from blip3o.cli.lock import LOCK, locked
 from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
@@ -99,7 +99,8 @@ def _put_aside(folder: Path) -> None:
     left = [path for path in folder.iterdir() if path.name != LOCK]
     if left:
         place = folder.absolute()
-        aside = unused(place.with_name(f"{place.name}.{time.strftime('%Y%m%d-%H%M%S')}"))
+        dated = place.with_name(f"{place.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        aside = next(free for free in places(dated) if not free.exists())
         aside.mkdir()
         for path in left:
             path.rename(aside / path.name)
