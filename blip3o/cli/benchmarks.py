@@ -1,5 +1,7 @@
 """What `blip3o evaluate` does with the benchmarks of the field: finds data and judge, asks, and shows numbers."""
 
+import errno
+import hashlib
 import os
 import sys
 import time
@@ -13,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 from blip3o.cli.files import as_json, check_folder
 from blip3o.cli.options import Stopped
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError, DataError, JudgeError, PictureError, PromptError, UserError
+from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PictureError, PromptError, UserError
 
 if TYPE_CHECKING:
     from blip3o.evals import catalogue
     from blip3o.evals.benchmark import Benchmark, Item, Judge
     from blip3o.evals.candidate import Candidate
-    from blip3o.weights.sketch import Sketch
 
 LOCAL = "local:"
 """What a judge of ours is named by."""
 TOKENS_OF_PICTURE = 1000
 """About what a picture counts for at a server."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,15 @@ class Asked:
 
     suite: str | None
     names: list[str]
+    """Benchmarks, those of the suite among them; none for the picture book."""
+    groups: list[str] | None
     data: str | None
     judge: str | None
     judge_model: str
     ready: Path | None
     detector: str | None
-    output: Path
+    output: Path | None
+    """None only for the picture book: nothing is kept."""
     limit: int | None
     seed: int
     batch: int
@@ -47,19 +52,61 @@ class Asked:
     dry_run: bool
 
 
+def chosen(suite: str | None, names: list[str]) -> list[str]:
+    """The benchmarks that a command names, of a suite or one by one. Raises ConfigError for one that is not there."""
+    from blip3o.evals import catalogue
+
+    return catalogue.chosen(suite, names)
+
+
+def effects(asked: Asked, *, book: bool) -> dict[str, tuple[str, bool]]:
+    """Option -> where it has an effect, in words, and whether that is so here. One that is not named always has."""
+    from blip3o.evals import catalogue
+
+    tests = {test.name: test for test, _ in map(catalogue.find, asked.names)}
+    kinds = {test.kind for test in tests.values()}
+    judged = {name for name, test in tests.items() if test.needs_judge} - ({"dpg"} if asked.ready else set())
+    server = asked.judge not in (None, "none") and not str(asked.judge).startswith(LOCAL)
+    return {
+        "group": ("for the picture book", book),
+        "data": ("for benchmarks", not book),
+        "dry_run": ("for benchmarks", not book),
+        "bare": ("for benchmarks of understanding", "understanding" in kinds),
+        "seed": ("for the picture book and for benchmarks that draw", book or kinds != {"understanding"}),
+        "restart": ("where answers are kept: for benchmarks, and with --output", asked.output is not None),
+        "judge": ("for benchmarks that a judge scores", bool(judged)),
+        "judge_model": ("with a server as the --judge", server),
+        "ready": ("for geneval and dpg", not tests.keys().isdisjoint(catalogue.WITH_AIDS)),
+        "detector": ("for geneval", "geneval" in tests),
+    }
+
+
+@contextmanager
+def keeping(asked: Asked) -> Iterator[None]:
+    """Says how things stand where an evaluation is stopped, or finds no room: what is answered is kept."""
+    again = f"the same command{' without --restart' if asked.restart else ''} goes on"
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"{again} from what lies in {asked.output}"
+        raise Stopped(f"stopped; {'nothing is kept without --output' if asked.output is None else kept}") from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OutputError(f"cannot write to {asked.output} ({error.strerror}): make room, then {again}") from error
+
+
 def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
     """Score a model on benchmarks. One that cannot be run is told and left out, the others go on; with a single one, or
     where none can be run, its error is raised."""
     from blip3o.evals import catalogue
-    from blip3o.weights import hub
     from blip3o.weights.placement import find_device
 
-    names = catalogue.chosen(asked.suite, asked.names)
+    names = asked.names
     if asked.data is None:
         raise ConfigError("benchmarks need --data: a folder, owner/name on the Hub, or hub for their usual mirrors")
-    check_folder(asked.output)
-    sketch = hub.sketch(model, needs=())
-    identity = _identity(model, sketch, loading)
+    check_folder(_output(asked))
+    identity = identity_of(model, device, loading)
     opened = cache(lambda: open_model(model, device, **loading))
     judge = None if asked.dry_run else _judge(asked, lambda name: open_model(name, device))
     aids = catalogue.Aids(judge=judge, ready=asked.ready, detector=asked.detector, device=str(find_device(device)))
@@ -98,25 +145,42 @@ def _scored(
     if asked.dry_run:
         return _estimate(name, benchmark, items[: asked.limit], opened)
     plan = Plan(
-        folder=asked.output / identity["name"],
+        folder=_output(asked) / identity["name"],
         limit=asked.limit,
         batch=asked.batch,
         seed=asked.seed,
         bare=asked.bare,
         restart=asked.restart,
     )
-    try:
-        with _told(name) as told:
-            return Run(benchmark, items, identity, opened, plan).go(told)
-    except KeyboardInterrupt:
-        raise Stopped(f"stopped; the same command goes on from what lies in {plan.folder}") from None
+    run = Run(benchmark, items, identity, opened, plan)
+    if asked.bare and alone and not run.bare:
+        raise ConfigError(f"--bare has no effect on {name}, which has no instruction to leave out: leave it out")
+    with keeping(asked), _told(name) as told:
+        return run.go(told)
 
 
-def _identity(model: str, sketch: "Sketch", loading: dict[str, Any]) -> dict[str, Any]:
-    """What a model is known by in results: the name of its folder or its id, its weights, and how they were loaded."""
-    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
-    chosen = {key: str(value) for key, value in loading.items() if key != "memory" and value not in (None, "auto")}
-    return {"name": name, "parameters": sketch.machine.sizes, "weights": sketch.fingerprint(), "loaded": chosen}
+def _output(asked: Asked) -> Path:
+    assert asked.output is not None
+    return asked.output
+
+
+def identity_of(model: str, device: str, loading: dict[str, Any]) -> dict[str, Any]:
+    """What a model is known by in results: the name of its folder or its id, its weights and settings, and how they are
+    loaded, as far as that changes a number."""
+    from blip3o.weights import hub
+    from blip3o.weights.placement import find_device, find_dtype
+
+    sketch, place = hub.sketch(model, needs=()), find_device(device)
+    sizes = sketch.machine.sizes
+    numbers = str(find_dtype(loading["dtype"], place, sum(sizes.values()))).removeprefix("torch.")
+    further = {key: str(loading[key]) for key in ("decoder", "quantize") if loading[key] is not None}
+    return {
+        "name": Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--"),
+        "parameters": sizes,
+        "weights": sketch.fingerprint(),
+        "settings": hashlib.sha256(repr(sketch.machine.config).encode()).hexdigest()[:16],
+        "loaded": {"device": place.type, "dtype": numbers} | further,
+    }
 
 
 def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
@@ -129,11 +193,11 @@ def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
         from blip3o.weights import hub
 
         weights = hub.sketch(name).fingerprint()
-        return Cached(LocalJudge(load(name), name), asked.output / "judge", weights)
+        return Cached(LocalJudge(load(name), name), _output(asked) / "judge", weights)
     if "://" not in asked.judge:
         raise ConfigError(f"judge is {asked.judge!r}: give the base URL of a server, local:MODEL, or none")
     key = os.environ.get("OPENAI_API_KEY", "EMPTY")
-    return Cached(ChatJudge(asked.judge_model, asked.judge, key), asked.output / "judge", asked.judge)
+    return Cached(ChatJudge(asked.judge_model, asked.judge, key), _output(asked) / "judge", asked.judge)
 
 
 def _folder(data: str, benchmark: "Benchmark", *, alone: bool) -> Path:

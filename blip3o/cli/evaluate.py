@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from blip3o.cli.benchmarks import Asked, run_benchmarks
+from blip3o.cli.benchmarks import Asked, chosen, effects, identity_of, keeping, run_benchmarks
 from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
 from blip3o.cli.distance import distance
-from blip3o.cli.files import as_json, check_folder, write_text
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Memory, Model, Quantize, examples
+from blip3o.cli.files import as_json, check_folder
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Memory, Model, Quantize, examples, refuse_idle
 from blip3o.cli.progress import open_model, working_on_many
 from blip3o.errors import ConfigError
 
@@ -52,11 +52,11 @@ Ready = Annotated[Path | None, typer.Option(help="Benchmarks: ready detections o
 DetectorName = Annotated[
     str | None, typer.Option("--detector", help="GenEval: Mask2Former, its folder or id on the Hub; or picturebook.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Benchmarks: items asked at a time.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
 Bare = Annotated[
     bool, typer.Option("--bare", help="Benchmarks: leave out instructions that a small model does not know.")
 ]
-Restart = Annotated[bool, typer.Option("--restart", help="Benchmarks: forget what an earlier run answered.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run answered.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count, and estimate time and cost.")]
 
 
@@ -100,25 +100,27 @@ def evaluate(
 
     The picture book's suite draws by GenEval's rules, combines, reads, captions,
     edits, talks and solves riddles. Benchmarks read their official files or the
-    mirrors on the Hub; every answer is kept, and after a stop the same command
-    asks only what is missing.
+    mirrors on the Hub. Every answer is kept where there is an output, and after a
+    stop the same command asks only what is missing.
     """
     if context.invoked_subcommand is not None:
+        before = f"after `blip3o evaluate {context.invoked_subcommand}`, if at all"
+        refuse_idle(context, {str(one.name): (before, one.name == "debug") for one in context.command.params})
         return
     loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize}
-    _check_together(suite, benchmark, data, group)
-    if not benchmark and suite in (None, BOOK):
-        _book(model, device, loading, group, limit, seed, output, json)
-        return
+    if suite == BOOK and benchmark:
+        raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
+    book = not benchmark and suite in (None, BOOK)
     asked = Asked(
         suite=suite,
-        names=benchmark or [],
+        names=[] if book else chosen(suite, benchmark or []),
+        groups=group or None,
         data=data,
         judge=judge,
         judge_model=judge_model,
         ready=ready,
         detector=detector,
-        output=output or Path("results"),
+        output=output if book else output or Path("results"),
         limit=limit,
         seed=seed,
         batch=batch_size,
@@ -126,25 +128,19 @@ def evaluate(
         restart=restart,
         dry_run=dry_run,
     )
-    run_benchmarks(asked, model, device, loading, json=json)
-
-
-def _check_together(suite: str | None, benchmark: list[str] | None, data: str | None, group: list[str] | None) -> None:
-    """Raise ConfigError for options of the picture book and of benchmarks in one command."""
-    if suite == BOOK and benchmark:
-        raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
-    if not benchmark and suite in (None, BOOK):
-        if data is not None:
-            raise ConfigError("the picture book takes no --data: name a --benchmark or another --suite")
-    elif group:
-        raise ConfigError(f"only the picture book has groups, got --group {group[0]}: leave it out")
+    refuse_idle(context, effects(asked, book=book))
+    if book:
+        _book(asked, model, device, loading, json=json)
+    else:
+        run_benchmarks(asked, model, device, loading, json=json)
 
 
 @app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))
 def compare(
     first: Annotated[Path, typer.Argument(help="A folder of results.")],
     second: Annotated[Path, typer.Argument(help="Another one, of the same benchmarks.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("compare.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write, .html.")] = Path("compare.html"),
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compare two models item by item: differences with their intervals, and a page of failures with pictures."""
@@ -152,10 +148,15 @@ def compare(
     from rich.table import Table
 
     from blip3o.evals.compare import compare as compared
-    from blip3o.evals.page import rows, write_page
+    from blip3o.evals.compare import facts
+    from blip3o.evals.page import check_page, rows, write_page
 
+    check_page(output)
     comparison = compared(first, second)
     write_page(comparison, output)
+    if json:
+        print(as_json(facts(comparison) | {"page": str(output)}))
+        return
     head, *body = rows(comparison)
     table = Table(*head)
     for row in body:
@@ -167,25 +168,26 @@ def compare(
 app.command(epilog=DISTANCE_EXAMPLES)(distance)
 
 
-def _book(
-    model: str,
-    device: str,
-    loading: dict[str, Any],
-    group: list[str] | None,
-    limit: int | None,
-    seed: int,
-    output: Path | None,
-    json: bool,
-) -> None:
-    if output is not None:
-        check_folder(output)
+def _book(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
+    if asked.output is not None:
+        check_folder(asked.output)
+    about = identity_of(model, device, loading)
     candidate = open_model(model, device, **loading)
     from blip3o.evals import suite as suites
 
-    with working_on_many("asking") as told:
-        scores = suites.run(candidate, BOOK, seed=seed, limit=limit, groups=group or None, output=output, progress=told)
-    if output is not None:
-        write_text(as_json(scores), output / "scores.json")
+    with keeping(asked), working_on_many("asking") as told:
+        scores = suites.run(
+            candidate,
+            BOOK,
+            seed=asked.seed,
+            limit=asked.limit,
+            groups=asked.groups,
+            output=asked.output,
+            restart=asked.restart,
+            about={"fingerprint": about["weights"], "loaded": about["loaded"]},
+            batch=asked.batch,
+            progress=told,
+        )
     if json:
         print(as_json(scores))
     else:
@@ -197,16 +199,21 @@ def _show(scores: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{scores['suite']}, seed {scores['seed']}, {scores['seconds']} s", title_justify="left")
-    for name in ("score", "value", "95 % interval", "questions"):
+    for name in ("score", "value", "95 % interval", "exact", "95 % interval", "questions"):
         table.add_column(name, justify="left" if name == "score" else "right")
     for name, share in (*shares(scores["metrics"]), *shares(scores["judge"], "judge ")):
-        table.add_row(name, f"{share['value']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}", str(share["n"]))
+        table.add_row(name, *_cells(share), *_cells(share.get("exact")), str(share["n"]))
+    table.caption = "exact: drawings that are right and show nothing but what was asked for"
     Console(highlight=False).print(table)
 
 
-def shares(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, float]]]:
+def _cells(share: dict[str, Any] | None) -> tuple[str, str]:
+    return ("", "") if share is None else (f"{share['value']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}")
+
+
+def shares(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Every score of nested metrics by its full name."""
-    found: list[tuple[str, dict[str, float]]] = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for name, value in metrics.items():
         found += [(prefix + name, value)] if "value" in value else shares(value, f"{prefix}{name} ")
     return found

@@ -1,11 +1,13 @@
 """The options that several verbs share, and how a verb stops."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from blip3o.bounds import BOUNDS, number
+from blip3o.errors import ConfigError
 
 MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
@@ -68,6 +70,18 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 class Stopped(Exception):  # noqa: N818 - no error: the user pressed Ctrl-C
     """Ctrl-C, with a line that says how things stand."""
+
+
+def refuse_idle(context: typer.Context, effects: Mapping[str, tuple[str, bool]]) -> None:
+    """Raise ConfigError for an option that was given and has no effect.
+
+    `effects`: the option's name in Python -> where it has one, in words, and whether that is so here.
+    """
+    for option in context.command.params:
+        where, here = effects.get(str(option.name), ("", True))
+        source = context.get_parameter_source(str(option.name))
+        if not here and source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(f"{option.opts[0]} has an effect only {where}: leave it out")
 
 
 def examples(*commands: str) -> str:

@@ -7,14 +7,14 @@ tests for machine translation evaluation"). Only the files of results are read, 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from blip3o.errors import DataError
-from blip3o.evals.record import Number, Run, finite, runs
+from blip3o.evals.record import Number, Run, finite, located, runs
 
 RESAMPLES = 2000
 """Data sets drawn for an interval."""
@@ -133,6 +133,7 @@ def compare(a: Path, b: Path) -> Comparison:
 
     Raises DataError for a folder without results, for two that share no benchmark, and for a broken file.
     """
+    a, b = located(a), located(b)
     first, second = runs(a), runs(b)
     shared = [name for name in first if name in second]
     if not shared:
@@ -145,6 +146,28 @@ def compare(a: Path, b: Path) -> Comparison:
         only_a=tuple(name for name in first if name not in second),
         only_b=tuple(name for name in second if name not in first),
     )
+
+
+def facts(comparison: Comparison) -> dict[str, Any]:
+    """What came of a comparison, ready for JSON: all of it but the items."""
+    return {
+        "a": {"name": comparison.a.name, "folder": str(comparison.a.folder)},
+        "b": {"name": comparison.b.name, "folder": str(comparison.b.folder)},
+        "only_a": list(comparison.only_a),
+        "only_b": list(comparison.only_b),
+        "benchmarks": {match.name: _facts(match) for match in comparison.matches},
+    }
+
+
+def _facts(match: Match) -> dict[str, Any]:
+    return {
+        "n": {"a": match.a.n, "b": match.b.n},
+        "refusals": list(match.refusals),
+        "notes": list(match.notes),
+        "metrics": {metric.name: asdict(metric) for metric in match.metrics},
+        "scores": None if match.scores is None else asdict(match.scores),
+        "categories": {name: asdict(scores) for name, scores in match.categories.items()},
+    }
 
 
 def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
@@ -207,6 +230,10 @@ def _refusals(a: Run, b: Run) -> Iterator[str]:
     for what, (first, second) in fields.items():
         if first != second:
             yield f"not compared, their {what} differ: {first or 'none'} in A, {second or 'none'} in B"
+    shared = a.lines.keys() & b.lines.keys()
+    other = sorted(name for name in shared if a.lines[name]["prompt"] != b.lines[name]["prompt"])
+    if other:
+        yield f"not compared, {len(other)} of their items of one name are asked in other words, {other[0]} first"
 
 
 def _notes(a: Run, b: Run, same: bool) -> Iterator[str]:
@@ -221,12 +248,11 @@ def _notes(a: Run, b: Run, same: bool) -> Iterator[str]:
         yield "metrics are not subtracted, for they are of different items; scores are of the items of both"
     if a.seed != b.seed:
         yield f"seeds differ: {a.seed} in A, {b.seed} in B"
-    unlike = [
-        name for name in dict.fromkeys((*a.versions, *b.versions)) if a.versions.get(name) != b.versions.get(name)
-    ]
-    if unlike:
-        told = (f"{name} {a.versions.get(name, 'none')} in A, {b.versions.get(name, 'none')} in B" for name in unlike)
-        yield f"versions differ: {'; '.join(told)}"
+    for what, first, second in (("ways of loading", a.loaded, b.loaded), ("versions", a.versions, b.versions)):
+        unlike = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+        if unlike:
+            told = (f"{name} {first.get(name, 'none')} in A, {second.get(name, 'none')} in B" for name in unlike)
+            yield f"{what} differ: {'; '.join(told)}"
 
 
 def _scored(run: Run) -> set[str]:

@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 class Outcome:
     """One question, what the candidate made of it and what was right. `part`: the kind of question within its group.
 
-    `note` says what was wrong; `picture` is what the candidate drew, if it drew.
+    `note` says what was wrong; `picture` is what the candidate drew, if it drew, and `shown` what it was shown.
     """
 
     group: str
@@ -26,18 +26,23 @@ class Outcome:
     answer: str
     expected: str
     correct: bool
+    exact: bool | None = None
+    """Of a drawing: right, and it shows nothing but what was asked for. None where that is no question."""
     note: str = ""
     picture: Image.Image | None = None
+    shown: Image.Image | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exam:
-    """`seed` picks the held-out set; `batch` is how many questions the candidate gets at a time."""
+    """`seed` picks the held-out set; `batch` is how many questions the candidate gets at a time; those before `begin`
+    were answered earlier."""
 
     candidate: Candidate
     judge: Judge
     seed: int = 0
     batch: int = 16
+    begin: int = 0
 
     def rng(self, group: str) -> random.Random:
         """The stream that makes a group's questions. Training draws from streams of other names."""
@@ -48,7 +53,7 @@ class Exam:
         return [random.Random(f"evaluation/{self.seed}/{group}/{item}").randrange(2**31) for item in items]
 
     def chunks(self, items: Sequence[Item]) -> Iterator[tuple[range, Sequence[Item]]]:
-        """The items in batches, each with its positions."""
-        for start in range(0, len(items), self.batch):
+        """The items still to be asked in batches, each with its positions."""
+        for start in range(self.begin, len(items), self.batch):
             chunk = items[start : start + self.batch]
             yield range(start, start + len(chunk)), chunk

@@ -17,7 +17,6 @@ from blip3o.errors import (
     DataError,
     JudgeError,
     JudgeRefusalError,
-    OutputError,
     PictureError,
     PromptError,
     UserError,
@@ -25,7 +24,7 @@ from blip3o.errors import (
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.results import Answers, Identity, Line, append, digest, line_of, result_of
+from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 
 Progress = Callable[[str, int, int, float | None], None]
@@ -170,11 +169,7 @@ class Run:
     def _kept(self, image: Image.Image, item: Item, index: int) -> str:
         """The name of a picture's file below the folder of results."""
         path = Path(self.benchmark.name) / _files(item)[index]
-        try:
-            (self.plan.folder / path.parent).mkdir(parents=True, exist_ok=True)
-            image.save(self.plan.folder / path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
+        keep_picture(image, self.plan.folder / path)
         return path.as_posix()
 
     # --- scoring ----------------------------------------------------------------------------------------------------

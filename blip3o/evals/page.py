@@ -92,8 +92,15 @@ for (const form of document.querySelectorAll("form")) {
 """
 
 
+def check_page(path: Path) -> None:
+    """Raise OutputError for a name that is none of a page."""
+    if path.suffix.lower() != ".html":
+        raise OutputError(f"cannot write {path}: a comparison is a page, name a file that ends in .html")
+
+
 def write_page(comparison: Comparison, path: Path) -> None:
     """Write the page; pictures are found from where it stands. Raises OutputError."""
+    check_page(path)
     text = "".join(_page(comparison, path.parent))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What an evaluation has left in a folder, read back without the code that made it (blip3o/evals/results.py)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -25,7 +25,7 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one model left of one benchmark."""
+    """What one model left of one benchmark, or of a suite."""
 
     protocol: str
     kind: str
@@ -34,6 +34,8 @@ class Run:
     digest: str | None
     seed: int | None
     versions: Mapping[str, str]
+    loaded: Mapping[str, Any]
+    """How the model was loaded: device, dtype, rounding."""
     complete: bool
     scored: bool
     n: int
@@ -43,39 +45,89 @@ class Run:
     """Item -> its line."""
 
 
-def runs(folder: Path) -> dict[str, Run]:
-    """Benchmark -> what the folder holds of it.
-
-    Raises DataError for no folder, one without results, and a broken file.
-    """
+def located(folder: Path) -> Path:
+    """The folder itself where it holds results, or the one inside that does: `blip3o evaluate --output` writes a folder
+    for each model. Raises DataError for no folder, and where there are no results, or those of several models."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name one that blip3o evaluate --output has written")
-    found = {path.stem: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
-    results = {name: value for name, value in found.items() if isinstance(value, dict) and "benchmark" in value}
-    if not results:
-        raise DataError(f"{folder} holds no results: name a folder that blip3o evaluate --output has written")
-    return {name: _run(folder / f"{name}.json", value) for name, value in results.items()}
+    if _results(folder):
+        return folder
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    models = [path for path in inside if any(path.glob("*.samples*.jsonl"))]
+    if len(models) == 1:
+        return models[0]
+    if models:
+        names = ", ".join(path.name for path in models)
+        raise DataError(f"{folder} holds results of {len(models)} models ({names}): name one, such as {models[0]}")
+    files = sorted(path.name for path in folder.iterdir())
+    there = f"only {', '.join(files[:3])}{' ...' if len(files) > 3 else ''}" if files else "it is empty"
+    raise DataError(f"{folder} holds no results ({there}): name a folder that blip3o evaluate --output has written")
+
+
+def runs(folder: Path) -> dict[str, Run]:
+    """Benchmark, or suite -> what the folder holds of it. Raises DataError for a broken file."""
+    return {_name(result): _run(path, result) for path, result in _results(folder).items()}
+
+
+def _results(folder: Path) -> dict[Path, Mapping[str, Any]]:
+    found = {path: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
+    return {path: value for path, value in found.items() if isinstance(value, dict) and _name(value)}
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return str(result.get("benchmark") or result.get("suite") or "")
+
+
+def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Metrics by their full names. In a group of a suite all but the `overall` one are parts; the number that counts
+    only exact drawings stands beside each."""
+    for name, value in metrics.items():
+        if isinstance(value, dict) and "value" not in value:
+            yield from _numbers(value, f"{prefix}{name}/")
+            continue
+        told = prefix.removesuffix("/") if prefix and name == "overall" else prefix + name
+        yield told, value
+        if isinstance(value, dict) and "exact" in value:
+            yield f"{told}, exact", value["exact"]
+
+
+def _early(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scores of a suite did not tell in 0.1.0."""
+    if "suite" not in result or "data" in result:
+        return {}
+    counted = [number["n"] for name, number in _numbers(result.get("metrics", {})) if name != "generation"]
+    return {
+        "protocol": "official",
+        "data": {"digest": f"{result['suite']}/{result.get('seed')}"},
+        "complete": result.get("limit") is None,
+        "scored": True,
+        "n": sum(counted),
+        "of": sum(counted),
+    }
 
 
 def _run(path: Path, result: Mapping[str, Any]) -> Run:
+    result = _early(result) | dict(result)
     lacking = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
     if lacking:
         raise DataError(
             f"{path} has no {', '.join(lacking)}: it is no result of blip3o evaluate, or of another version"
         )
+    judge, loaded = result.get("judge"), result["model"].get("loaded")
     return Run(
         protocol=result["protocol"],
         kind=result.get("kind", ""),
         model=str(result["model"].get("name", "")),
-        judge=result.get("judge"),
+        judge=judge if isinstance(judge, str) else None,
         digest=result["data"].get("digest"),
         seed=result.get("seed"),
         versions=result.get("versions", {}),
+        loaded=loaded if isinstance(loaded, dict) else {},
         complete=result.get("complete", False),
         scored=result.get("scored", False),
         n=result.get("n", 0),
         of=result.get("of", 0),
-        metrics={name: _number(value) for name, value in result["metrics"].items()},
+        metrics={name: _number(value) for name, value in _numbers(result["metrics"])},
         lines=_lines(path.with_name(f"{path.stem}.samples.jsonl")),
     )
 

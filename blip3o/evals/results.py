@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from blip3o import __version__
 from blip3o.errors import DataError, OutputError
@@ -55,6 +56,17 @@ def digest(items: Iterable[Item]) -> str:
     for item in items:
         made.update(json.dumps([item.id, item.prompt, item.facts], sort_keys=True, default=str).encode())
     return made.hexdigest()[:16]
+
+
+def identity_of(result: Mapping[str, Any]) -> Identity:
+    """Whose numbers a result holds. Raises KeyError and TypeError for what is none."""
+    return Identity(
+        benchmark=result["benchmark"],
+        protocol=result["protocol"],
+        model=result["model"],
+        seed=result["seed"],
+        digest=result["data"]["digest"],
+    )
 
 
 class Answers:
@@ -116,22 +128,14 @@ class Answers:
         if not self.result.is_file():
             return
         try:
-            found = json.loads(self.result.read_text(encoding="utf-8"))
-            other = Identity(
-                benchmark=found["benchmark"],
-                protocol=found["protocol"],
-                model=found["model"],
-                seed=found["seed"],
-                digest=found["data"]["digest"],
-            )
+            other = identity_of(json.loads(self.result.read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.result} is no result of this harness: move it, or name another --output") from error
-        for field, value in asdict(identity).items():
-            if getattr(other, field) != value:
-                raise DataError(
-                    f"{self.result} is of another run ({field} {getattr(other, field)}, now {value}): name another "
-                    "--output, or add --restart"
-                )
+        if other != identity:
+            told = _difference("", asdict(other), asdict(identity))
+            raise DataError(
+                f"{self.result} is of another run ({told}): name another --output, or forget it with --restart"
+            )
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the numbers. Raises OutputError."""
@@ -140,9 +144,22 @@ class Answers:
             temporary.write_text(text, encoding="utf-8", errors=LONE)
 
     def forget(self) -> None:
-        """Take away what an earlier run left."""
+        """Take away what an earlier run left, the pictures that it drew among them."""
+        answers = [line["answer"] for line in self.read().values() if isinstance(line["answer"], list)]
+        drawn = [self.folder / name for names in answers for name in names]
+        for path in drawn:
+            if path.resolve().is_relative_to(self.folder.resolve()):
+                path.unlink(missing_ok=True)
         for path in (self.result, self.final, *self.parts()):
             path.unlink(missing_ok=True)
+
+
+def _difference(name: str, other: Any, now: Any) -> str:
+    """The first value in which two runs differ."""
+    if isinstance(other, Mapping) and isinstance(now, Mapping):
+        key = next(key for key in {**now, **other} if now.get(key) != other.get(key))
+        return _difference(f"{name} {key}".strip(), other.get(key), now.get(key))
+    return f"{name} {other}, now {now}"
 
 
 def _run() -> str:
@@ -166,6 +183,16 @@ def append(path: Path, lines: Iterable[Line]) -> None:
             file.write(_text(lines))
     except OSError as error:
         raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
+
+
+def keep_picture(image: Image.Image, path: Path) -> None:
+    """Write a picture that was drawn. Raises OutputError where that is not possible."""
+    make_folder(path.parent)
+    try:
+        image.save(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot write {path} ({reason}): make room; what is answered is kept") from error
 
 
 def whole_lines(path: Path) -> list[Line]:

@@ -19,7 +19,7 @@ class Want:
     """
 
     kind: str
-    color: str
+    color: str | None
     at: tuple[float, float] | None = None
     cell: Cell | None = None
     relation: tuple[str, int] | None = None
@@ -27,7 +27,7 @@ class Want:
     def admits(self, thing: Seen) -> bool:
         """Whether the object is of this kind and colour and in its place; relations aside."""
         x, y = thing.center
-        if (thing.kind, thing.color) != (self.kind, self.color):
+        if thing.kind != self.kind or self.color not in (None, thing.color):
             return False
         if self.at is not None and max(abs(x - self.at[0]), abs(y - self.at[1])) > TOLERANCE:
             return False

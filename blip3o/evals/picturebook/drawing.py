@@ -1,7 +1,6 @@
 """Drawing from words: GenEval's six tasks, the composition split, whole scenes, and riddles."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from blip3o.data.picturebook.captions import caption
 from blip3o.data.picturebook.draw import draw
 from blip3o.data.picturebook.prompts import PHOTO, geneval_case
 from blip3o.data.picturebook.riddles import sample_riddle
+from blip3o.data.picturebook.scene import Scene
 from blip3o.data.picturebook.world import sample_scene
 from blip3o.evals.distributions.frechet import frechet_distance
 from blip3o.evals.exam import Exam, Outcome
@@ -59,6 +59,7 @@ def _drawn(
                 answer=sight.in_words,
                 expected=str({key: value for key, value in case.items() if key not in ("tag", "prompt")}),
                 correct=not note,
+                exact=not note and match(_wants(case), sight.clear()) is not None,
                 note=note,
                 picture=picture,
             )
@@ -73,34 +74,30 @@ def _faults(case: dict[str, Any], sight: Sight) -> str:
     return "\n".join(filter(None, faults))
 
 
-@dataclass
-class Gallery:
-    """Features of drawn pictures beside those of the true pictures of the same scenes, and of other true ones."""
-
-    drawn: list[np.ndarray] = field(default_factory=list)
-    true: list[np.ndarray] = field(default_factory=list)
-    other: list[np.ndarray] = field(default_factory=list)
-
-    def distances(self) -> dict[str, float | int] | None:
-        """Frechet distance of drawn from true pictures, and, to compare, of true from true; None below two pictures."""
-        n = sum(map(len, self.drawn))
-        if n < 2:
-            return None
-        drawn, true, other = (np.concatenate(part) for part in (self.drawn, self.true, self.other))
-        return {"value": frechet_distance(drawn, true), "between_true_sets": frechet_distance(other, true), "n": n}
+def _wants(case: Mapping[str, Any]) -> list[Want]:
+    """One want for each object that GenEval's metadata ask for."""
+    counts = [clause["count"] for clause in case["include"]]
+    wants = []
+    for clause in case["include"]:
+        place = clause.get("position")
+        relation = None if place is None else (place[0], sum(counts[: place[1]]))
+        wants += [Want(kind=clause["class"], color=clause.get("color"), relation=relation)] * clause["count"]
+    return wants
 
 
-def scenes(exam: Exam, n: int, gallery: Gallery) -> Iterator[Outcome]:
-    """`n` whole captions: every object in its colour, none too many, place and time. Fills the gallery."""
+def _sampled(exam: Exam, n: int) -> list[tuple[Scene, Scene]]:
+    """Scenes to ask for, each with another one."""
     rng = exam.rng("scene")
-    wanted = [(sample_scene(rng), sample_scene(rng)) for _ in range(n)]
+    return [(sample_scene(rng), sample_scene(rng)) for _ in range(n)]
+
+
+def scenes(exam: Exam, n: int) -> Iterator[Outcome]:
+    """`n` whole captions: every object in its colour, none too many, place and time."""
+    wanted = [scene for scene, _ in _sampled(exam, n)]
     for where, chunk in exam.chunks(wanted):
-        prompts = [PHOTO + caption(scene) for scene, _ in chunk]
+        prompts = [PHOTO + caption(scene) for scene in chunk]
         pictures = exam.candidate.generate(prompts, seed=exam.seeds("scene", where), batch_size=exam.batch)
-        gallery.drawn.append(exam.candidate.features(pictures))
-        gallery.true.append(exam.candidate.features([Image.fromarray(draw(scene)) for scene, _ in chunk]))
-        gallery.other.append(exam.candidate.features([Image.fromarray(draw(scene)) for _, scene in chunk]))
-        for (scene, _), prompt, picture, sight in zip(chunk, prompts, pictures, exam.judge.see(pictures), strict=True):
+        for scene, prompt, picture, sight in zip(chunk, prompts, pictures, exam.judge.see(pictures), strict=True):
             wants = [Want(kind=thing.kind, color=thing.color) for thing in scene.objects]
             right = match(wants, sight.clear()) is not None and not differences(sight, scene)
             yield Outcome(
@@ -110,5 +107,23 @@ def scenes(exam: Exam, n: int, gallery: Gallery) -> Iterator[Outcome]:
                 answer=sight.in_words,
                 expected=caption(scene),
                 correct=right,
+                exact=right,
                 picture=picture,
             )
+
+
+def distances(exam: Exam, pictures: Sequence[Image.Image]) -> dict[str, float | int] | None:
+    """Frechet distance of what was drawn of all `scenes` from the true pictures, and, to compare, of true from true;
+    None below two pictures."""
+    if len(pictures) < 2:
+        return None
+    true, other = zip(*_sampled(exam, len(pictures)), strict=True)
+    sets = (pictures, *([Image.fromarray(draw(scene)) for scene in part] for part in (true, other)))
+    drawn, right, others = (
+        np.concatenate([exam.candidate.features(list(chunk)) for _, chunk in exam.chunks(images)]) for images in sets
+    )
+    return {
+        "value": frechet_distance(drawn, right),
+        "between_true_sets": frechet_distance(others, right),
+        "n": len(pictures),
+    }

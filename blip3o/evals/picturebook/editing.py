@@ -35,7 +35,7 @@ def edits(exam: Exam, n: int) -> Iterator[Outcome]:
         before = [Image.fromarray(draw(edit.before)) for edit in chunk]
         instructions = [edit.instruction for edit in chunk]
         pictures = exam.candidate.edit(before, instructions, seed=exam.seeds("edit", where), batch_size=exam.batch)
-        for edit, picture, sight in zip(chunk, pictures, exam.judge.see(pictures), strict=True):
+        for edit, shown, picture, sight in zip(chunk, before, pictures, exam.judge.see(pictures), strict=True):
             stood = [(thing.x, thing.y) for thing in edit.before.objects]
             wants = after_edit(edit.instruction, edit.before, edit.after, stood)
             faults = differences(sight, edit.after)
@@ -50,4 +50,5 @@ def edits(exam: Exam, n: int) -> Iterator[Outcome]:
                 correct=not faults,
                 note="wrong: " + ", ".join(faults) if faults else "",
                 picture=picture,
+                shown=shown,
             )

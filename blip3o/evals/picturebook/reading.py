@@ -49,7 +49,7 @@ def questions(exam: Exam, n: int) -> Iterator[Outcome]:
                 answer=answer,
                 expected=question.answer,
                 correct=plain(answer) == plain(question.answer),
-                picture=picture,
+                shown=picture,
             )
 
 
@@ -68,5 +68,5 @@ def captions(exam: Exam, n: int) -> Iterator[Outcome]:
                 answer=answer,
                 expected=caption(scene),
                 correct=parse_caption(answer) == content_of(scene),
-                picture=picture,
+                shown=picture,
             )

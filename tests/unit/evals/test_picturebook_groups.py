@@ -137,17 +137,16 @@ def test_the_composition_split_asks_only_for_what_training_never_shows(oracle, j
 
 
 def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, judge):
-    distances = []
+    found = []
     for model in (oracle, scribbler):
-        gallery = drawing.Gallery()
-        list(drawing.scenes(Exam(candidate=model, judge=judge), 12, gallery))
-        distances.append(gallery.distances())
-    assert distances[0]["value"] == pytest.approx(0, abs=1e-6)
-    assert distances[1]["value"] > 1
-    assert distances[1]["between_true_sets"] == distances[0]["between_true_sets"] > 1
+        exam = Exam(candidate=model, judge=judge)
+        pictures = [outcome.picture for outcome in drawing.scenes(exam, 12)]
+        found.append(drawing.distances(exam, pictures))
+    assert found[0]["value"] == pytest.approx(0, abs=1e-6)
+    assert found[1]["value"] > 1
+    assert found[1]["between_true_sets"] == found[0]["between_true_sets"] > 1
 
 
 def test_two_pictures_are_needed_for_a_distance(oracle, judge):
-    gallery = drawing.Gallery()
-    list(drawing.scenes(Exam(candidate=oracle, judge=judge), 1, gallery))
-    assert gallery.distances() is None
+    exam = Exam(candidate=oracle, judge=judge)
+    assert drawing.distances(exam, [outcome.picture for outcome in drawing.scenes(exam, 1)]) is None
