@@ -4,6 +4,15 @@ The command line prints that line and exits 2; a traceback is shown only with `-
 an `assert` or a plain Python error, never one of these.
 """
 
+import re
+from textwrap import shorten
+
+
+def brief(error: Exception, longest: int = 160) -> str:
+    """The first sentence of what a library says, to be told in an error of ours; a long one ends at a whole word."""
+    sentence = re.split(r"\.\s+(?=[A-Z])", " ".join(str(error).split()))[0]
+    return shorten(sentence.rstrip("."), longest, placeholder=" ...")
+
 
 class UserError(ValueError):
     """Something the user can put right; raise one of the classes below, catch this one."""

@@ -35,6 +35,7 @@ SCORES = (
     Row("position", "generation.position", "{:.3f}", ""),
     Row("two objects, each in its colour", "generation.color_attr", "{:.3f}", ""),
     Row("**drawing what training never combined**", "composition", "{:.3f}", "0.75"),
+    Row("**whole scenes: all of it right**", "scene", "{:.3f}", ""),
     Row("**answering questions**", "vqa", "{:.3f}", "0.97"),
     Row("**captions without a fault**", "caption", "{:.3f}", "0.90"),
     Row("**edits: done, and the rest kept**", "edit", "{:.3f}", "0.85"),
@@ -83,14 +84,22 @@ def shown(facts: Facts, row: Row) -> str:
 
 
 def scores_table(facts: Facts) -> str:
-    """Scores with their 95 % intervals and numbers of questions."""
-    lines = ["| what | score | 95 % interval | questions | goal |", "|---|--:|--:|--:|--:|"]
+    """Scores with their 95 % intervals, those of exact drawings beside them, and numbers of questions."""
+    head = "| what | score | 95 % interval | exact | 95 % interval | questions | goal |"
+    lines = [head, "|---|--:|--:|--:|--:|--:|--:|"]
     for row in SCORES:
-        share = value(facts, row.key)
-        within = f"{share['low']:.3f} to {share['high']:.3f}" if share else ""
+        share = value(facts, row.key) or {}
+        exact = share.get("exact")
+        strict = "" if exact is None else row.shown.format(exact["value"])
         asked = f"{share['n']:,}" if share else ""
-        lines.append(f"| {row.what} | {shown(facts, row)} | {within} | {asked} | {row.goal} |")
+        cells = (row.what, shown(facts, row), within(share), strict, within(exact), asked, row.goal)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def within(share: Mapping[str, Any] | None) -> str:
+    """The interval of a share; nothing where there is none."""
+    return f"{share['low']:.3f} to {share['high']:.3f}" if share else ""
 
 
 def speed_table(facts: Facts) -> str:

@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 PAUSE_S = 900.0
 """A longer silence of the journal is a pause of the run, not work."""
 
+OVERALL = ("generation/overall", "generation/overall/exact")
+"""Scores of parts that are drawn among the curves."""
+
 Curve = list[tuple[int, float]]
 """(step, value), steps ascending."""
 
@@ -60,6 +63,8 @@ The configuration is `config.yaml`, beside this card; the recipe, with the weigh
 
 `blip3o evaluate --suite picturebook --json`: held-out questions of seed 0, at the model's own settings. Drawings are
 judged by GenEval's rules, with a detector trained on drawn scenes that never trained, filtered or steered the model.
+Those rules count a drawing as right when it holds more than was asked for; "exact" beside them is the share that is
+right and shows nothing else.
 
 <!-- scores -->
 <!-- end -->
@@ -152,7 +157,7 @@ def panels(events: Sequence[Mapping[str, Any]], stages: Iterable[str]) -> dict[s
         lines = curves(events, "step", stage)
         found[f"{stage}: losses"] = {name: line for name, line in lines.items() if name != "total" or len(lines) == 1}
         scores = curves(events, "scores", stage)
-        wanted = [name for name in scores if "/" not in name or name == "generation/overall"]
+        wanted = [name for name in scores if "/" not in name or name in OVERALL]
         several = {name: scores[name] for name in wanted if len(scores[name]) > 1}
         if several:
             found[f"{stage}: scores on the way"] = several

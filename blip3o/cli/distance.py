@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Debug, Device, Json, examples
+from blip3o.cli.options import Debug, Device, Json, examples, refuse_idle
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 
@@ -19,6 +19,7 @@ EXAMPLES = examples(
 
 
 def distance(
+    context: typer.Context,
     drawn: Annotated[Path, typer.Argument(help="A folder of drawn pictures.")],
     real: Annotated[Path | None, typer.Argument(help="A folder of real ones.")] = None,
     encoder: Annotated[
@@ -27,7 +28,8 @@ def distance(
     ] = None,
     validation: Annotated[Path | None, typer.Option(help="Other real pictures: adds FDr, the ratio to theirs.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="JSON, file name -> prompt: adds CLIPScore. A .txt beside each picture, too.")
+        Path | None,
+        typer.Option(help="Adds CLIPScore. JSON, file name -> prompt; or DRAWN again, a .txt beside each picture."),
     ] = None,
     clipscore: Annotated[str, typer.Option(help="hessel or torchmetrics, each =FOLDER of its CLIP.")] = "hessel",
     device: Device = "auto",
@@ -41,18 +43,22 @@ def distance(
     """
     if real is None and prompts is None:
         raise ConfigError("nothing to compare with: name a folder of real pictures, or --prompts")
+    against = ("against real pictures", real is not None)
+    scored = {"clipscore": ("with --prompts", prompts is not None)}
+    refuse_idle(context, {"encoder": against, "validation": against} | scored)
+    wanted, table = _encoders(encoder or ["dinov2"]), None if prompts == drawn else prompts
+    _check(drawn, real, validation, prompts, table, clipscore)
+    from blip3o.evals.distributions import encoders, folders
     from blip3o.weights.placement import find_device
 
     place = str(find_device(device))
     found: dict[str, float] = {}
     with working("looking") as told:
         if real is not None:
-            from blip3o.evals.distributions import encoders, folders
-
-            chosen = {name: encoders.load(name, source, place) for name, source in map(_named, encoder or ["dinov2"])}
+            chosen = {name: encoders.load(name, source, place) for name, source in wanted.items()}
             found |= folders.compare(drawn, real, chosen, validation=validation, progress=told)
         if prompts is not None:
-            found |= _clipscore(drawn, prompts, clipscore, place, told)
+            found |= _clipscore(drawn, table, clipscore, place, told)
     print(as_json(found) if json else "\n".join(f"{name:<24} {value:.4f}" for name, value in found.items()))
 
 
@@ -62,12 +68,38 @@ def _named(word: str) -> tuple[str, str | None]:
     return name, source or None
 
 
-def _clipscore(drawn: Path, prompts: Path, word: str, device: str, told: Any) -> dict[str, float]:
+def _encoders(words: list[str]) -> dict[str, str | None]:
+    """Encoder -> the place of its network. Raises ConfigError for one that is not there, and for one named twice."""
+    from blip3o.evals.distributions import encoders
+
+    named = list(map(_named, words))
+    for name, _ in named:
+        encoders.check(name)
+    if len(dict(named)) < len(named):
+        raise ConfigError(f"an encoder is named twice in {', '.join(words)}: compare by each network once")
+    return dict(named)
+
+
+def _check(
+    drawn: Path, real: Path | None, validation: Path | None, prompts: Path | None, table: Path | None, clipscore: str
+) -> None:
+    """Raise ConfigError and DataError for what can be told before a network is fetched."""
+    from blip3o.evals.distributions import folders
+    from blip3o.evals.distributions.clipscore import WAYS
+
+    way, _ = _named(clipscore)
+    if way not in WAYS:
+        raise ConfigError(f"clipscore is {way!r}: choose one of {', '.join(WAYS)}")
+    if real is not None:
+        folders.sets(drawn, real, validation)
+    if prompts is not None:
+        folders.captioned(drawn, table)
+
+
+def _clipscore(drawn: Path, prompts: Path | None, word: str, device: str, told: Any) -> dict[str, float]:
     from blip3o.evals.distributions import folders
     from blip3o.evals.distributions.clipscore import WAYS, ClipScorer
 
     way, source = _named(word)
-    if way not in WAYS:
-        raise ConfigError(f"clipscore is {way!r}: choose one of {', '.join(WAYS)}")
     values = folders.alignment(drawn, prompts, ClipScorer(way, source, device), progress=told)
     return {f"clipscore/{way}": WAYS[way].score(values)}

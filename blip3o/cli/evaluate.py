@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from blip3o.cli.benchmarks import Asked, chosen, effects, identity_of, keeping, run_benchmarks
 from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
@@ -62,6 +62,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count,
 
 class _Verb(TyperGroup):
     """A verb that also has verbs of its own."""
+
+    context_class = typer.Context
+
+
+class _Inner(TyperCommand):
+    """A verb of such a verb."""
 
     context_class = typer.Context
 
@@ -165,7 +171,7 @@ def compare(
     print(output)
 
 
-app.command(epilog=DISTANCE_EXAMPLES)(distance)
+app.command(cls=_Inner, epilog=DISTANCE_EXAMPLES)(distance)
 
 
 def _book(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:

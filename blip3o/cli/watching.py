@@ -115,13 +115,15 @@ def score_in(recipe: Recipe, watch: Watch) -> Callable[[Machine, Path], dict[str
 
 
 def asked(model: BLIP3o, groups: list[str]) -> dict[str, float]:
-    """Scores of a few held-out questions of these groups."""
+    """Scores of a few held-out questions of these groups; of drawings the shares of exact ones, too."""
     from blip3o.evals import suite
 
     if not groups:
         return {}
     found = suite.run(model, seed=SEED, limit=LIMIT, groups=groups)
-    return {name.replace(" ", "/"): share["value"] for name, share in shares(found["metrics"])}
+    scores = {name.replace(" ", "/"): share for name, share in shares(found["metrics"])}
+    exact = {f"{name}/exact": share["exact"]["value"] for name, share in scores.items() if "exact" in share}
+    return {name: share["value"] for name, share in scores.items()} | exact
 
 
 def scenes(count: int) -> list[tuple["PIL.Image.Image", str]]:

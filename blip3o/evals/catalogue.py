@@ -81,6 +81,8 @@ def _geneval(protocol: str, aids: Aids) -> Benchmark:
         raise ConfigError("GenEval has both --ready and --detector: name one of them")
     if aids.ready is not None:
         return _by(_digest(aids.ready), GenEval("mmdet-json", detections=aids.ready))
+    if protocol == BOOK and aids.detector not in (None, BOOK):
+        raise ConfigError(f"the protocol {BOOK} has its own detector, got {aids.detector!r}: leave --detector out")
     if BOOK in (aids.detector, protocol):
         return GenEval(BOOK, eyes=BookEyes())
     if aids.detector is None:

@@ -145,8 +145,8 @@ class Answers:
 
     def forget(self) -> None:
         """Take away what an earlier run left, the pictures that it drew among them."""
-        answers = [line["answer"] for line in self.read().values() if isinstance(line["answer"], list)]
-        drawn = [self.folder / name for names in answers for name in names]
+        answers = [line.get("answer") for line in self.read().values()]
+        drawn = [self.folder / str(name) for names in answers if isinstance(names, list) for name in names]
         for path in drawn:
             if path.resolve().is_relative_to(self.folder.resolve()):
                 path.unlink(missing_ok=True)

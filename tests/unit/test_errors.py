@@ -17,3 +17,11 @@ def test_every_error_is_caught_as_a_user_error(kind):
 
 def test_a_user_error_is_a_value_error():
     assert issubclass(errors.UserError, ValueError)
+
+
+def test_of_what_a_library_says_the_first_sentence_is_told_and_no_word_is_cut():
+    told = "We couldn't connect to 'https://hub.co' to load v1.5 of it,\n and found no file. Check your connection."
+    assert (
+        errors.brief(OSError(told)) == "We couldn't connect to 'https://hub.co' to load v1.5 of it, and found no file"
+    )
+    assert errors.brief(OSError("word " * 100), longest=20) == "word word word ..."

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
-from blip3o.errors import CheckpointError
+from blip3o.errors import CheckpointError, brief
 from blip3o.evals.distributions.encoders import CLIP_PREPARATION, prepared, pretrained
 
 
@@ -66,8 +66,9 @@ class ClipScorer:
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError) as error:
-            short = " ".join(str(error).split())[:160]
-            raise CheckpointError(f"{name} has no tokenizer that can be loaded ({short}): fetch it again") from error
+            raise CheckpointError(
+                f"{name} has no tokenizer that can be loaded ({brief(error)}): fetch it again"
+            ) from error
         if len(self.tokenizer) <= len(self.tokenizer.all_special_ids):  # transformers makes one up without its files
             raise CheckpointError(f"{name} has no tokenizer with words: fetch its vocab.json and merges.txt")
         self.preparation = CLIP_PREPARATION.sized(self.model.config.vision_config.image_size)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import CheckpointError, ConfigError, brief
 from blip3o.evals.distributions.resize import clean
 
 Encoder = Callable[[Sequence[Image.Image]], Float[np.ndarray, "batch dim"]]
@@ -171,8 +171,9 @@ def pretrained(name: str, model_type: str, device: str, settings: Mapping[str, A
             **(settings or {}),
         )
     except (OSError, ValueError, RuntimeError) as error:
-        short = " ".join(str(error).split())[:160]
-        raise CheckpointError(f"{name} cannot be loaded ({short}): name another network, or its folder") from error
+        raise CheckpointError(
+            f"{name} cannot be loaded ({brief(error)}): name another network, or its folder"
+        ) from error
     if model.config.model_type != model_type:
         raise CheckpointError(f"{name} is a {model.config.model_type}: expected a {model_type}, name another network")
     if report["missing_keys"]:
@@ -203,8 +204,7 @@ def _inception_encoder(source: str | None, device: str) -> Encoder:
     try:
         module: Any = torch.jit.load(source, map_location=device)
     except (OSError, RuntimeError, ValueError) as error:
-        short = " ".join(str(error).split())[:160]
-        raise CheckpointError(f"{Path(source)} is no TorchScript file ({short}): fetch it again") from error
+        raise CheckpointError(f"{Path(source)} is no TorchScript file ({brief(error)}): fetch it again") from error
     network = dict(module.named_children()).get("layers", module).eval()
 
     @torch.inference_mode()
@@ -224,8 +224,13 @@ ENCODERS: Mapping[str, Callable[[str | None, str], Encoder]] = {
 """Name -> what loads it, of a file, folder or name on the Hub (None: the published one), and a device."""
 
 
-def load(name: str, source: str | None = None, device: str = "cpu") -> Encoder:
-    """The encoder of this name. Raises ConfigError for an unknown one and CheckpointError where it cannot be had."""
+def check(name: str) -> None:
+    """Raise ConfigError for an encoder that is not there."""
     if name not in ENCODERS:
         raise ConfigError(f"no encoder is called {name!r}: choose from {', '.join(ENCODERS)}")
+
+
+def load(name: str, source: str | None = None, device: str = "cpu") -> Encoder:
+    """The encoder of this name. Raises ConfigError for an unknown one and CheckpointError where it cannot be had."""
+    check(name)
     return ENCODERS[name](source, device)

@@ -51,9 +51,7 @@ def compare(
     """
     if not encoders:
         raise DataError("no encoder is named: name one or more")
-    folders = {name: _several(path) for name, path in (("drawn", drawn), ("real", real))}
-    if validation is not None:
-        folders["validation"] = _several(validation)
+    folders = sets(drawn, real, validation)
     total, done = sum(map(len, folders.values())) * len(encoders), 0
     metrics: Metrics = {}
     distances: dict[str, float] = {}
@@ -69,6 +67,12 @@ def compare(
         if validation is not None:
             of_validation[name] = frechet_distance(made["validation"], made["real"])
     return metrics if validation is None else {"fdr": _ratio(distances, of_validation)} | metrics
+
+
+def sets(drawn: Path, real: Path, validation: Path | None = None) -> dict[str, list[Path]]:
+    """The picture files of each set by its name. Raises DataError for a folder without at least two pictures."""
+    folders = {"drawn": drawn, "real": real} | ({} if validation is None else {"validation": validation})
+    return {name: _several(folder) for name, folder in folders.items()}
 
 
 def features(
@@ -96,14 +100,19 @@ def alignment(
 
     Raises DataError where pictures and prompts do not go together.
     """
-    files = picture_files(drawn)
-    words = prompts_of(files, drawn, prompts)
+    files, words = captioned(drawn, prompts)
     values = []
     for start in range(0, len(files), batch):
         chunk = slice(start, start + batch)
         values.append(scorer([open_picture(path) for path in files[chunk]], words[chunk]))
         progress(sum(map(len, values)), len(files))
     return np.concatenate(values)
+
+
+def captioned(folder: Path, prompts: Path | None) -> tuple[list[Path], list[str]]:
+    """The picture files of a folder and the prompt of each. Raises DataError where they do not go together."""
+    files = picture_files(folder)
+    return files, prompts_of(files, folder, prompts)
 
 
 def prompts_of(files: Sequence[Path], folder: Path, table: Path | None) -> list[str]:

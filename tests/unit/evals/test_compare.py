@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 from blip3o.errors import DataError, OutputError
 from blip3o.evals import page
-from blip3o.evals.compare import compare
+from blip3o.evals.compare import compare, facts
 from blip3o.evals.compare import paired as interval
 from blip3o.evals.page import failures, rows, write_page
 
@@ -214,6 +215,67 @@ def test_the_table_has_a_row_for_each_number_and_one_for_the_scores(two):
     assert [row[4] for row in rows(compare(two[0], two[0]))[1:]] == ["0.000", "0.000\n0.000 to 0.000"]
 
 
+def test_a_folder_with_the_results_of_one_model_stands_for_them(two, tmp_path):
+    (tmp_path / "results" / "judge").mkdir(parents=True)
+    shutil.copytree(two[1], tmp_path / "results" / "mine")
+    comparison = compare(two[0], tmp_path / "results")
+    assert comparison.b.folder == tmp_path / "results" / "mine"
+    assert only(comparison).scores.n == 200
+
+
+def test_another_way_of_loading_is_told(tmp_path):
+    a, b = (
+        write(tmp_path / name, [1, 0], model={"name": "m", "loaded": {"dtype": dtype, **more}})
+        for name, dtype, more in (("a", "float32", {}), ("b", "bfloat16", {"quantize": "nf4"}))
+    )
+    (note,) = only(compare(a, b)).notes
+    assert note == "ways of loading differ: dtype float32 in A, bfloat16 in B; quantize none in A, nf4 in B"
+
+
+def test_items_of_one_name_that_ask_something_else_are_not_compared(tmp_path):
+    a = write(tmp_path / "a", [], lines=[line("q0", 1), line("q1", 0)])
+    b = write(tmp_path / "b", [], lines=[line("q0", 1), line("q1", 1, prompt="What?")])
+    match = only(compare(a, b))
+    assert match.refusals == ("not compared, 1 of their items of one name are asked in other words, q1 first",)
+    assert (match.pairs, match.scores) == ((), None)
+
+
+def suite_scores(**more):
+    share = {"value": 0.5, "n": 4, "low": 0.2, "high": 0.8}
+    metrics = {"generation": {"overall": {**share, **more}, "colors": share}, "vqa": share}
+    return {
+        "suite": "picturebook",
+        "model": {"name": "m"},
+        "seed": 0,
+        "limit": 4,
+        "metrics": metrics,
+        "judge": {"accuracy": share},
+    }
+
+
+def test_scores_of_a_suite_of_a_time_without_answers_can_still_be_read(tmp_path):
+    for name, more in (("a", {}), ("b", {"exact": {"value": 0.25, "n": 4, "low": 0.1, "high": 0.6}})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scores.json").write_text(json.dumps(suite_scores(**more)))
+    match = only(compare(tmp_path / "a", tmp_path / "b"))
+    assert (match.name, match.refusals) == ("picturebook", ())
+    numbers = {metric.name: (metric.a and metric.a.value, metric.b and metric.b.value) for metric in match.metrics}
+    assert numbers == {
+        "generation": (0.5, 0.5),
+        "generation/colors": (0.5, 0.5),
+        "vqa": (0.5, 0.5),
+        "generation, exact": (None, 0.25),
+    }
+
+
+def test_a_comparison_is_json_without_its_items(two):
+    told = json.loads(json.dumps(facts(compare(*two))))
+    match = told["benchmarks"]["pope"]
+    assert set(told) == {"a", "b", "only_a", "only_b", "benchmarks"}
+    assert set(match) == {"n", "refusals", "notes", "metrics", "scores", "categories"}
+    assert match["scores"]["difference"]["value"] == match["metrics"]["accuracy"]["difference"] > 0
+
+
 def test_benchmarks_of_one_folder_alone_are_named(two, tmp_path):
     write(two[0], [1], name="gqa")
     comparison = compare(*two)
@@ -224,10 +286,16 @@ def test_benchmarks_of_one_folder_alone_are_named(two, tmp_path):
 
 def test_folders_that_cannot_be_compared_are_one_line(two, tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "scores.json").write_text('{"suite": "picturebook"}')
-    for folder, what in ((tmp_path / "nowhere", "is no folder"), (tmp_path / "empty", "holds no results")):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.json").write_text("{}")
+    for name, what in (
+        ("nowhere", "is no folder"),
+        ("empty", r"holds no results \(it is empty\): name a folder"),
+        ("notes", r"holds no results \(only notes.json\): name a folder"),
+        (".", r"holds results of 2 models \(a, b\): name one, such as .*/a$"),
+    ):
         with pytest.raises(DataError, match=what):
-            compare(two[0], folder)
+            compare(two[0], tmp_path / name)
     other = write(tmp_path / "other", [1], name="gqa")
     with pytest.raises(DataError, match="no benchmark is in both folders"):
         compare(two[0], other)
@@ -304,6 +372,12 @@ def test_items_that_differ_come_first_and_the_rest_is_counted(two, tmp_path, mon
     assert text.count("<article") == 10
     counts = match.scores.counts
     assert f"{len(outcomes) - 10} of {len(outcomes)} are left out here ({counts.b_only - 10} B better, " in text
+
+
+@pytest.mark.parametrize("name", ["x.png", "x", "x.htm", "x.html.zip"])
+def test_a_page_ends_in_html(two, tmp_path, name):
+    with pytest.raises(OutputError, match=rf"{name}: a comparison is a page, name a file that ends in .html"):
+        write_page(compare(*two), tmp_path / name)
 
 
 def test_a_page_that_cannot_be_written_is_an_error(two, tmp_path):

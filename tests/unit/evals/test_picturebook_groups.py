@@ -1,14 +1,16 @@
 """Edits and dialogues are judged by what was asked and what was to be kept."""
 
+import random
 from dataclasses import dataclass, replace
 
 import pytest
 
 from blip3o.data.picturebook.edits import EDITS
-from blip3o.data.picturebook.scene import COLUMNS, ROWS, Object, Scene
+from blip3o.data.picturebook.prompts import TAGS
+from blip3o.data.picturebook.scene import COLUMNS, ROWS, Object, Scene, stand
 from blip3o.data.picturebook.split import is_held_out
 from blip3o.evals.exam import Exam
-from blip3o.evals.picturebook import drawing, editing, talking
+from blip3o.evals.picturebook import drawing, editing, reading, talking
 from blip3o.evals.picturebook.reading import same_answer
 from blip3o.evals.picturebook.wishes import after_edit, of_prompt
 
@@ -134,6 +136,66 @@ def test_a_riddle_that_names_a_time_gets_it(oracle, judge):
 def test_the_composition_split_asks_only_for_what_training_never_shows(oracle, judge):
     outcomes(drawing.composition, oracle, judge, 8)
     assert all(is_held_out(scene) for scene in oracle.drawn.values())
+
+
+DRAWN = {
+    **{tag: lambda exam, n, tag=tag: drawing.tasks(exam, n, tag) for tag in TAGS},
+    "composition": drawing.composition,
+    "riddle": drawing.riddles,
+    "scene": drawing.scenes,
+}
+
+
+def with_one_more(scene):
+    """The scene and, where there is room, an object of a kind that it lacks."""
+    taken, kinds = {thing.cell for thing in scene.objects}, {thing.kind for thing in scene.objects}
+    free = [(row, column) for row in range(3) for column in range(3) if (row, column) not in taken]
+    kind = next(kind for kind in ("ball", "cup", "house", "tree", "car", "fish") if kind not in kinds)
+    more = stand(random.Random(0), kind, "red", free[0])
+    return scene.with_objects((*scene.objects, more))
+
+
+@pytest.mark.parametrize("group", DRAWN)
+def test_what_holds_more_than_was_asked_is_right_by_the_official_rule_and_not_exact(group, oracle, judge):
+    exact = outcomes(DRAWN[group], oracle, judge, 6)
+    assert all(outcome.exact for outcome in exact), [outcome.answer for outcome in exact]
+    oracle.slip = with_one_more
+    found = outcomes(DRAWN[group], oracle, judge, 6)
+    assert not any(outcome.exact for outcome in found)
+    assert [outcome.correct for outcome in found] == [group != "scene"] * 6, [outcome.note for outcome in found]
+
+
+@pytest.mark.parametrize("group", DRAWN)
+def test_what_lacks_an_object_is_neither_right_nor_exact(group, oracle, judge):
+    oracle.slip = lambda scene: scene.with_objects(scene.objects[1:])
+    found = outcomes(DRAWN[group], oracle, judge, 4)
+    assert not any(outcome.correct or outcome.exact for outcome in found)
+
+
+def test_an_object_in_another_colour_is_not_exact_where_the_colour_was_asked(oracle, judge):
+    def repainted(scene):
+        first = scene.objects[0]
+        other = replace(first, color="blue" if first.color != "blue" else "red")
+        return scene.with_objects((other, *scene.objects[1:]))
+
+    oracle.slip = repainted
+    assert not any(outcome.exact for outcome in outcomes(DRAWN["colors"], oracle, judge, 6))
+    assert all(outcome.exact for outcome in outcomes(DRAWN["two_object"], oracle, judge, 6))
+
+
+def test_only_drawings_are_exact_or_not(scribbler, judge):
+    for group in (editing.edits, talking.dialogues, reading.questions, reading.captions):
+        assert {outcome.exact for outcome in outcomes(group, scribbler, judge, 3)} == {None}
+
+
+@pytest.mark.parametrize(
+    "group", [*DRAWN.values(), reading.questions, reading.captions, editing.edits, talking.dialogues]
+)
+def test_questions_that_were_answered_are_not_asked_again(group, scribbler, judge):
+    whole = list(group(Exam(candidate=scribbler, judge=judge, batch=2), 5))
+    rest = list(group(Exam(candidate=scribbler, judge=judge, batch=2, begin=3), 5))
+    told = [[(outcome.prompt, outcome.answer, outcome.correct) for outcome in part] for part in (whole[3:], rest)]
+    assert told[0] == told[1]
 
 
 def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, judge):

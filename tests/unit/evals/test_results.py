@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from PIL import Image
 
+from blip3o.errors import DataError, OutputError
 from blip3o.evals.benchmark import Item, Sample, Verdict
-from blip3o.evals.results import Answers, digest, whole_lines, with_intervals
+from blip3o.evals.results import Answers, Identity, digest, keep_picture, whole_lines, with_intervals
 
 
 def share(samples):
@@ -73,3 +75,37 @@ def test_a_spoiled_line_in_the_middle_is_dropped_and_the_others_stay(tmp_path):
     path = tmp_path / "toy.samples.0.jsonl"
     path.write_text('{"id": "1"}\n\0\0\0\0\n{"id": "3"}\n')
     assert whole_lines(path) == [{"id": "1"}, {"id": "3"}]
+
+
+def test_what_is_forgotten_takes_its_pictures_along_and_no_others(tmp_path):
+    answers = Answers(tmp_path / "out", "toy")
+    names = ["toy/1.png", "../mine.png"]
+    for name in (*names, "toy/kept.png"):
+        keep_picture(Image.new("RGB", (8, 8)), tmp_path / "out" / name)
+    lines = [{"id": "1", "answer": names}, {"id": "2", "answer": "yes"}, {"id": "3"}]
+    answers.finish(lines)
+    answers.forget()
+    assert answers.read() == {}
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["kept.png", "mine.png"]
+
+
+def test_the_folder_of_another_run_is_told_by_what_differs_alone(tmp_path):
+    def identity(weights):
+        model = {"name": "m", "words": ["a word"] * 1000, "loaded": {"dtype": "float32"}, "weights": weights}
+        return Identity(benchmark="toy", protocol="official", model=model, seed=0, digest="d")
+
+    answers = Answers(tmp_path, "toy")
+    kept = {"benchmark": "toy", "protocol": "official", "model": dict(identity("abc").model), "seed": 0}
+    answers.write_result({**kept, "data": {"digest": "d"}})
+    answers.check(identity("abc"))
+    with pytest.raises(
+        DataError, match=r"of another run \(model weights abc, now def\): name another --output"
+    ) as raised:
+        answers.check(identity("def"))
+    assert len(str(raised.value)) < 250
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "full.png").mkdir()
+    with pytest.raises(OutputError, match="full.png .*: make room; what is answered is kept"):
+        keep_picture(Image.new("RGB", (8, 8)), tmp_path / "full.png")

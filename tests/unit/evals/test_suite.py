@@ -6,7 +6,7 @@ import json
 import pytest
 
 from blip3o.data.picturebook.prompts import TAGS
-from blip3o.errors import ConfigError, OutputError
+from blip3o.errors import ConfigError, DataError, OutputError
 from blip3o.evals import suite
 from blip3o.evals.candidate import Candidate
 
@@ -94,6 +94,65 @@ def test_progress_is_told_for_every_question(scribbler, judge):
     told = []
     run(scribbler, judge, limit=3, groups=["vqa"], progress=lambda *news: told.append(news))
     assert told == [("vqa", done, 3) for done in range(4)]
+
+
+def test_drawings_have_an_exact_share_and_nothing_else_has(scribbler, judge):
+    report = run(scribbler, judge, limit=2)
+    groups = report["metrics"]["generation"] | report["metrics"]
+    drawn = {"overall", *TAGS, "composition", "scene", "riddle"}
+    assert {name for name, score in groups.items() if "exact" in score} == drawn
+    for name in drawn:
+        exact, score = groups[name]["exact"], groups[name]
+        assert set(exact) == {"value", "n", "low", "high"}
+        assert exact["n"] == score["n"]
+        assert exact["value"] <= score["value"]
+    assert groups["scene"]["exact"]["value"] == groups["scene"]["value"]
+
+
+def stopping(questions):
+    """Progress that is stopped when so many are answered."""
+    left = iter(range(questions))
+
+    def told(group, done, total):
+        if done and next(left, None) is None:
+            raise KeyboardInterrupt
+
+    return told
+
+
+def test_a_stopped_run_goes_on_and_says_the_same(calls, scribbler, judge, tmp_path):
+    asked = {"limit": 3, "groups": ["vqa", "scene", "generation/colors"], "batch": 2}
+    whole = run(scribbler, judge, output=tmp_path / "whole", **asked)
+    with pytest.raises(KeyboardInterrupt):
+        run(scribbler, judge, output=tmp_path / "part", progress=stopping(answered), **asked)
+    begun = json.loads((tmp_path / "part" / "scores.json").read_text())
+    assert (begun["complete"], begun["metrics"]) == (False, {})
+    again = run(scribbler, judge, output=tmp_path / "part", **asked)
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+    texts = [(tmp_path / name / "scores.samples.jsonl").read_text() for name in ("whole", "part")]
+    assert texts[0] == texts[1]
+
+
+def test_more_groups_and_questions_join_what_is_there(scribbler, judge, tmp_path):
+    run(scribbler, judge, limit=2, groups=["vqa"], output=tmp_path)
+    report = run(scribbler, judge, limit=3, groups=["caption"], output=tmp_path)
+    assert {name: score["n"] for name, score in report["metrics"].items()} == {"vqa": 2, "caption": 3}
+    assert (report["n"], report["complete"]) == (5, False)
+    lines = (tmp_path / "scores.samples.jsonl").read_text().splitlines()
+    assert len(lines) == 5
+
+
+def test_the_folder_of_another_model_or_seed_is_refused_and_forgotten_at_will(scribbler, judge, tmp_path):
+    asked = {"groups": ["generation/colors"], "output": tmp_path}
+    run(scribbler, judge, limit=3, about={"fingerprint": "abc"}, **asked)
+    for other, told in (
+        ({"about": {"fingerprint": "def"}}, r"\(model fingerprint abc, now def\)"),
+        ({"about": {"fingerprint": "abc"}, "seed": 1}, r"\(seed 0, now 1\)"),
+    ):
+        with pytest.raises(DataError, match=told):
+            run(scribbler, judge, limit=1, **asked, **other)
+    run(scribbler, judge, limit=1, about={"fingerprint": "def"}, restart=True, **asked)
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["generation-colors-0.png"]
 
 
 @pytest.mark.parametrize("options", [{"suite": "picturbook"}, {"limit": 0}, {"groups": ["drawing"]}])

@@ -13,8 +13,10 @@ TEXT = "before\n<!-- scores -->\nold\n<!-- end -->\nbetween\n<!-- speed -->\nold
 def kept(tmp_path):
     """Files of some numbers."""
     share = {"value": 0.5, "n": 2000, "low": 0.47, "high": 0.53}
+    drawn = share | {"exact": {"value": 0.25, "n": 2000, "low": 0.23, "high": 0.27}}
+    metrics = {"generation": {"overall": drawn}, "composition": share, "scene": drawn, "vqa": share}
     files = {
-        "scores": {"metrics": {"generation": {"overall": share}, "vqa": share}, "judge": {"accuracy": share}},
+        "scores": {"metrics": metrics, "judge": {"accuracy": share}},
         "speed": {"demo_s": 12.345, "machine": "an abacus"},
         "run": {"hours": 3.21},
     }
@@ -34,10 +36,22 @@ def test_a_file_that_is_not_there_holds_no_number(tmp_path):
 
 def test_measured_numbers_stand_in_their_rows(kept):
     lines = fill(TEXT, kept).splitlines()
-    assert "| **answering questions** | 0.500 | 0.470 to 0.530 | 2,000 | 0.97 |" in lines
+    assert "| **answering questions** | 0.500 | 0.470 to 0.530 |  |  | 2,000 | 0.97 |" in lines
     assert "| `make demo`, once installed | 12.3 s | 30 s |" in lines
     assert "| the whole recipe, from nothing | 3.2 h | 3 h |" in lines
     assert "Measured on an abacus." in lines
+
+
+def test_the_share_of_exact_drawings_stands_beside_the_official_one(kept):
+    lines = fill(TEXT, kept).splitlines()
+    numbers = "0.500 | 0.470 to 0.530 | 0.250 | 0.230 to 0.270 | 2,000"
+    assert f"| **drawing: mean of the six tasks** | {numbers} | 0.90 |" in lines
+    assert f"| **whole scenes: all of it right** | {numbers} |  |" in lines
+
+
+def test_scores_of_a_time_without_exact_ones_are_still_shown(kept):
+    told = "| **drawing what training never combined** | 0.500 | 0.470 to 0.530 |  |  | 2,000 | 0.75 |"
+    assert told in fill(TEXT, kept).splitlines()
 
 
 def test_filling_twice_changes_nothing_and_what_stands_around_stays(kept):
