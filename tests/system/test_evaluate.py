@@ -153,13 +153,13 @@ def test_every_option_changes_something_or_is_refused(
     base, option, blip3o, calls, weights, words, tmp_path, monkeypatch
 ):
     asked = [*words(BASES[base]), "-m", weights]
-    given = words(EXAMPLES[option])
-    seed_it = option == "restart" and base != "picturebook"
+    given, here = words(EXAMPLES[option]), tmp_path
+    again = option == "restart" and base != "picturebook"
     shown = []
     for name, more in (("plain", []), ("with", given)):
         (here / name).mkdir()
         monkeypatch.chdir(here / name)
-        if seed_it:
+        if again:
             assert blip3o("evaluate", *asked).code == 0
         shown.append(seen(blip3o, calls, [*asked, *more]))
     (plain, before), (changed, after) = shown

@@ -144,6 +144,7 @@ DRAWN = {
     "riddle": drawing.riddles,
     "scene": drawing.scenes,
 }
+OTHERS = (editing.edits, talking.dialogues, reading.questions, reading.captions)
 
 
 def with_one_more(scene):
@@ -184,13 +185,11 @@ def test_an_object_in_another_colour_is_not_exact_where_the_colour_was_asked(ora
 
 
 def test_only_drawings_are_exact_or_not(scribbler, judge):
-    for group in (editing.edits, talking.dialogues, reading.questions, reading.captions):
+    for group in OTHERS:
         assert {outcome.exact for outcome in outcomes(group, scribbler, judge, 3)} == {None}
 
 
-@pytest.mark.parametrize(
-    "group", [*DRAWN.values(), reading.questions, reading.captions, editing.edits, talking.dialogues]
-)
+@pytest.mark.parametrize("group", [*DRAWN.values(), *OTHERS])
 def test_questions_that_were_answered_are_not_asked_again(group, scribbler, judge):
     whole = list(group(Exam(candidate=scribbler, judge=judge, batch=2), 5))
     rest = list(group(Exam(candidate=scribbler, judge=judge, batch=2, begin=3), 5))

@@ -107,5 +107,5 @@ def test_the_folder_of_another_run_is_told_by_what_differs_alone(tmp_path):
 
 def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "full.png").mkdir()
-    with pytest.raises(OutputError, match="full.png .*: make room; what is answered is kept"):
+    with pytest.raises(OutputError, match=r"full.png .*: make room; what is answered is kept"):
         keep_picture(Image.new("RGB", (8, 8)), tmp_path / "full.png")

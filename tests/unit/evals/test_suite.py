@@ -120,7 +120,8 @@ def stopping(questions):
     return told
 
 
-def test_a_stopped_run_goes_on_and_says_the_same(calls, scribbler, judge, tmp_path):
+@pytest.mark.parametrize("answered", [0, 2, 4, 8])
+def test_a_stopped_run_goes_on_and_says_the_same(answered, scribbler, judge, tmp_path):
     asked = {"limit": 3, "groups": ["vqa", "scene", "generation/colors"], "batch": 2}
     whole = run(scribbler, judge, output=tmp_path / "whole", **asked)
     with pytest.raises(KeyboardInterrupt):
