@@ -296,6 +296,29 @@ def test_every_number_of_json_is_a_number(blip3o, calls, weights, words):
         assert [one for one in texts(found) if re.fullmatch(r"-?[\d.]+(e-?\d+)?|nan|inf", one[1])] == []
 
 
+def documented(beginning):
+    """The fields in the first table of docs/benchmarks.md after a line."""
+    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    _, found, after = text.partition(beginning)
+    assert found, beginning
+    rows = re.search(r"^\|---.*\n((?:\|.*\n)+)", after, re.MULTILINE)
+    assert rows
+    return {name for row in rows[1].splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def test_every_field_of_json_is_documented_and_no_other(blip3o, calls, weights, words):
+    def told(base, *more):
+        return json.loads(blip3o("evaluate", *words(BASES[base]), "-m", weights, "--json", *more).out)
+
+    assert set(told("picturebook")) == documented("`blip3o evaluate --suite picturebook --json`, which")
+    assert set(told("pope")[0]) == documented("`blip3o evaluate --benchmark NAME --json` prints")
+    assert set(told("mmvet", "--dry-run")[0]) == documented("`blip3o evaluate --benchmark NAME --dry-run --json`")
+    place = f"results/{weights.name}"
+    found = json.loads(blip3o("evaluate", "compare", place, place, "--json").out)
+    assert set(found) == documented("`blip3o evaluate compare A B --json`:")
+    assert set(found["benchmarks"]["pope"]) == documented("| `page` |")
+
+
 # --- compare ----------------------------------------------------------------------------------------------------------
 
 
