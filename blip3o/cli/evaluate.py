@@ -164,10 +164,13 @@ def compare(
         print(as_json(facts(comparison) | {"page": str(output)}))
         return
     head, *body = rows(comparison)
-    table = Table(*head)
+    table = Table(*head[:-1])
     for row in body:
-        table.add_row(*row)
+        table.add_row(*row[:-1])
     Console(highlight=False).print(table)
+    for row in body:
+        if row[-1]:
+            print(f"{row[0]}: {row[-1]}")
     print(output)
 
 

@@ -250,7 +250,7 @@ def _notes(a: Run, b: Run, same: bool) -> Iterator[str]:
         yield f"seeds differ: {a.seed} in A, {b.seed} in B"
     for what, first, second in (("ways of loading", a.loaded, b.loaded), ("versions", a.versions, b.versions)):
         unlike = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
-        if unlike:
+        if unlike and first and second:  # early results do not tell
             told = (f"{name} {first.get(name, 'none')} in A, {second.get(name, 'none')} in B" for name in unlike)
             yield f"{what} differ: {'; '.join(told)}"
 

@@ -90,7 +90,6 @@ def run(
     accuracy = share([True] * right + [False] * (JUDGED_SCENES - right))
     report |= {
         "complete": all(len(outcomes.get(name, ())) >= group.size for name, group in table.items()),
-        "scored": True,
         "n": sum(map(len, outcomes.values())),
         "of": sum(max(group.size, len(outcomes.get(name, ()))) for name, group in table.items()),
         "seconds": round(time.monotonic() - start, 1),
@@ -113,6 +112,9 @@ def _begun(suite: str, model: Mapping[str, Any], seed: int, limit: int | None) -
         "seed": seed,
         "limit": limit,
         "complete": False,
+        "scored": True,
+        "n": 0,
+        "of": sum(group.size for group in SUITES[suite].values()),
         "metrics": {},
         "versions": versions(),
         "data": {"digest": f"{suite}/{seed}"},

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -197,12 +198,15 @@ def test_questions_that_were_answered_are_not_asked_again(group, scribbler, judg
     assert told[0] == told[1]
 
 
+def painted(exam, n) -> Any:
+    return [outcome.picture for outcome in drawing.scenes(exam, n)]
+
+
 def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, judge):
     found = []
     for model in (oracle, scribbler):
         exam = Exam(candidate=model, judge=judge)
-        pictures = [outcome.picture for outcome in drawing.scenes(exam, 12)]
-        found.append(drawing.distances(exam, pictures))
+        found.append(drawing.distances(exam, painted(exam, 12)))
     assert found[0]["value"] == pytest.approx(0, abs=1e-6)
     assert found[1]["value"] > 1
     assert found[1]["between_true_sets"] == found[0]["between_true_sets"] > 1
@@ -210,4 +214,4 @@ def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle,
 
 def test_two_pictures_are_needed_for_a_distance(oracle, judge):
     exam = Exam(candidate=oracle, judge=judge)
-    assert drawing.distances(exam, [outcome.picture for outcome in drawing.scenes(exam, 1)]) is None
+    assert drawing.distances(exam, painted(exam, 1)) is None
