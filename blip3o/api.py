@@ -76,6 +76,7 @@ class BLIP3o:
         memory: str = "full",
         quantize: str | None = None,
         compile: bool = False,
+        verify: bool = True,
     ) -> "BLIP3o":
         """Load a shipped model by its name, a checkpoint by its folder, or a model of the Hub by its id.
 
@@ -83,7 +84,8 @@ class BLIP3o:
         a CPU and for a small model, else the second). With `memory` "balanced" only one part of the model is on the
         device at a time, with "low" only one layer; the rest is read from its files when it is needed, at a cost in
         time. `quantize` rounds the matrices of its blocks to 8 or 4 bits ("int8", "nf4"; the extra `quantize`).
-        `compile` makes the networks of drawing faster, after minutes at the first picture of a size.
+        `compile` makes the networks of drawing faster, after minutes at the first picture of a size. Files that changed
+        since they were saved, and weights that are mostly 0, are refused unless `verify` is False.
 
         For published models alone: the parts that it `needs` beyond reading and thinking ("encoder", "decoder"; None
         takes those that are there), and the folders that they lie in where that is not the model's own; `compatible`
@@ -96,6 +98,7 @@ class BLIP3o:
             needs=needs,
             encoder=None if encoder is None else Path(encoder),
             decoder=None if decoder is None else Path(decoder),
+            verify=verify,
         )
         numbers = find_dtype(dtype, place, sum(sketch.machine.sizes.values()))
         placement = Placement(device=place, dtype=numbers, memory=memory, quantize=quantize)

@@ -13,7 +13,7 @@ from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Turn
 from blip3o.prompt.pictures import to_image
 from blip3o.prompt.template import Encoded
-from blip3o.weights.machine import Machine, SamplingConfig
+from blip3o.weights.machine import Call, Machine, SamplingConfig
 
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""
@@ -53,11 +53,12 @@ class Assistant:
         `on_image` gets each as soon as its batch is drawn.
         """
         made: list[Image.Image] = []
+        call = Call(sampling=sampling)
         batches = parts(len(talks), batch_size)
-        for part in _told([slice(0, len(talks))] if sampling.compatible and talks else batches, progress):
+        for part in _told(batches, progress):
             asked = [_thinking(talk) for talk in talks[part]] if think else talks[part]
             begun = self._write(asked, 96) if think else [[] for _ in asked]
-            made += self._imagine(asked, begun, seeds[part], sampling)
+            made += self._imagine(asked, begun, seeds[part], call)
             if on_image is not None:
                 for index in range(part.start, part.stop):
                     on_image(index, made[index])
@@ -94,14 +95,13 @@ class Assistant:
     ) -> list[Reply]:
         """The assistant's next turn in each conversation; it draws where it writes the image-start token."""
         replies: list[Reply] = []
+        call = Call(sampling=sampling)
         for part in _told(parts(len(talks), batch_size), progress):
             asked = [_thinking(talk) if think else talk for talk in talks[part]]
-            replies += self._turn(asked, seeds[part], sampling, max_tokens)
+            replies += self._turn(asked, seeds[part], call, max_tokens)
         return replies
 
-    def _turn(
-        self, talks: Sequence[Conversation], seeds: Sequence[int], sampling: SamplingConfig, max_tokens: int
-    ) -> list[Reply]:
+    def _turn(self, talks: Sequence[Conversation], seeds: Sequence[int], call: Call, max_tokens: int) -> list[Reply]:
         written = self._write(talks, max_tokens)
         start = self.machine.template.words.control[tok.IMAGE_START]
         drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
@@ -109,7 +109,7 @@ class Assistant:
             [talks[index] for index in drawing],
             [written[index] for index in drawing],
             [seeds[index] for index in drawing],
-            sampling,
+            call,
         )
         images = dict(zip(drawing, drawn, strict=True))
         said = [self._say(ids) for ids in written]
@@ -153,7 +153,7 @@ class Assistant:
         talks: Sequence[Conversation],
         begun: Sequence[Sequence[int]],
         seeds: Sequence[int],
-        sampling: SamplingConfig,
+        call: Call,
     ) -> list[Image.Image]:
         """Draw the assistant's picture in each conversation, of which it has `begun` to write an answer."""
         if not talks:
@@ -162,9 +162,9 @@ class Assistant:
         start = template.words.control[tok.IMAGE_START]
         with torch.inference_mode():
             asked = [self._asked(talk, [i for i in ids if i != start]) for talk, ids in zip(talks, begun, strict=True)]
-            images = [to_image(row) for row in self.machine.draw(asked, seeds, sampling)]
+            images = [to_image(row) for row in self.machine.draw(asked, seeds, call)]
         for image, talk, ids, seed in zip(images, talks, begun, seeds, strict=True):
-            image.info |= self._origin(talk, ids, seed, sampling)
+            image.info |= self._origin(talk, ids, seed, call.sampling)
         return images
 
     def _asked(self, talk: Conversation, begun: list[int]) -> Encoded:

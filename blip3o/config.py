@@ -7,10 +7,11 @@ with None, dict[str, X], tuples and other configs. A place in it is spelled as t
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -44,6 +45,15 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
     return config
 
 
+def finite(values: Any) -> Any:
+    """Plain values, as they are. Raises ConfigError for numbers among them that are nan or infinite."""
+    faults: list[str] = []
+    _read_any(values, "", faults)
+    if faults:
+        raise ConfigError(_BETWEEN.join(faults))
+    return values
+
+
 def to_dict(config: Any) -> Any:
     """The plain values of a config, ready for YAML or JSON: `from_dict(type(config), to_dict(config)) == config`."""
     if is_dataclass(config):
@@ -65,6 +75,15 @@ def check(*claims: tuple[bool, str]) -> None:
         raise ConfigError(_BETWEEN.join(faults))
 
 
+def sizes(config: Any, *but: str) -> Iterator[tuple[bool, str]]:
+    """For `check`: that every whole number of a config, alone or in a tuple, is 1 or more; not of fields `but`."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if type(number) is int and field.name not in but:
+                yield number > 0, f"{field.name} is {value}, expected 1 or more"
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -77,12 +96,14 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = recipe_path(str(path_or_name))
     try:
-        values = _extended(_read_yaml(path), path)
+        values = _extended(read_yaml(path), path)
         for override in overrides:
             values = _override(values, override)
         return from_dict(cls, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested without end, expected keys and values") from None
 
 
 def dump(config: Any, path: str | Path) -> None:
@@ -110,7 +131,7 @@ def _extended(values: Any, path: Path) -> Any:
         raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
     beside = path.parent / str(values["extends"])
     other = beside if beside.is_file() else recipe_path(str(values["extends"]))
-    extended = _extended(_read_yaml(other), other)
+    extended = _extended(read_yaml(other), other)
     for place, value in (values.get("changes") or {}).items():
         extended = _replaced(extended, str(place).split("."), value, "")
     return extended
@@ -147,7 +168,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """The values of a YAML file. Raises ConfigError where it cannot be read or is no YAML."""
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
@@ -165,6 +187,8 @@ def _parse(text: str, source: str) -> Any:
         raise ConfigError(f"{source} is not YAML{where}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # a date of no calendar, a number of no end
+        raise ConfigError(f"{source} is not YAML: {error}") from None
 
 
 # --- overrides ------------------------------------------------------------------------------------------------------
@@ -282,14 +306,24 @@ def _read_dict(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
 
 def _read_plain(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
     if kind is Any:
-        return value
-    if kind is float and type(value) is int:
+        return _read_any(value, path, faults)
+    if kind is float and type(value) is int and abs(value) < 2**1023:
         return float(value)
+    if kind is float and isinstance(value, float) and not isfinite(value):
+        return _wrong(value, "a finite number", path, faults)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     return _wrong(value, _spell(kind), path, faults)
+
+
+def _read_any(value: Any, path: str, faults: list[str]) -> Any:
+    """A value of any kind, in which every number is finite."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _read_any(item, _join(path, str(key)), faults)
+    return _read_plain(value, float, path, faults) if isinstance(value, float) else value
 
 
 _READERS = {

@@ -170,7 +170,7 @@ def identity_of(model: str, device: str, loading: dict[str, Any]) -> dict[str, A
     from blip3o.weights import hub
     from blip3o.weights.placement import find_device, find_dtype
 
-    sketch, place = hub.sketch(model, needs=()), find_device(device)
+    sketch, place = hub.sketch(model, needs=(), verify=loading["verify"]), find_device(device)
     sizes = sketch.machine.sizes
     numbers = str(find_dtype(loading["dtype"], place, sum(sizes.values()))).removeprefix("torch.")
     further = {key: str(loading[key]) for key in ("decoder", "quantize") if loading[key] is not None}

@@ -22,6 +22,7 @@ from blip3o.cli.options import (
     Quantize,
     Seed,
     Think,
+    Verify,
     examples,
 )
 from blip3o.cli.progress import open_model, working
@@ -51,6 +52,7 @@ def chat(
     memory: Memory = "full",
     quantize: Quantize = None,
     compile: Compile = False,
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -70,6 +72,7 @@ def chat(
             memory=memory,
             quantize=quantize,
             compile=compile,
+            verify=verify,
             needs=("decoder",),
             decoder=decoder,
         ),

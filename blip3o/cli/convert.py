@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, examples
+from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, Verify, examples
 from blip3o.cli.progress import working
 from blip3o.errors import OutputError
 
@@ -20,6 +20,7 @@ def convert(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     output: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")],
     decoder: Decoder = None,
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -38,8 +39,8 @@ def convert(
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():
             layout = "published"
-            convert.to_published(hub.sketch(folder, decoder=decoder).load(convert.AS_IT_IS), output)
+            convert.to_published(hub.sketch(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
         else:
             layout = "ours"
-            convert.to_ours(Source(unified=folder, decoder=decoder), output)
+            convert.to_ours(Source(unified=folder, decoder=decoder), output, verify=verify)
     print(as_json({"folder": str(output), "layout": layout}) if json else output)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder, write_picture, write_text
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, examples
+from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, Verify, examples
 from blip3o.cli.progress import open_model
 
 EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
@@ -20,6 +20,7 @@ def demo(
     device: Device = "auto",
     decoder: Decoder = None,
     dtype: Dtype = "auto",
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -29,7 +30,7 @@ def demo(
     """
     check_folder(output)
     started = time.monotonic()
-    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder)
+    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, verify=verify)
     from blip3o.cli.showing import Show
 
     show = Show(artist, seed, quiet=json)

@@ -25,6 +25,7 @@ from blip3o.cli.options import (
     Size,
     Solver,
     Steps,
+    Verify,
     examples,
 )
 from blip3o.cli.progress import open_model, working
@@ -54,6 +55,7 @@ def edit(
     memory: Memory = "full",
     quantize: Quantize = None,
     compile: Compile = False,
+    verify: Verify = True,
     compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
@@ -72,6 +74,7 @@ def edit(
         memory=memory,
         quantize=quantize,
         compile=compile,
+        verify=verify,
         needs=("decoder",),
         decoder=decoder,
         compatible=compatible,

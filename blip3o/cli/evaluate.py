@@ -10,7 +10,19 @@ from blip3o.cli.benchmarks import Asked, chosen, effects, identity_of, keeping, 
 from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
 from blip3o.cli.distance import distance
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Memory, Model, Quantize, examples, refuse_idle
+from blip3o.cli.options import (
+    Debug,
+    Decoder,
+    Device,
+    Dtype,
+    Json,
+    Memory,
+    Model,
+    Quantize,
+    Verify,
+    examples,
+    refuse_idle,
+)
 from blip3o.cli.progress import open_model, working_on_many
 from blip3o.errors import ConfigError
 
@@ -99,6 +111,7 @@ def evaluate(
     dtype: Dtype = "auto",
     memory: Memory = "full",
     quantize: Quantize = None,
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -113,7 +126,7 @@ def evaluate(
         before = f"after `blip3o evaluate {context.invoked_subcommand}`, if at all"
         refuse_idle(context, {str(one.name): (before, one.name == "debug") for one in context.command.params})
         return
-    loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize}
+    loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize, "verify": verify}
     if suite == BOOK and benchmark:
         raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
     book = not benchmark and suite in (None, BOOK)

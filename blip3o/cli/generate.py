@@ -25,6 +25,7 @@ from blip3o.cli.options import (
     Solver,
     Steps,
     Think,
+    Verify,
     examples,
 )
 from blip3o.cli.progress import open_model, working
@@ -52,6 +53,7 @@ def generate(
     memory: Memory = "full",
     quantize: Quantize = None,
     compile: Compile = False,
+    verify: Verify = True,
     compatible: Compatible = False,
     json: Json = False,
     debug: Debug = False,
@@ -70,6 +72,7 @@ def generate(
         memory=memory,
         quantize=quantize,
         compile=compile,
+        verify=verify,
         needs=("decoder",),
         decoder=decoder,
         compatible=compatible,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, examples
+from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, Verify, examples
 from blip3o.cli.progress import working
 from blip3o.data.picturebook.glossary import grouped
 
@@ -15,6 +15,7 @@ EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --js
 def info(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)] = "picturebook",
     decoder: Decoder = None,
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -29,7 +30,7 @@ def info(
         from blip3o.weights.peak import peaks
 
         with hub.outlined(model) as folder:
-            sketch = hub.sketch(folder, decoder=decoder)
+            sketch = hub.sketch(folder, decoder=decoder, verify=verify)
             facts = BLIP3o(sketch.machine, sketch.about).info()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     where = str(folder) if folder.exists() else f"{model} on the Hub"

@@ -28,6 +28,9 @@ Quantize = Annotated[
     typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o\\[quantize]')."),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")]
+Verify = Annotated[
+    bool, typer.Option("--verify/--no-verify", help="Refuse a checkpoint that changed since it was saved.")
+]
 Compatible = Annotated[
     bool,
     typer.Option("--compatible", help="Draw from random numbers as the published code does; see docs/published.md."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Debug, Device, Dtype, Json, Memory, Model, Quantize, examples
+from blip3o.cli.options import Debug, Device, Dtype, Json, Memory, Model, Quantize, Verify, examples
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import ConfigError
 
@@ -41,6 +41,7 @@ def understand(
     dtype: Dtype = "auto",
     memory: Memory = "full",
     quantize: Quantize = None,
+    verify: Verify = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -59,7 +60,7 @@ def understand(
         if given and task != wanted:
             raise ConfigError(f"task {task} takes no {option}: leave it out, or choose --task {wanted}")
     picture, others = open_picture(image), [open_picture(path) for path in also or ()]
-    reader = open_model(model, device, dtype=dtype, memory=memory, quantize=quantize, needs=())
+    reader = open_model(model, device, dtype=dtype, memory=memory, quantize=quantize, verify=verify, needs=())
     found: dict[str, object] = {"image": str(image), "task": task}
     if task == "vqa":
         found |= {"question": question}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from blip3o.batch import IGNORED, Batch
-from blip3o.config import check
+from blip3o.config import check, sizes
 from blip3o.errors import PromptError
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import Conversation, Picture, Turn
@@ -54,7 +54,19 @@ class PromptConfig:
     """Whether the assistant's turn ends before the slot: so the published models were trained, though not used."""
 
     def __post_init__(self) -> None:
+        square = self.patch_size * self.merge_size
         check(
+            *sizes(self),
+            (
+                square < 1 or (self.picture_size or 0) % square == 0,
+                f"prompt.picture_size {self.picture_size} is no multiple of {square}: patches of {self.patch_size} px, "
+                f"{self.merge_size} x {self.merge_size} of them merged",
+            ),
+            (
+                self.least_pixels <= self.most_pixels,
+                f"prompt.least_pixels {self.least_pixels} is more than most_pixels {self.most_pixels}",
+            ),
+            (all(one > 0 for one in self.deviation), f"prompt.deviation is {self.deviation}, expected more than 0"),
             (self.request.count("{}") == 1, f"prompt.request is {self.request!r}, expected one {{}} in it"),
             (len(self.mean) == len(self.deviation) == 3, "prompt.mean and prompt.deviation have three values each"),
             (

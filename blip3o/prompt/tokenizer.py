@@ -68,6 +68,11 @@ class Words:
     def __len__(self) -> int:
         return len(self.tokenizer)
 
+    @property
+    def highest(self) -> int:
+        """The highest token id; ids may have gaps."""
+        return max(self.tokenizer.get_vocab().values())
+
     def _encode(self, text: str) -> tuple[int, ...]:
         check_characters(text)
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
@@ -88,6 +93,8 @@ class Words:
         self.tokenizer.save_pretrained(str(folder))
         if self.known is not None:
             (folder / KNOWN).write_text("\n".join(self.known) + "\n", encoding="utf-8")
+        else:
+            (folder / KNOWN).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path) -> "Words":

@@ -1,4 +1,5 @@
-"""A checkpoint is a folder: config.yaml, model.safetensors, the tokenizer's files and, where shared, a model card."""
+"""A checkpoint is a folder: config.yaml, model.safetensors, the tokenizer's files, a digest of these and, where shared,
+a model card."""
 
 import json
 import os
@@ -15,10 +16,11 @@ from torch import Tensor
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
+from blip3o.weights import digest
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.placement import Placement
 from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
-from blip3o.weights.sketch import Sketch
+from blip3o.weights.sketch import Sketch, built
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 
@@ -88,14 +90,21 @@ def save(
     """Write the checkpoint of a machine in `dtype`, None for that of its tensors; `tensors` in place of its own weights
     (an average of them, say).
 
-    Raises OutputError where that is not possible.
+    Until all of it is there, the folder's digest refuses it. Raises OutputError where it cannot be written.
     """
     make_folder(folder)
+    _write_digest(folder, digest.UNFINISHED)
     held = dict(machine.state_dict() if tensors is None else tensors)
     stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in held.items()}
     configs.dump(machine.config, folder / CONFIG)
     machine.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
+    _write_digest(folder, digest.of(folder))
+
+
+def _write_digest(folder: Path, told: Mapping[str, str]) -> None:
+    with whole_file(folder / digest.FILE) as temporary:
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def write_card(machine: Machine, folder: Path) -> None:
@@ -129,21 +138,28 @@ model = BLIP3o.from_pretrained("owner/name")  # this repository's id, or a folde
 
 
 def load(
-    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = torch.float32,
+    *,
+    verify: bool = True,
 ) -> tuple[Machine, dict[str, object]]:
     """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
-    sketched = sketch(folder)
+    sketched = sketch(folder, verify=verify)
     return sketched.load(Placement(device=torch.device(device), dtype=dtype)), dict(sketched.about)
 
 
-def sketch(folder: Path) -> Sketch:
-    """A checkpoint without its tensors; of its file only the header is read. Raises CheckpointError."""
+def sketch(folder: Path, *, verify: bool = True) -> Sketch:
+    """A checkpoint without its tensors; of its file only the header is read. Raises CheckpointError, where it is to
+    `verify` also for a folder that changed since it was saved."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
     config, words = configs.load(ModelConfig, folder / CONFIG), Words.load(folder)
-    with torch.device("meta"):
-        machine = Machine(config, words)
     shards = Shards.find(folder)
-    return Sketch(machine=machine, files={"": (shards, lambda name: name)}, about=shards.about)
+    machine = built(config, words, shards.shapes)
+    shards.match(machine, str)
+    if verify:
+        digest.check(folder)
+    return Sketch(machine=machine, files={"": (shards, str)}, about=shards.about, verify=verify)

@@ -26,9 +26,9 @@ SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""
 
 
-def to_ours(source: Source, folder: Path) -> Path:
+def to_ours(source: Source, folder: Path, *, verify: bool = True) -> Path:
     """Write a published model as one folder of ours, its tensors in their own dtype. Raises CheckpointError."""
-    machine = published.sketch(source).load(AS_IT_IS)
+    machine = published.sketch(source, verify=verify).load(AS_IT_IS)
     checkpoint.save(machine, folder, dtype=None)
     return folder
 

@@ -78,19 +78,21 @@ def sketch(
     needs: Collection[Part] | None = None,
     encoder: Path | None = None,
     decoder: Path | None = None,
+    verify: bool = True,
 ) -> Sketch:
     """A model by its name or folder before its tensors are read.
 
     A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
-    from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError.
+    from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError, where it is to `verify`
+    also for files that changed since they were saved.
     """
     folder = find(name_or_path, needs)
     if (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file():
         for part, given in (("encoder", encoder), ("decoder", decoder)):
             if given is not None:
                 raise CheckpointError(f"{name_or_path} holds its own {part}, {given} would not be used: leave it out")
-        return checkpoint.sketch(folder)
-    return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs)
+        return checkpoint.sketch(folder, verify=verify)
+    return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs, verify=verify)
 
 
 def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:

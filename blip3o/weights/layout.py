@@ -9,11 +9,13 @@ Sizes of the diffusion transformer stand in no config: they are read off its ten
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from blip3o.config import finite, from_dict
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.model.backbones import qwen2_5_vl
 from blip3o.model.backbones.backbone import TextConfig
@@ -54,6 +56,7 @@ HEAD_WIDTH = 112
 """Of the published tower, whose number of heads no tensor shows."""
 
 Shapes = Mapping[str, tuple[int, ...]]
+Config = TypeVar("Config")
 
 
 def read_config(folder: Path, name: str = CONFIG) -> dict[str, Any]:
@@ -63,11 +66,27 @@ def read_config(folder: Path, name: str = CONFIG) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{folder} holds no {name}: name the folder of a whole checkpoint") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no JSON ({error}): copy it again from its source") from error
     if not isinstance(facts, dict):
         raise CheckpointError(f"{path} is {type(facts).__name__}, expected keys and values: copy it again")
-    return facts
+    with sensible(path):
+        return finite(facts)
+
+
+@contextmanager
+def sensible(source: Path) -> Iterator[None]:
+    """Raises CheckpointError for whatever goes wrong meanwhile with what a file or folder says of a network."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ConfigError as error:
+        raise CheckpointError(f"{source} describes no network: {error}: use the config of its weights") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source} describes no network ({type(error).__name__}: {error}): use the config of its weights"
+        ) from error
 
 
 def unified_config(facts: Mapping[str, Any], shapes: Shapes) -> UnifiedConfig:
@@ -103,9 +122,7 @@ def _qwen2_5_vl(text: Mapping[str, Any], rope: Mapping[str, Any]) -> QwenConfig:
     tower = {**text["vision_config"]}
     tower["fullatt_block_indexes"] = tuple(tower["fullatt_block_indexes"])
     return QwenConfig(
-        text=QwenTextConfig(**_chosen(language, QwenTextConfig)),
-        vision=QwenVisionConfig(**_chosen(tower, QwenVisionConfig)),
-        reads_by_grid=True,
+        text=_chosen(language, QwenTextConfig), vision=_chosen(tower, QwenVisionConfig), reads_by_grid=True
     )
 
 
@@ -118,7 +135,7 @@ def _reading_by_siglip(text: Mapping[str, Any], rope: Mapping[str, Any], shapes:
         **text,
         "rope_scaling": scaling if scaling.get("rope_type", "default") != "default" else None,
     }
-    sizes = TextConfig(**_chosen(language, TextConfig))
+    sizes = _chosen(language, TextConfig)
     named = ((_in_backbone(name), shape) for name, shape in shapes.items())
     towers = {name.removeprefix("visual."): shape for name, shape in named if name is not None}
     vision = siglip_config(towers, int(text.get("vision_num_attention_heads", SIGLIP_HEADS)))
@@ -262,9 +279,9 @@ def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:
     return shapes[name]
 
 
-def _chosen(facts: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """The facts that a config has fields for; KeyError for one that it cannot do without."""
-    return {field.name: facts[field.name] for field in fields(kind)}
+def _chosen(facts: Mapping[str, Any], kind: type[Config]) -> Config:
+    """A config, of the facts that it has fields for; KeyError for one that is missing."""
+    return from_dict(kind, {field.name: facts[field.name] for field in fields(kind)})  # pyright: ignore[reportArgumentType]
 
 
 def count(shapes: Shapes, pattern: str) -> int:

@@ -59,6 +59,17 @@ class SamplingOptions(TypedDict, total=False):
     size: int | None
 
 
+@dataclass(kw_only=True)
+class Call:
+    """What all pictures of one call share, in however many batches they are drawn; it ends with the call."""
+
+    sampling: SamplingConfig
+    null: Float[Tensor, "1 channel height width"] | None = None
+    """Features of an empty prompt, from the first picture on."""
+    stream: Generator | None = None
+    """Where the random numbers of a `compatible` call come from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Everything needed to build a model but its weights and its tokenizer."""
@@ -102,13 +113,16 @@ class Machine(nn.Module):
     def __init__(self, config: ModelConfig, words: Words) -> None:
         super().__init__()
         vocabulary = config.unified.backbone.text.vocab_size
-        check((len(words) <= vocabulary, f"the tokenizer has {len(words)} tokens, the model {vocabulary} embeddings"))
+        check(
+            (
+                words.highest < vocabulary,
+                f"the tokenizer has a token {words.highest}, but the model has {vocabulary} embeddings: use its own",
+            )
+        )
         self.config = config
         self.unified = Unified(config.unified)
         self.space = ImageSpace(config.space, config.unified.head.channels)
         self.template = Template(config.prompt, words)
-        self.nothing: dict[SamplingConfig, Tensor] = {}
-        """Features of an empty prompt, by how they were imagined."""
         self.sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
         """Parameters of each part."""
 
@@ -170,26 +184,27 @@ class Machine(nn.Module):
         return self.space.encode(pixels.to(self.device))
 
     def draw(
-        self, asked: Sequence[Encoded], seeds: Sequence[int], sampling: SamplingConfig
+        self, asked: Sequence[Encoded], seeds: Sequence[int], call: "Call"
     ) -> Float[Tensor, "batch 3 height width"]:
-        """The picture in [-1, 1] for the slot of each conversation, by its own seed."""
-
-        if sampling.compatible:
-            rng = Generator(self.device).manual_seed(seeds[0])
-            return torch.cat([self._drawn([row], [rng], sampling) for row in asked])
+        """The picture in [-1, 1] for the slot of each conversation, by its own seed, as a part of a call."""
+        if call.sampling.compatible:
+            rng = call.stream = call.stream or Generator(self.device).manual_seed(seeds[0])
+            return torch.cat([self._drawn([row], [rng], call) for row in asked])
 
         def drawn(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
             rngs = generators([seeds[index] for index in indices])
-            return self._drawn([asked[index] for index in indices], rngs, sampling)
+            return self._drawn([asked[index] for index in indices], rngs, call)
 
-        return _in_passes(drawn, len(asked), sampling.rows)
+        return _in_passes(drawn, len(asked), call.sampling.rows)
 
     def _drawn(
-        self, asked: Sequence[Encoded], rngs: Sequence[Generator], sampling: SamplingConfig
+        self, asked: Sequence[Encoded], rngs: Sequence[Generator], call: "Call"
     ) -> Float[Tensor, "rows 3 height width"]:
+        sampling = call.sampling
         features = self._imagined(asked, rngs, sampling)
-        null = self.null(sampling, rngs[0]) if self.space.decoder.guided else None
-        return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
+        if self.space.decoder.guided and call.null is None:
+            call.null = self.null(sampling, rngs[0])
+        return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=call.null, size=sampling.size)
 
     def _imagined(
         self, asked: Sequence[Encoded], rngs: Sequence[Generator], sampling: SamplingConfig
@@ -207,14 +222,12 @@ class Machine(nn.Module):
         return self.unified.imagine(prompts, rngs, sampling)
 
     def null(self, sampling: SamplingConfig, rng: Generator) -> Float[Tensor, "1 channel height width"]:
-        """Features of an empty prompt, imagined once: what a decoder's guidance leads away from.
+        """Features of an empty prompt: what a decoder's guidance leads away from.
 
         They have a seed of their own; published code takes their noise from the stream of the first image (`rng`).
         """
-        if sampling not in self.nothing:
-            rngs = [rng] if sampling.compatible else generators([0])
-            self.nothing[sampling] = self._imagined([self.template.nothing()], rngs, sampling)
-        return self.nothing[sampling]
+        rngs = [rng] if sampling.compatible else generators([0])
+        return self._imagined([self.template.nothing()], rngs, sampling)
 
     def reconstruct(
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig

@@ -17,11 +17,12 @@ from blip3o.weights.layout import (
     prompt_config,
     read_config,
     renamed,
+    sensible,
     unified_config,
 )
-from blip3o.weights.machine import Machine, ModelConfig, SamplingConfig
+from blip3o.weights.machine import ModelConfig, SamplingConfig
 from blip3o.weights.shards import Shards
-from blip3o.weights.sketch import Sketch
+from blip3o.weights.sketch import Sketch, built
 from blip3o.weights.spaces import DECODER_FOLDER, Found, find_decoder, find_encoder, holds_encoder
 
 SAMPLING = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
@@ -55,7 +56,7 @@ class Source:
         return there | ({"decoder"} if self.decoder or (self.unified / DECODER_FOLDER).is_dir() else set())
 
 
-def sketch(source: Source, needs: Collection[Part] | None = None) -> Sketch:
+def sketch(source: Source, needs: Collection[Part] | None = None, *, verify: bool = True) -> Sketch:
     """A published model without its tensors, from its configs and the headers of its files.
 
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
@@ -66,26 +67,30 @@ def sketch(source: Source, needs: Collection[Part] | None = None) -> Sketch:
     encoder = source.find_encoder() if "encoder" in wanted else None
     decoder = source.find_decoder() if "decoder" in wanted else None
     config, words = _config(source.unified, unified, encoder, decoder), Words.load(source.unified)
-    with torch.device("meta"):
-        machine = Machine(config, words)
-    channels = config.unified.head.channels
-    machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
     networks = {"unified": unified, "space.encoder": encoder, "space.decoder": decoder}
     files = {
         f"{place}.{inside}".removesuffix("."): found
         for place, network in networks.items()
         for inside, found in (network.files.items() if network else ())
     }
-    return Sketch(machine=machine, files=files, about={"layout": "published"})
+    shapes = {f"{place}.{name}": shape for place, (held, _) in files.items() for name, shape in held.shapes.items()}
+    machine = built(config, words, shapes)
+    for place, (held, rename) in files.items():
+        held.match(machine.get_submodule(place), rename)
+    channels = config.unified.head.channels
+    machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
+    return Sketch(machine=machine, files=files, about={"layout": "published"}, verify=verify)
 
 
 def _config(
     folder: Path, unified: Found[Unified], encoder: Found[Encoder] | None, decoder: Found[Decoder] | None
 ) -> ModelConfig:
+    with sensible(folder):
+        prompt = prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length)
     try:
         return ModelConfig(
             name=folder.resolve().name,
-            prompt=prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length),
+            prompt=prompt,
             unified=unified.config,
             space=SpaceConfig(encoder=encoder and encoder.config, decoder=decoder and decoder.config),
             sampling=SAMPLING,
@@ -97,6 +102,7 @@ def _config(
 def find_unified(folder: Path) -> Found[Unified]:
     """The unified model of a folder. Raises CheckpointError for a folder that holds no such model."""
     facts, shards = read_config(folder), Shards.find(folder)
-    config = unified_config(facts, shards.shapes)
+    with sensible(folder):
+        config = unified_config(facts, shards.shapes)
     tied = config.backbone.text.tie_word_embeddings
     return Found(config=config, make=Unified, files={"": (shards, lambda name: renamed(name, tied))})

@@ -92,11 +92,17 @@ class Shards:
         Raises CheckpointError that lists what is missing, unknown or misshapen.
         """
         new_names = {old: new for new, old in self.match(network, rename).items()}
-        wanted = shapes_of(network.state_dict())
+        held = network.state_dict()
+        wanted = shapes_of(held)
         for old, tensor in self.read(new_names, device):
+            new = new_names[old]
+            if tensor.is_floating_point() != held[new].is_floating_point() or tensor.itemsize < 2:
+                raise CheckpointError(
+                    f"{self.folder} does not fit its config: {old} is of type {tensor.dtype}, not {held[new].dtype}: "
+                    "use the files of one checkpoint"
+                )
             if strange(tensor):
                 complain(self.folder, {}, {}, [old])
-            new = new_names[old]
             value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new])
             if put is None or not put(new, value):
                 network.load_state_dict({new: value}, strict=False, assign=True)
@@ -186,9 +192,13 @@ def _some(names: list[str]) -> str:
 
 def _listed(index: Path) -> list[str]:
     try:
-        return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        listed = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
+    strangers = [name for name in listed if not isinstance(name, str) or Path(name).name != name]
+    if strangers:
+        raise CheckpointError(f"{index} lists {strangers[0]!r}, which is no file beside it: copy it again")
+    return listed
 
 
 def about_of(file: Any) -> dict[str, object]:

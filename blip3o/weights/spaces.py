@@ -26,6 +26,7 @@ from blip3o.weights.layout import (
     Shapes,
     count,
     read_config,
+    sensible,
     shape_of,
     siglip_config,
     tower_config,
@@ -96,7 +97,8 @@ def find_encoder(model: Path, apart: Path | None = None) -> Found[Encoder]:
     folder = apart or (inside if any(inside.glob("*.safetensors")) else model)
     shards = Shards.find(folder)
     if apart is not None and _of_siglip(shards.shapes):
-        return _siglip(folder, shards)
+        with sensible(folder):
+            return _siglip(folder, shards)
     start = "" if FIRST in shards.shapes else TOWER
     if f"{start}{FIRST}" not in shards.shapes:
         raise CheckpointError(
@@ -106,7 +108,8 @@ def find_encoder(model: Path, apart: Path | None = None) -> Found[Encoder]:
     facts: dict[str, Any] = {}
     for place in (model, inside, folder):
         facts |= read_config(place) if (place / CONFIG).is_file() else {}
-    config = tower_config(facts, {name.removeprefix(start): shape for name, shape in shards.shapes.items()})
+    with sensible(folder):
+        config = tower_config(facts, {name.removeprefix(start): shape for name, shape in shards.shapes.items()})
 
     def rename(name: str) -> str | None:
         return name.removeprefix(start) if name.startswith(start) else None
@@ -125,15 +128,14 @@ def find_decoder(folder: Path) -> Found[Decoder]:
             "share it; models trained further come without), or name another place with --decoder"
         )
     if not (folder / "unet").is_dir() and (folder / CONFIG).is_file():
-        return _sana(folder, Shards.find(folder))
+        with sensible(folder):
+            return _sana(folder, Shards.find(folder))
     files = {part: (Shards.find(folder / part, WEIGHTS), lambda name: name) for part in ("unet", "vae")}
     unet, vae = read_config(folder / "unet"), read_config(folder / "vae")
-    config = SdxlConfig(
-        unet=unet,
-        vae=vae,
-        scheduler=read_config(folder / "scheduler", "scheduler_config.json"),
-        size=unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1),
-    )
+    scheduler = read_config(folder / "scheduler", "scheduler_config.json")
+    with sensible(folder):
+        size = unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+        config = SdxlConfig(unet=unet, vae=vae, scheduler=scheduler, size=size)
     return Found(config=config, make=SdxlDecoder, files=files)
 
 

@@ -11,6 +11,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, Cache, Dyna
 from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
+from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
 from blip3o.model.layers.siglip import SiglipConfig, SiglipReader
 
@@ -119,6 +120,18 @@ class Backbone(nn.Module, ABC):
         """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
 
 
+def possible(heads: int, shared: int, theta: float, eps: float) -> tuple[tuple[bool, str], ...]:
+    """For `check`: what holds in every language model of its heads, its rotation and its norms."""
+    return (
+        (
+            shared < 1 or heads % shared == 0,
+            f"num_attention_heads {heads} is no multiple of num_key_value_heads {shared}",
+        ),
+        (theta > 0, f"rope_theta is {theta}, expected more than 0"),
+        (eps > 0, f"rms_norm_eps is {eps}, expected more than 0"),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """Sizes of a language model, under the names of its config.json."""
@@ -136,6 +149,13 @@ class TextConfig:
     """None is plain rotation; else what the config.json says, with a `rope_type`."""
     rms_norm_eps: float = 1e-5
     max_position_embeddings: int = 131_072
+
+    def __post_init__(self) -> None:
+        check(
+            *sizes(self),
+            *possible(self.num_attention_heads, self.num_key_value_heads, self.rope_theta, self.rms_norm_eps),
+            (self.head_dim % 2 == 0, f"head_dim is {self.head_dim}, expected an even number"),
+        )
 
     def published(self) -> dict[str, Any]:
         """What a config class of `transformers` takes."""

@@ -16,7 +16,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLVisionRotaryEmbedding,
 )
 
-from blip3o.model.backbones.backbone import Backbone
+from blip3o.config import check, sizes
+from blip3o.model.backbones.backbone import Backbone, possible
 from blip3o.model.layers.attention import attend
 
 
@@ -35,6 +36,19 @@ class QwenTextConfig:
     tie_word_embeddings: bool
     rms_norm_eps: float = 1e-5
 
+    def __post_init__(self) -> None:
+        heads, width = self.num_attention_heads, self.hidden_size
+        turned = 2 * heads * sum(self.mrope_section)
+        check(
+            *sizes(self),
+            *possible(heads, self.num_key_value_heads, self.rope_theta, self.rms_norm_eps),
+            (
+                turned == width,
+                f"{heads} heads with mrope_section {self.mrope_section} make hidden_size {turned}, not {width}",
+            ),
+            (len(self.mrope_section) == 3, f"mrope_section is {self.mrope_section}, expected three numbers"),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class QwenVisionConfig:
@@ -49,6 +63,24 @@ class QwenVisionConfig:
     temporal_patch_size: int
     window_size: int
     fullatt_block_indexes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        heads, merged = self.num_heads, self.patch_size * self.spatial_merge_size
+        check(
+            *sizes(self, "fullatt_block_indexes"),
+            (
+                heads < 1 or self.hidden_size % (4 * heads) == 0,
+                f"hidden_size {self.hidden_size} is no multiple of 4 x num_heads {heads}",
+            ),
+            (
+                merged < 1 or self.window_size % merged == 0,
+                f"window_size {self.window_size} is no multiple of {merged} px",
+            ),
+            (
+                all(0 <= index < self.depth for index in self.fullatt_block_indexes),
+                f"fullatt_block_indexes is {self.fullatt_block_indexes}, expected numbers below depth {self.depth}",
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

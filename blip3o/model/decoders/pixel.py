@@ -21,17 +21,19 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from blip3o.config import check
+from blip3o.config import check, sizes
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null
-from blip3o.model.layers.convolution import ResidualBlock
+from blip3o.model.layers.convolution import ResidualBlock, normalisable
 from blip3o.model.loss import WeightedLoss
 
 NEAREST = 0.1
 """Below this distance from the data, in time, equation (1) stops growing."""
+GROUPS = 8
+"""Of the UNet's normalisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +60,23 @@ class PixelDecoderConfig:
     """Shift of its times towards noise, in training and in painting (flow/time.py)."""
 
     def __post_init__(self) -> None:
-        sketched, zooms, coarsest = len(self.sketch_widths), len(self.sketch_zooms), 2 ** (len(self.widths) - 1)
+        sketched, zooms, coarsest = len(self.sketch_widths), len(self.sketch_zooms), 1 << max(len(self.widths) - 1, 0)
         check(
+            *sizes(self),
+            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
             (zooms == sketched - 1, f"{zooms} sketch_zooms lie between {sketched} sketch_widths"),
+            (len(self.widths) > 0, "widths is empty, expected 1 or more"),
+            *normalisable(self.sketch_widths),
+            (all(width % GROUPS == 0 for width in self.widths), f"widths {self.widths} are no multiples of {GROUPS}"),
+        )
+        check(
             (
                 self.size % (self.fold * coarsest) == 0,
                 f"size {self.size} in squares of {self.fold} px cannot be halved for each of {len(self.widths)} widths",
+            ),
+            (
+                self.size % (self.fold * prod(self.sketch_zooms)) == 0,
+                f"size {self.size} in squares of {self.fold} px is no multiple of sketch_zooms {self.sketch_zooms}",
             ),
         )
 
@@ -110,7 +123,7 @@ class PixelDecoder(Decoder):
             down_block_types=("DownBlock2D",) * levels,
             up_block_types=("UpBlock2D",) * levels,
             add_attention=False,
-            norm_num_groups=8,
+            norm_num_groups=GROUPS,
         )
 
     @property

@@ -17,6 +17,7 @@ from diffusers.models.transformers.sana_transformer import SanaTransformer2DMode
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
@@ -45,6 +46,13 @@ class SanaConfig:
     """1 is none."""
     shift: float = 1.0
     """Shift of its times towards noise (flow/time.py)."""
+
+    def __post_init__(self) -> None:
+        check(
+            *sizes(self),
+            (self.guidance >= 0, f"guidance is {self.guidance}, expected 0 or more"),
+            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
+        )
 
 
 class SanaDecoder(Decoder):

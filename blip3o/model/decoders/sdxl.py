@@ -17,6 +17,7 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from jaxtyping import Float, Num
 from torch import Generator, Tensor
 
+from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.model.decoders.decoder import Decoder, Features, Null
@@ -36,6 +37,14 @@ class SdxlConfig:
     """The size in px that the UNet is told the picture had before it was scaled."""
     guidance: float = 3.0
     """1 is none."""
+
+    def __post_init__(self) -> None:
+        width = self.unet.get("cross_attention_dim")
+        check(
+            *sizes(self),
+            (self.guidance >= 0, f"guidance is {self.guidance}, expected 0 or more"),
+            (type(width) is int and width > 0, f"cross_attention_dim of unet is {width}, expected 1 or more"),
+        )
 
     @property
     def channels(self) -> int:

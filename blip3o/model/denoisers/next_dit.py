@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import grid_angles, rotate
@@ -58,11 +59,15 @@ class NextDiTConfig:
     """Whether a reference image's features enter beside the noised ones [no]."""
 
     def __post_init__(self) -> None:
-        if self.width % (4 * self.num_heads):
-            raise ValueError(
+        check(*sizes(self))
+        whole = 4 * self.num_heads
+        check(
+            (
+                self.width % whole == 0,
                 f"width {self.width} does not split into {self.num_heads} heads of a multiple of 4 channels: "
-                f"choose a multiple of {4 * self.num_heads}"
+                f"choose a multiple of {whole}",
             )
+        )
 
     @property
     def condition_width(self) -> int:

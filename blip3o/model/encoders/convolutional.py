@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from blip3o.config import check
+from blip3o.config import check, sizes
 from blip3o.model.encoders.encoder import Encoder
-from blip3o.model.layers.convolution import ResidualBlock
+from blip3o.model.layers.convolution import ResidualBlock, normalisable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,16 @@ class ConvolutionalEncoderConfig:
 
     def __post_init__(self) -> None:
         check(
+            *sizes(self),
+            *normalisable(self.widths),
+            (all(stride in (1, 2, 3) for stride in self.strides), f"strides are {self.strides}, expected 1, 2 or 3"),
             (
                 len(self.strides) == len(self.widths) - 1,
                 f"{len(self.strides)} strides lie between {len(self.widths)} widths",
             ),
-            (self.size % (4 * prod(self.strides)) == 0, f"size {self.size} is no multiple of 4 x {self.strides}"),
         )
+        side = 4 * prod(self.strides)
+        check((self.size % side == 0, f"size {self.size} is no multiple of {side}, of 4 px and strides {self.strides}"))
 
     @property
     def side(self) -> int:

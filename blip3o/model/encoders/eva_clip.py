@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from blip3o.config import check
+from blip3o.config import check, sizes
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.layers.attention import attend
 
@@ -44,6 +44,7 @@ class EvaClipConfig:
     """Patches along the side of the squares that are averaged [4]."""
 
     def __post_init__(self) -> None:
+        check(*sizes(self))
         check(
             (
                 self.size % (self.patch_size * self.pool) == 0,

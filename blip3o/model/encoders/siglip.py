@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from blip3o.config import check, sizes
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.layers.siglip import SiglipConfig, SiglipTower
 
@@ -22,6 +23,9 @@ class SiglipEncoderConfig:
     tower: SiglipConfig
     side: int
     """Rows and columns of the features: those of its patches, or fewer."""
+
+    def __post_init__(self) -> None:
+        check(*sizes(self), (self.side <= self.tower.rows, f"side is {self.side}, more than {self.tower.rows} patches"))
 
     @property
     def size(self) -> int:

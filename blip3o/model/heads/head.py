@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from blip3o.bounds import within
-from blip3o.config import check
+from blip3o.config import check, sizes
 from blip3o.flow.solver import SOLVERS
 from blip3o.model.loss import WeightedLoss
 
@@ -44,7 +44,8 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         check(
-            (self.draws > 0, f"draws is {self.draws}, expected 1 or more"),
+            *sizes(self, "time_parts"),
+            (self.time_parts >= 0, f"time_parts is {self.time_parts}, expected 0 or more"),
             (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
             (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
             (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),

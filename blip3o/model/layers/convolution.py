@@ -1,8 +1,16 @@
 """Convolutional pieces of encoders and decoders."""
 
+from collections.abc import Iterator, Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def normalisable(widths: Sequence[int]) -> Iterator[tuple[bool, str]]:
+    """For `check`: that residual blocks can have these widths, in groups of about 16 channels."""
+    for width in widths:
+        yield width >= 16 and width % (width // 16) == 0, f"width {width} does not split into groups of 16 channels"
 
 
 class ResidualBlock(nn.Module):

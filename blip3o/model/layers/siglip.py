@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
+from blip3o.config import check, sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class SiglipConfig:
@@ -25,6 +27,17 @@ class SiglipConfig:
     spatial_merge_size: int = 1
     temporal_patch_size: int = 1
     """It merges no patches and sees single pictures."""
+
+    def __post_init__(self) -> None:
+        width, heads = self.hidden_size, self.num_attention_heads
+        check(
+            *sizes(self),
+            (heads < 1 or width % heads == 0, f"hidden_size {width} does not split into {heads} heads"),
+            (
+                self.image_size >= self.patch_size,
+                f"image_size {self.image_size} is less than patch_size {self.patch_size}",
+            ),
+        )
 
     @property
     def rows(self) -> int:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from blip3o.config import check, sizes
+
 
 @dataclass(frozen=True, kw_only=True)
 class VaeConfig:
@@ -12,6 +14,14 @@ class VaeConfig:
     vae: dict[str, Any]
     size: int
     """Height and width of the picture in px."""
+
+    def __post_init__(self) -> None:
+        channels, levels = self.vae.get("latent_channels"), self.vae.get("block_out_channels")
+        check(
+            *sizes(self),
+            (type(channels) is int and channels > 0, f"latent_channels of vae is {channels}, expected 1 or more"),
+            (isinstance(levels, list) and len(levels) > 0, f"block_out_channels of vae is {levels}, expected a list"),
+        )
 
     @property
     def channels(self) -> int:

@@ -153,15 +153,17 @@ def test_an_unknown_key_of_the_config_is_named(copied):
 
 def test_parts_that_do_not_fit_each_other_are_refused_together(tiny):
     with pytest.raises(ConfigError) as raised:
-        replace(tiny.model, prompt=replace(tiny.model.prompt, slot_length=5, patch_size=16))
+        replace(tiny.model, prompt=replace(tiny.model.prompt, slot_length=5, patch_size=18, merge_size=1))
     assert "slot_length is 5" in str(raised.value)
-    assert "patches of (16, 2, 1)" in str(raised.value)
+    assert "patches of (18, 1, 1)" in str(raised.value)
 
 
 def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny, words):
     unified = tiny.model.unified
     few = replace(unified.backbone, text=replace(unified.backbone.text, vocab_size=500))
-    with pytest.raises(ConfigError, match=f"the tokenizer has {len(words)} tokens, the model 500 embeddings"):
+    with pytest.raises(
+        ConfigError, match=f"the tokenizer has a token {words.highest}, but the model has 500 embeddings"
+    ):
         Machine(replace(tiny.model, unified=replace(unified, backbone=few)), words)
 
 

@@ -95,7 +95,7 @@ def test_weights_take_the_precision_asked_for(folder):
         (lambda folder: (folder / "config.json").write_text("{"), "is no JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "is list"),
         (lambda folder: (folder / "config.json").write_text('{"hidden_size": 3}'), "name the folder of a published"),
-        (lambda folder: change_config(folder, hidden_size=32), "contradicts the tensors"),
+        (lambda folder: change_config(folder, hidden_size=32), "make hidden_size 64, not 32"),
         (lambda folder: change_config(folder, num_hidden_layers=4), r"missing: backbone.language_model.layers.3"),
         (lambda folder: change_config(folder, num_hidden_layers=2), r"unknown: backbone.language_model.layers.2"),
     ],

@@ -1,0 +1,123 @@
+"""The digest of a checkpoint: what its files held when they were saved, told beside them in digest.json.
+
+It covers values and not how they are laid out: a config or a list of words may be formatted anew. A folder without one,
+older or published, says nothing about itself.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blip3o.config import read_yaml
+from blip3o.errors import CheckpointError, ConfigError
+
+FILE = "digest.json"
+UNFINISHED: Mapping[str, str] = {}
+"""What stands there while the other files are written."""
+SMALL = ("config.yaml", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "words.txt")
+WEIGHTS = "*.safetensors"
+BLOCK_BYTES = 1 << 24
+
+
+def of(folder: Path) -> dict[str, str]:
+    """Name of what a checkpoint holds -> its digest: the small files, the headers of the large ones, their tensors."""
+    return _small(folder) | _tensors(folder)
+
+
+def check(folder: Path) -> None:
+    """Raise CheckpointError where config, tokenizer or the headers of the tensors are not what was saved."""
+    _compare(folder, _small(folder), tensors=False)
+
+
+def check_tensors(folder: Path) -> bool:
+    """Raise CheckpointError where the tensors are not what was saved; gives whether that can be told.
+
+    All of their bytes are read for it.
+    """
+    return (folder / FILE).is_file() and _compare(folder, _tensors(folder), tensors=True)
+
+
+def _compare(folder: Path, found: Mapping[str, str], *, tensors: bool) -> bool:
+    saved = _saved(folder)
+    if saved is None:
+        return False
+    wanted = {name: value for name, value in saved.items() if name.endswith(_TENSORS) == tensors}
+    changed = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if changed:
+        what = (
+            "was not saved to its end" if saved == UNFINISHED else f"changed since it was saved: {', '.join(changed)}"
+        )
+        raise CheckpointError(
+            f"{folder} {what} ({FILE}): copy or save it again, or go on with --no-verify (in Python: verify=False)"
+        )
+    return True
+
+
+_TENSORS = ": tensors"
+
+
+def _saved(folder: Path) -> dict[str, Any] | None:
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no JSON ({error}): copy it again from its source") from error
+    if not isinstance(saved, dict):
+        raise CheckpointError(f"{path} is {type(saved).__name__}, expected keys and values: copy it again")
+    return saved
+
+
+def _small(folder: Path) -> dict[str, str]:
+    there = [folder / name for name in SMALL if (folder / name).is_file()]
+    try:
+        values = {path.name: _values(path) for path in there}
+        values |= {path.name: _header(path)[0] for path in sorted(folder.glob(WEIGHTS))}
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise CheckpointError(
+            f"{folder} holds a file that is damaged ({error}): copy it again from its source"
+        ) from error
+    return {name: _told(value) for name, value in values.items()}
+
+
+def _values(path: Path) -> Any:
+    """What a small file says, however it is formatted."""
+    if path.suffix == ".yaml":
+        return read_yaml(path)
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if path.suffix == ".json" else text.splitlines()
+
+
+def _told(values: Any) -> str:
+    same = json.loads(json.dumps(values, default=str), parse_int=float)  # 1 and 1.0 are one number
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The names, dtypes, shapes and places of a file's tensors, and where their bytes begin."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    header.pop("__metadata__", None)
+    return header, 8 + size
+
+
+def _tensors(folder: Path) -> dict[str, str]:
+    return {f"{path.name}{_TENSORS}": _checksum(path) for path in sorted(folder.glob(WEIGHTS))}
+
+
+def _checksum(path: Path) -> str:
+    """CRC-32 of the tensors' bytes: at several GB/s, and enough against what happens to files by accident."""
+    found = 0
+    with path.open("rb", buffering=0) as file:
+        file.seek(_header(path)[1])
+        block = memoryview(bytearray(BLOCK_BYTES))
+        while count := file.readinto(block):
+            found = zlib.crc32(block[:count], found)
+    return f"{found:08x}"

@@ -1,0 +1,40 @@
+"""Whether a config can be that of its tensors, told from their headers before anything is built from it."""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+from blip3o.config import to_dict
+from blip3o.errors import CheckpointError
+from blip3o.weights.machine import ModelConfig
+
+LAYERS = {
+    *("num_hidden_layers", "num_layers", "depth", "blocks", "sketch_blocks", "layers_per_block"),
+    *("transformer_layers_per_block", "encoder_layers_per_block", "decoder_layers_per_block"),
+}
+"""Fields that say how often something is built; each time it has a tensor of its own."""
+HARMLESS = 1_000_000
+"""A size of which so much can be built, in no time, that its tensors are found missing by their names."""
+
+
+def check_sizes(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise CheckpointError for a config of more layers than there are tensors, or of a size beyond all numbers."""
+    tensors, numbers = len(shapes), max(sum(map(prod, shapes.values())), HARMLESS)
+    faults = [
+        f"{place} is {value}, but the files hold {tensors} tensors of {numbers:,} numbers"
+        for part in ("unified", "space")
+        for place, value in _whole_numbers(to_dict(getattr(config, part)), part)
+        if value > (tensors if LAYERS & set(place.split(".")) else numbers)
+    ]
+    if faults:
+        raise CheckpointError(f"the config of {config.name} asks for too much: {'; '.join(faults[:4])}: use its own")
+
+
+def _whole_numbers(values: Any, place: str) -> Iterator[tuple[str, int]]:
+    """Every whole number among plain values, and where it stands."""
+    if isinstance(values, Mapping | list):
+        items = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for key, value in items:
+            yield from _whole_numbers(value, f"{place}.{key}")
+    elif type(values) is int:
+        yield place, values
