@@ -54,7 +54,7 @@ class Words:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, known: Iterable[str] | None = None) -> None:
-        vocabulary = tokenizer.get_vocab()
+        vocabulary = tokenizer.get_added_vocab()  # what is no control token there is one of the words
         lost = [token for token in CONTROL if token not in vocabulary and token not in OPTIONAL]
         if lost:
             raise CheckpointError(

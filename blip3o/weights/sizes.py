@@ -13,18 +13,19 @@ LAYERS = {
     *("transformer_layers_per_block", "encoder_layers_per_block", "decoder_layers_per_block"),
 }
 """Fields that say how often something is built; each time it has a tensor of its own."""
-HARMLESS = 1_000_000
-"""A size of which so much can be built, in no time, that its tensors are found missing by their names."""
+HARMLESS_LAYERS, HARMLESS_SIZE = 500, 1_000_000
+"""So much is built in no time, and found to be wrong by the names and the shapes of its tensors."""
 
 
 def check_sizes(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise CheckpointError for a config of more layers than there are tensors, or of a size beyond all numbers."""
-    tensors, numbers = len(shapes), max(sum(map(prod, shapes.values())), HARMLESS)
+    tensors, numbers = len(shapes), sum(map(prod, shapes.values()))
+    layers, size = max(tensors, HARMLESS_LAYERS), max(numbers, HARMLESS_SIZE)
     faults = [
         f"{place} is {value}, but the files hold {tensors} tensors of {numbers:,} numbers"
         for part in ("unified", "space")
         for place, value in _whole_numbers(to_dict(getattr(config, part)), part)
-        if value > (tensors if LAYERS & set(place.split(".")) else numbers)
+        if value > (layers if LAYERS & set(place.split(".")) else size)
     ]
     if faults:
         raise CheckpointError(f"the config of {config.name} asks for too much: {'; '.join(faults[:4])}: use its own")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import load_file, save_file
 
 from blip3o.prompt.pictures import open_picture
 
@@ -151,74 +150,7 @@ def test_a_question_and_its_task_belong_together(blip3o, picture):
     assert_refused(blip3o("understand", picture, "what is this?", "--task", "caption"), "takes no question")
 
 
-# --- checkpoints ----------------------------------------------------------------------------------------------------
-
-
-def broken(change):
-    def make(folder):
-        path = folder / "model.safetensors"
-        tensors = load_file(path)
-        change(tensors, sorted(tensors)[0])
-        path.unlink()
-        save_file(tensors, path)
-
-    return make
-
-
-def cut(name, share):
-    def make(folder):
-        path = folder / name
-        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-
-    return make
-
-
-def reworded(old, new):
-    def make(folder):
-        path = folder / "config.yaml"
-        path.write_text(path.read_text().replace(old, new, 1))
-
-    return make
-
-
-def pickled(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-BAD_CHECKPOINTS = {
-    "a tensor missing": (broken(lambda tensors, name: tensors.pop(name)), "missing: "),
-    "a tensor too many": (
-        broken(lambda tensors, name: tensors.update(stranger=tensors[name] + 0)),
-        "unknown: stranger",
-    ),
-    "a tensor renamed": (broken(lambda tensors, name: tensors.update(stranger=tensors.pop(name))), "unknown: stranger"),
-    "a tensor of a wrong shape": (
-        broken(lambda tensors, name: tensors.update({name: tensors[name][:1]})),
-        "wrong shape: ",
-    ),
-    "a tensor that is not finite": (
-        broken(lambda tensors, name: tensors.update({name: tensors[name] * float("nan")})),
-        "not finite: ",
-    ),
-    "words that are no text": (lambda folder: (folder / "words.txt").write_bytes(b"\xff\xfe"), "is no list of words"),
-    "truncated weights": (cut("model.safetensors", 0.5), "truncated"),
-    "hardly any weights": (cut("model.safetensors", 0.001), "truncated"),
-    "empty weights": (cut("model.safetensors", 0.0), "truncated"),
-    "only a pickle": (pickled, "holds no model.safetensors; pytorch_model.bin is a pickle"),
-    "no config": (lambda folder: (folder / "config.yaml").unlink(), "holds no config.yaml"),
-    "an unknown key in the config": (reworded("name:", "mane: x\nname:"), "unknown key mane"),
-    "a config that is no YAML": (reworded("name:", "name: ["), "is not YAML"),
-    "sizes of another model": (reworded("vocab_size: 896", "vocab_size: 1200"), "wrong shape: "),
-    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer.json"),
-    "a truncated tokenizer": (cut("tokenizer.json", 0.5), "is no tokenizer"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_CHECKPOINTS)
-def test_a_checkpoint_that_is_not_whole_is_refused(kind, blip3o, own_weights):
-    make, told = BAD_CHECKPOINTS[kind]
-    make(own_weights)
-    assert_refused(blip3o("generate", "a red dog", "--model", own_weights), str(own_weights), told)
+# --- checkpoints: those that are damaged stand in test_damaged_checkpoints.py -----------------------------------------
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "long" * 100])
