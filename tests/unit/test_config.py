@@ -271,3 +271,28 @@ def test_a_key_beside_extends_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text("extends: base.yaml\nname: more\n")
     with pytest.raises(ConfigError, match="unknown key name beside extends"):
         load(Extended, tmp_path / "more.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["first: {name: a, steps: 1, rate: .nan}", "head: {guidance: -.inf}", "note: {a: [1, .inf]}"]
+)
+def test_a_number_that_is_not_finite_is_refused_wherever_it_stands(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"seed: 1\n{text}\n")
+    with pytest.raises(
+        ConfigError, match=r"(first.rate is nan|head.guidance is -inf|note.a.1 is inf) \(float\), expected a fin"
+    ):
+        load(Recipe, path)
+
+
+def test_a_whole_number_too_large_for_a_float_is_refused():
+    assert from_dict(Flow, {"guidance": 3}).guidance == 3.0
+    with pytest.raises(ConfigError, match="guidance is 1000"):
+        from_dict(Flow, {"guidance": 10**400})
+
+
+def test_a_file_nested_without_end_is_refused(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("seed: 1\nnote: &note [*note]\n")
+    with pytest.raises(ConfigError, match="nested without end"):
+        load(Recipe, path)
