@@ -12,9 +12,10 @@ from PIL import Image
 from blip3o.api import BLIP3o
 from blip3o.prompt.conversation import Turn
 from blip3o.weights.digest import of
+from blip3o.weights.machine import SamplingOptions
 
 PICTURES = [Image.new("RGB", (48, 48), color) for color in ("red", "blue")]
-FAST = {"steps": 2, "decoder_steps": 2}
+FAST: SamplingOptions = {"steps": 2, "decoder_steps": 2}
 OUTSIDE = {"load": "makes a model", "from_pretrained": "makes a model", "push_to_hub": "saves a model and sends it"}
 
 

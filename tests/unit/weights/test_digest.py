@@ -64,7 +64,7 @@ def test_one_bit_of_any_tensor_is_told(own, place):
     digest.check(own)  # reads no tensor
     with pytest.raises(CheckpointError, match=r"changed since it was saved: model\.safetensors: tensors"):
         checkpoint.load(own)
-    assert checkpoint.load(own, verify=False)
+    checkpoint.load(own, verify=False)
 
 
 def test_bytes_are_summed_over_all_blocks(own, monkeypatch):
@@ -123,4 +123,4 @@ def test_weights_mostly_zero_are_refused_where_no_digest_vouches_for_them(machin
     (tmp_path / digest.FILE).unlink()
     with pytest.raises(CheckpointError, match="100% of the weights of tiny are 0"):
         checkpoint.load(tmp_path)
-    assert checkpoint.load(tmp_path, verify=False)
+    checkpoint.load(tmp_path, verify=False)

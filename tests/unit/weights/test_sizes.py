@@ -47,6 +47,7 @@ def refusal(values):
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), "3"], ids=str)
 def test_no_number_of_a_config_may_be_none_at_all(config, wrong):
     for place, value in numbers(config):
@@ -56,18 +57,21 @@ def test_no_number_of_a_config_may_be_none_at_all(config, wrong):
         assert f"{place} is {given!r} (" in refusal(put(config, place, given))
 
 
+@pytest.mark.slow
 def test_no_number_of_a_config_may_be_below_zero(config):
     for place, _ in numbers(config):
         if not place.startswith((*AS_FILES_HAVE_THEM, "prompt.mean")):
             assert "-1" in refusal(put(config, place, -1)), place
 
 
+@pytest.mark.slow
 def test_no_size_of_a_config_may_be_zero(config):
     for place, value in numbers(config):
         if type(value) is int and not any(name in place for name in (*MAY_BE_NOTHING, *AS_FILES_HAVE_THEM)):
             assert "expected 1 or more" in refusal(put(config, place, 0)), place
 
 
+@pytest.mark.slow
 def test_what_asks_for_more_than_there_is_is_refused_before_it_is_built(config):
     shapes = {f"{index}": (4, 1000) for index in range(600)}
     built = from_dict(ModelConfig, config)
