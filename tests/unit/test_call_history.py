@@ -37,7 +37,7 @@ def replied(model, folder):
 
 CALLS = {
     "generate": lambda model, folder: shown(model.generate(["a red dog", "a dog"], seed=8, **FAST)),
-    "generate, guided more": lambda model, folder: shown(model.generate("a dog", seed=8, guidance=5.0, **FAST)),
+    "generate, guided more": lambda model, folder: shown(model.generate("a dog", seed=8, steps=2, guidance=5.0)),
     "generate, one by one": lambda model, folder: shown(model.generate(["a dog"] * 3, seed=8, batch_size=1, **FAST)),
     "generate, think": lambda model, folder: shown(model.generate("a dog", seed=1, think=True, **FAST)),
     "edit": lambda model, folder: shown(model.edit(PICTURES, "a red dog", seed=4, **FAST)),
