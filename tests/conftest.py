@@ -18,3 +18,18 @@ def published(tmp_path_factory):
     from published_toy import write
 
     return write(tmp_path_factory.mktemp("published") / "toy-4b")
+
+
+@pytest.fixture(scope="session")
+def awake():
+    """Gives a network random weights everywhere, so that nothing it starts as zero hides a fault; and returns it."""
+    import torch
+
+    def awaken(network, std=0.2):
+        rng = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(std * torch.randn(parameter.shape, generator=rng))
+        return network.eval()
+
+    return awaken

@@ -59,6 +59,27 @@ TINY_DC_AE = {
     "decoder_qkv_multiscales": [[], [5]],
 }
 """An autoencoder of SANA's kind, with the defaults of the library for what it does not say."""
+TINY_SANA = {
+    "in_channels": 4,
+    "out_channels": 4,
+    "num_attention_heads": 2,
+    "attention_head_dim": 8,
+    "num_layers": 2,
+    "num_cross_attention_heads": 2,
+    "cross_attention_head_dim": 8,
+    "cross_attention_dim": 16,
+    "caption_channels": 12,
+    "mlp_ratio": 2.5,
+    "sample_size": 8,
+    "patch_size": 1,
+}
+TINY_VAE = VAE | {
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+    "latent_channels": 4,
+    "shift_factor": 0.25,
+}
 SCHEDULER = {
     "beta_start": 0.00085,
     "beta_end": 0.012,

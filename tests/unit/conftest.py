@@ -34,21 +34,6 @@ def template(tiny, words):
 
 
 @pytest.fixture(scope="session")
-def awake():
-    """Gives a network random weights everywhere, so that nothing it starts as zero hides a fault; and returns it."""
-    import torch
-
-    def awaken(network, std=0.2):
-        rng = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.copy_(std * torch.randn(parameter.shape, generator=rng))
-        return network.eval()
-
-    return awaken
-
-
-@pytest.fixture(scope="session")
 def machine(tiny, words, awake):
     """The smallest whole model, with random weights. Tests that change it build their own."""
     from blip3o.weights.machine import Machine

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from published_toy import TINY_DC_AE
+from published_toy import TINY_DC_AE, TINY_SANA, TINY_VAE
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
@@ -58,26 +58,6 @@ SDXL_UNET = {
     "addition_time_embed_dim": 256,
 }
 """Of SDXL-base, but for what it reads."""
-TINY_SANA = SANA_1600M | {
-    "in_channels": 4,
-    "out_channels": 4,
-    "num_attention_heads": 2,
-    "attention_head_dim": 8,
-    "num_layers": 2,
-    "num_cross_attention_heads": 2,
-    "cross_attention_head_dim": 8,
-    "cross_attention_dim": 16,
-    "caption_channels": 12,
-    "sample_size": 8,
-}
-TINY_VAE = SDXL_VAE | {
-    "block_out_channels": [8, 8],
-    "down_block_types": ["DownEncoderBlock2D"] * 2,
-    "up_block_types": ["UpDecoderBlock2D"] * 2,
-    "layers_per_block": 1,
-    "norm_num_groups": 4,
-    "shift_factor": 0.25,
-}
 TOWER = SiglipConfig(
     hidden_size=6, intermediate_size=12, num_hidden_layers=3, num_attention_heads=2, image_size=16, patch_size=4
 )
