@@ -35,6 +35,7 @@ VALUES = {
     "steps": ["--steps", "3"],
     "task": ["--task", "image_classification"],
     "think": ["--think"],
+    "verify": ["--no-verify"],
 }
 """Option -> a value that is not its default."""
 FOLDERS = ("chat", "demo")
@@ -75,12 +76,12 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
         return load(cls, weights)
 
     def sketched(folder, *, decoder=None, **given):
-        asked.append(("sketch", str(decoder)))
+        asked.append(("sketch", str(decoder), given))
         return sketch(folder, **given)
 
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
     monkeypatch.setattr(hub, "sketch", sketched)
-    monkeypatch.setattr("blip3o.weights.convert.to_ours", lambda source, folder: asked.append(str(source)))
+    monkeypatch.setattr("blip3o.weights.convert.to_ours", lambda *given, **named: asked.append(str((given, named))))
     places = {
         **{"weights": weights, "other": published, "published": published, "picture": picture},
         "elsewhere": tmp_path_factory.mktemp("elsewhere"),
