@@ -4,6 +4,7 @@ Source: SigLIP, arXiv 2303.15343; the two-layer projector, LLaVA-1.5, arXiv 2310
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -24,8 +25,8 @@ class SiglipConfig:
     num_attention_heads: int
     image_size: int
     patch_size: int
-    spatial_merge_size: int = 1
-    temporal_patch_size: int = 1
+    spatial_merge_size: ClassVar[int] = 1
+    temporal_patch_size: ClassVar[int] = 1
     """It merges no patches and sees single pictures."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,118 @@
+"""The configs of whole models: what they are asked, how they draw, what they are made of."""
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+from published_toy import machine
+
+from blip3o.api import BLIP3o
+from blip3o.errors import UserError
+from blip3o.prompt.conversation import Turn
+from blip3o.prompt.template import Template
+from blip3o.weights.machine import Machine, SamplingConfig
+from fields.case import TINY, Case, Change, shapes
+
+UNIFIED = TINY.model.unified
+
+
+def asked(config, world):
+    """What the backbone gets of words and pictures, and which words it may not get."""
+    template = Template(config, world.words)
+    picture = template.picture(Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 72, 3), np.uint8)))
+    drawing = template.ask((Turn("user", ("a red dog", picture)),), draw=True)
+    question = template.ask((Turn("user", (picture, "what is this?")),))
+    try:
+        template.check("a red dog and a blue cat")
+        refused = ""
+    except UserError as error:
+        refused = str(error)
+    batches = [vars(template.collate([one])) for one in (drawing, question)]
+    return refused, batches
+
+
+def drawn(config, world):
+    """Two pictures, guided, and how many were painted in a pass."""
+    made, passes = machine(), []
+    decode = made.space.decode
+
+    def counted(features, *given, **how):
+        passes.append(len(features))
+        return decode(features, *given, **how)
+
+    made.space.decode = counted  # pyright: ignore[reportAttributeAccessIssue]
+    talks = [made.template.ask((Turn("user", (f"a {word} dog",)),), draw=True) for word in ("red", "blue")]
+    return passes, made.draw(talks, [0, 1], config)
+
+
+def introduced(config, world):
+    """What a model says of itself, and a picture of it."""
+    model = BLIP3o(world.awake(Machine(config, world.words)))
+    image = model.generate("a dog", steps=1, decoder_steps=1)[0]
+    batch = model.machine.template.collate([model.machine.template.ask((Turn("user", ("a dog",)),), draw=True)])
+    return model.info(), shapes(model.machine), image.info, vars(batch)
+
+
+MODELS = (
+    Case(
+        TINY.model.prompt,
+        asked,
+        {
+            "picture_size": 48,
+            "patch_size": 6,
+            "merge_size": 1,
+            "temporal_patch_size": 2,
+            "slot_length": 4,
+            "longest_prompt": 9,
+            "least_pixels": Change(20_000, given={"picture_size": None}),
+            "most_pixels": Change(2000, given={"picture_size": None, "least_pixels": 100}),
+            "mean": (0.5, 0.4, 0.5),
+            "deviation": (0.5, 0.4, 0.5),
+            "picture_tokens": ("<|vision_start|>", "<|video_pad|>", "<|vision_end|>"),
+            "query": "[/IMG]",
+            "system": "two dogs",
+            "request": "draw {}",
+            "ends_turn": True,
+        },
+    ),
+    Case(
+        SamplingConfig(steps=3, guidance=3.0, decoder_steps=2, rows=2),
+        drawn,
+        {
+            "steps": 4,
+            "guidance": 1.0,
+            "solver": "heun",
+            "guided_from": 0.5,
+            "guided_until": 0.3,
+            "decoder_steps": 3,
+            "size": 32,
+            "rows": 1,
+            "compatible": True,
+        },
+    ),
+    Case(
+        UNIFIED,
+        lambda config, world: shapes(Machine(replace(TINY.model, unified=config), world.words)),
+        {
+            "backbone": replace(UNIFIED.backbone, text=replace(UNIFIED.backbone.text, num_hidden_layers=1)),
+            "head": replace(UNIFIED.head, kind="regression"),
+            "denoiser": replace(UNIFIED.denoiser, depth=1),
+        },
+    ),
+    Case(
+        TINY.model.space,
+        lambda config, world: shapes(Machine(replace(TINY.model, space=config), world.words)),
+        {"encoder": None, "decoder": None},
+    ),
+    Case(
+        TINY.model,
+        introduced,
+        {
+            "name": "another",
+            "prompt": replace(TINY.model.prompt, system="two dogs"),
+            "unified": replace(UNIFIED, denoiser=replace(UNIFIED.denoiser, depth=1)),
+            "space": replace(TINY.model.space, encoder=replace(TINY.model.space.encoder, blocks=2)),
+            "sampling": replace(TINY.model.sampling, guidance=5.0),
+        },
+    ),
+)

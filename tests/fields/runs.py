@@ -1,0 +1,112 @@
+"""The configs of training: losses, weights, and what is written on the way."""
+
+from dataclasses import replace
+
+from blip3o.api import BLIP3o
+from blip3o.evals.judges import training
+from blip3o.train import loop
+from blip3o.train.recipe import BookConfig
+from blip3o.weights import checkpoint
+from blip3o.weights.machine import Machine
+from fields.case import TINY, Case, Change
+
+
+def trained(config, world):
+    """All that a run leaves and tells: losses, weights after each stage, whether its state was kept, how often it was
+    scored, and what is published."""
+    folder, seen = world.folder(), []
+    if config.space_from:
+        checkpoint.save(world.awake(Machine(config.model, world.words)), folder / "other")
+        config = replace(config, space_from=str(folder / "other"))
+
+    def observe(progress):
+        seen.append((progress.stage, progress.step, progress.losses, (folder / "state.safetensors").is_file()))
+
+    trainer = loop.Trainer(config, folder, observe, lambda made, samples: seen.append(samples.name) or {})
+    made = trainer.run()
+    published = BLIP3o.load(trainer.publish())
+    return (
+        seen,
+        dict(made.state_dict()),
+        vars(published.sampling),
+        published.name,
+        published.about,
+        sorted(path.name for path in (folder / "stages").iterdir()),
+    )
+
+
+def pages(config, world):
+    """The pictures of a run."""
+    return loop.Trainer(replace(RECIPE, book=config), world.folder(), lambda progress: None).book().pixels
+
+
+def run_of(stage, world):
+    return trained(replace(RECIPE, stages=(stage,)), world)
+
+
+def first(*names, **changes):
+    """The stages of these names with three quick steps."""
+    quick = {"steps": 3, "warmup": 1} | changes
+    return tuple(replace(stage, **quick) for stage in TINY.stages if stage.name in names)
+
+
+(SPACE,) = first("encoder")
+(WHOLE,) = first(
+    "instruction", batch_size=2, text_batch_size=2, trains=("unified.head", "unified.backbone.language_model")
+)
+RECIPE = replace(TINY, stages=first("generation", batch_size=2), save_every=0)
+IN_SPACE = {name: getattr(SPACE, name) for name in ("objective", "trains", "draw", "text", "text_batch_size")}
+
+
+def learned(config, world):
+    """The losses of a judge, and what it learned."""
+    losses = []
+    detector = training.train(config, lambda step, loss: losses.append(loss))
+    return losses, dict(detector.state_dict())
+
+
+RUNS = (
+    Case(TINY.book, pages, {"seed": "other", "stories": 5}),
+    Case(
+        WHOLE,
+        run_of,
+        {
+            "name": "other",
+            "objective": Change("decoder", given=IN_SPACE | {"trains": ("space.decoder",)}),
+            "trains": ("unified.head",),
+            "steps": 2,
+            "batch_size": 3,
+            "learning_rate": 2e-3,
+            "draw": {"edit": 1.0},
+            "text": {"caption_short": 1.0},
+            "text_batch_size": 3,
+            "text_weight": 0.5,
+            "feature_noise": Change(0.5, given=IN_SPACE),
+            "telling_weight": Change(0.5, given=IN_SPACE),
+            "warmup": 3,
+            "weight_decay": 0.5,
+            "ema": 0.0,
+            "clip": 0.01,
+        },
+    ),
+    Case(
+        RECIPE,
+        trained,
+        {
+            "name": "other",
+            "model": replace(TINY.model, sampling=replace(TINY.model.sampling, guidance=5.0), name="other"),
+            "book": BookConfig(seed="other", stories=3),
+            "stages": first("generation", batch_size=3),
+            "space_from": "other",
+            "seed": 1,
+            "precision": "bfloat16",
+            "score_every": 1,
+            "save_every": 1,
+        },
+    ),
+    Case(
+        training.TrainingConfig(steps=2, batch=1),
+        learned,
+        {"steps": 3, "batch": 2, "learning_rate": 1e-2, "weight_decay": 0.5, "seed": 1},
+    ),
+)
