@@ -1,4 +1,5 @@
 # make test    all that CI checks
+# make mutants puts faults into a copy of the code, one at a time, and shows which no test notices: some minutes
 # make demo    the picture book model draws, reads, edits and talks
 # Each sets up what it needs in .venv first. PYTHON=python3.12 chooses another interpreter.
 
@@ -6,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: test demo
+.PHONY: test mutants demo
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -14,6 +15,9 @@ test: $(INSTALLED)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+mutants: $(INSTALLED)
+	$(BIN)/python scripts/mutants.py
 
 demo: $(INSTALLED)
 	$(BIN)/blip3o demo

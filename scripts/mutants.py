@@ -30,6 +30,8 @@ HEAVY = (
     "accelerate",
 )
 """What nearly every test imports: imported once, before the process that runs the tests parts from this one."""
+HOW = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""In order, until the first failure; a plugin of pytest may have come along with what was imported."""
 OUTCOMES = {0: "survived", 1: "killed"}
 """Exit code of pytest -> what came of the fault; another one says that no test could be run."""
 
@@ -87,7 +89,7 @@ def test(folder: Path, tests: tuple[str, ...]) -> int:
 def _pytest(folder: Path, tests: tuple[str, ...]) -> None:
     os.chdir(folder)
     with (folder / "tests.log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
-        code = import_module("pytest").main(["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *tests])
+        code = import_module("pytest").main([*HOW, *tests])
     os._exit(int(code))
 
 
@@ -112,11 +114,10 @@ def _write(path: Path, text: str) -> None:
 
 def run(folder: Path, chosen: list[Fault]) -> list[Fault]:
     """The faults that survive. Raises SystemExit where the tests fail without a fault."""
-    for tests in dict.fromkeys(fault.tests for fault in chosen):
-        if test(folder, tests) != 0:
-            raise SystemExit(
-                f"without a fault these do not pass: {' '.join(tests)}\n{(folder / 'tests.log').read_text()}"
-            )
+    needed = tuple(dict.fromkeys(path for fault in chosen for path in fault.tests))
+    print("the tests without a fault ...", flush=True)
+    if test(folder, needed) != 0:
+        raise SystemExit(f"without a fault these do not pass:\n{(folder / 'tests.log').read_text(encoding='utf-8')}")
     left = []
     for number, fault in enumerate(chosen, 1):
         began = time.monotonic()

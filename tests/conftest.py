@@ -1,6 +1,7 @@
 """What every test runs under: no network, one thread, and the shapes and types of blip3o's signatures checked."""
 
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when torch is first imported
@@ -10,6 +11,13 @@ from jaxtyping import install_import_hook
 install_import_hook("blip3o", "beartype.beartype")
 
 import pytest  # noqa: E402 - after the hook
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Torch draws the same in a test whatever ran before it; pytest-randomly sees to random and numpy."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -71,12 +71,9 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     _take_any_bytes()
     try:
-        with warnings.catch_warnings():
-            if not debug:
-                warnings.simplefilter("ignore")
-            code = app(list(arguments) or ["--help"], prog_name="blip3o", standalone_mode=False)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+        code = app(list(arguments) or ["--help"], prog_name="blip3o", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # the second is what typer makes of the first
         _write_nowhere()
         return 141
@@ -139,4 +136,6 @@ def _fail(line: str, code: int, debug: bool) -> int:
 def main() -> NoReturn:
     """The command `blip3o`."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # here and not in `run`, so that tests of commands see them
     sys.exit(run(sys.argv[1:]))

@@ -27,22 +27,23 @@ def asked(config, world):
         refused = ""
     except UserError as error:
         refused = str(error)
-    batches = [vars(template.collate([one])) for one in (drawing, question)]
+    batches = [template.collate([one]) for one in (drawing, question)]
     return refused, batches
 
 
 def drawn(config, world):
-    """Two pictures, guided, and how many were painted in a pass."""
+    """Two pictures, guided, and the features that were painted in each pass."""
     made, passes = machine(), []
     decode = made.space.decode
 
     def counted(features, *given, **how):
-        passes.append(len(features))
+        passes.append(features)
         return decode(features, *given, **how)
 
     made.space.decode = counted  # pyright: ignore[reportAttributeAccessIssue]
-    talks = [made.template.ask((Turn("user", (f"a {word} dog",)),), draw=True) for word in ("red", "blue")]
-    return passes, made.draw(talks, [0, 1], config)
+    model = BLIP3o(made)
+    model.sampling = config
+    return passes, [np.asarray(image) for image in model.generate(["a red dog", "a blue dog"])]
 
 
 def introduced(config, world):
@@ -50,7 +51,7 @@ def introduced(config, world):
     model = BLIP3o(world.awake(Machine(config, world.words)))
     image = model.generate("a dog", steps=1, decoder_steps=1)[0]
     batch = model.machine.template.collate([model.machine.template.ask((Turn("user", ("a dog",)),), draw=True)])
-    return model.info(), shapes(model.machine), image.info, vars(batch)
+    return model.info(), shapes(model.machine), image.info, batch
 
 
 MODELS = (
@@ -111,7 +112,7 @@ MODELS = (
             "name": "another",
             "prompt": replace(TINY.model.prompt, system="two dogs"),
             "unified": replace(UNIFIED, denoiser=replace(UNIFIED.denoiser, depth=1)),
-            "space": replace(TINY.model.space, encoder=replace(TINY.model.space.encoder, blocks=2)),
+            "space": replace(TINY.model.space, encoder=None),
             "sampling": replace(TINY.model.sampling, guidance=5.0),
         },
     ),

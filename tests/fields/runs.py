@@ -28,7 +28,7 @@ def trained(config, world):
     return (
         seen,
         dict(made.state_dict()),
-        vars(published.sampling),
+        published.sampling,
         published.name,
         published.about,
         sorted(path.name for path in (folder / "stages").iterdir()),

@@ -4,7 +4,8 @@ Each config is built as it is and with one field changed, and what comes out of 
 """
 
 import ast
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -31,11 +32,13 @@ UNSEEN = {(Recipe, "description")}
 
 
 def gist(value):
-    """What can be compared with ==: tensors and arrays as their bytes."""
+    """What can be compared with ==: tensors and arrays as a digest, configs and batches as their fields."""
     if isinstance(value, torch.Tensor):
         return gist(value.detach().numpy())
     if isinstance(value, np.ndarray):
-        return value.shape, str(value.dtype), value.tobytes()
+        return value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()
+    if is_dataclass(value):
+        return gist(vars(value))
     if isinstance(value, dict):
         return {key: gist(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,11 @@
 """The command line as a whole: help, exit codes, one line for every failure."""
 
+import sys
+import warnings
+
 import pytest
 
-from blip3o.cli import app, run
+from blip3o.cli import app, main, run
 from blip3o.cli.options import Stopped
 from blip3o.errors import PictureError
 
@@ -35,6 +38,19 @@ def test_no_arguments_at_all_show_every_verb(capsys):
 def test_the_version_is_told(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("blip3o ")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["info", "--help"]])
+def test_warnings_are_kept_from_users_and_not_from_tests(words, monkeypatch):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        run(words)
+        warnings.warn("of a library", stacklevel=1)
+        monkeypatch.setattr(sys, "argv", ["blip3o", *words])
+        with pytest.raises(SystemExit):
+            main()
+        warnings.warn("of a library, too", stacklevel=1)
+    assert [str(warning.message) for warning in seen] == ["of a library"]
 
 
 @pytest.mark.parametrize(
