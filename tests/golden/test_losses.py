@@ -98,7 +98,9 @@ def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
     golden(f"head/{kind}", descend(head, loss, 0.01), tolerance=DESCENT)
 
 
-SANA = SanaConfig(kind="sana", transformer=TINY_SANA, vae=TINY_DC_AE, channels=6, size=16, shift=2.0)
+SANA = SanaConfig(
+    kind="sana", transformer=TINY_SANA, vae=TINY_DC_AE | {"scaling_factor": 0.5}, channels=6, size=16, shift=2.0
+)
 DECODERS = {
     "pixel": (PixelDecoder, TINY.model.space.decoder, (8, 3, 3), 72),
     "sdxl": (SdxlDecoder, SdxlConfig(unet=UNET, vae=VAE, scheduler=SCHEDULER, size=64), (112, 4, 4), 64),

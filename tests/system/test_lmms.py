@@ -10,6 +10,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from PIL import Image
 
+from blip3o.prompt.pictures import open_picture
+
 installed = pytest.mark.skipif(
     find_spec("lmms_eval") is None, reason="lmms-eval is not installed, so nothing here was tested against it"
 )
@@ -56,7 +58,7 @@ def test_it_draws_and_edits_where_it_is_told_to(weights, tmp_path):
     drawn, edited = ask(model, request("a dog", []), request("make it night", [Image.new("RGB", (72, 72))]))
     paths = [json.loads(reply)["images"][0] for reply in (drawn, edited)]
     assert paths[0] != paths[1]
-    assert all(Image.open(path).size == (72, 72) for path in paths)
+    assert all(open_picture(path).size == (72, 72) for path in paths)
 
 
 def test_pictures_come_as_to_our_own_benchmarks(monkeypatch):

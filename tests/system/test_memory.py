@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError, ConfigError
+from blip3o.prompt.pictures import open_picture
 from blip3o.weights import hub
 from blip3o.weights.convert import to_published
 from blip3o.weights.peak import peak_bytes, peaks, working_bytes
@@ -158,7 +159,7 @@ def test_a_compiled_model_draws_the_same(published, tmp_path):
     asked = ["generate", "a dog", "-m", published, "--steps", "2", "--decoder-steps", "2", "--compile", "-o", "a.png"]
     subprocess.run([sys.executable, "-m", "blip3o", *asked], check=True, cwd=tmp_path)
     wanted = BLIP3o.load(published).generate("a dog", steps=2, decoder_steps=2)[0]
-    assert np.abs(pixels(Image.open(tmp_path / "a.png")) - pixels(wanted)).max() <= 1
+    assert np.abs(pixels(open_picture(tmp_path / "a.png")) - pixels(wanted)).max() <= 1
 
 
 def test_all_of_it_by_the_command_line(blip3o, published):

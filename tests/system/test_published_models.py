@@ -12,6 +12,7 @@ from PIL import Image
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
 from blip3o.prompt.conversation import Turn
+from blip3o.prompt.pictures import open_picture
 
 FAST = ("--steps", 2, "--decoder-steps", 2)
 
@@ -27,13 +28,13 @@ def test_it_draws_in_the_size_asked_for(blip3o, published):
     assert done.code == 0, done.err
     facts = json.loads(done.out)[0]
     assert (facts["prompt"], facts["model"]) == ("a lighthouse at dawn", published.name)
-    assert Image.open("a.png").size == (128, 128)
+    assert open_picture("a.png").size == (128, 128)
 
 
 def test_it_edits_and_reads_pictures_of_any_shape(blip3o, published):
     Image.new("RGB", (200, 90), "green").save("wide.png")
     assert blip3o("edit", "wide.png", "make it night", "-m", published, *FAST, "-o", "b.png").code == 0
-    assert Image.open("b.png").size == (64, 64)
+    assert open_picture("b.png").size == (64, 64)
     for asked in (["what is this?"], ["--task", "image_classification", "--labels", "cat,dog"], []):
         done = blip3o("understand", "wide.png", *asked, "-m", published)
         assert done.code == 0, done.err
@@ -55,7 +56,7 @@ def test_it_converts_there_and_back(blip3o, published):
     assert blip3o("generate", "a dog", "-m", "./ours", *FAST, "-o", "c.png").code == 0
     assert blip3o("convert", "./ours", "back").code == 0
     assert blip3o("generate", "a dog", "-m", "./back", *FAST, "-o", "d.png").code == 0
-    assert Image.open("c.png").tobytes() == Image.open("d.png").tobytes()
+    assert open_picture("c.png").tobytes() == open_picture("d.png").tobytes()
     done = blip3o("convert", published, "ours")
     assert (done.code, done.err) == (2, "error: ours is not empty: name a new folder\n")
 

@@ -67,6 +67,23 @@ def test_item_k_has_the_seed_plus_k(model):
     assert differ(together[:1], together[1:2])
 
 
+def test_pictures_with_the_same_words_are_edited_each_from_itself(model, picture, tiny):
+    assert tiny.model.sampling.rows
+    pictures = [picture, picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)]
+    together = model.edit(pictures, "make it night", seed=[0, 0], **FAST)
+    alone = [model.edit(one, "make it night", seed=0, **FAST)[0] for one in pictures]
+    assert not differ(together, alone)
+    assert differ(together[:1], together[1:])
+
+
+def test_equal_prompts_are_thought_over_once(model, monkeypatch):
+    unified, thought = model.machine.unified, []
+    think = unified.think
+    monkeypatch.setattr(unified, "think", lambda batch: thought.append(len(batch.tokens)) or think(batch))
+    model.generate(["a dog", "a cat", "a dog", "a dog"], **FAST)
+    assert sum(thought) == 2
+
+
 def test_a_reconstruction_has_its_seed_and_steps(model, picture):
     one, other = model.reconstruct([picture] * 2, seed=3)
     assert differ([one], [other])

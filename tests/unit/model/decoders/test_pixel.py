@@ -136,3 +136,8 @@ def test_zooms_lie_between_widths():
 def test_a_grid_that_the_unet_cannot_halve_is_refused():
     with pytest.raises(ConfigError, match="size 72 in squares of 8 px cannot be halved for each of 2 widths"):
         replace(CONFIG, size=72, fold=8)
+
+
+@torch.no_grad()
+def test_a_picture_stays_in_its_range_whatever_the_features(decoder):
+    assert decoder.paint(1000 * FEATURES, generators([0, 1, 2]), steps=2).abs().max() == 1

@@ -117,6 +117,14 @@ def test_with_closed_gates_only_the_mean_of_the_thought_is_heard(network, inputs
     torch.testing.assert_close(network(x, time, mean), network(x, time, other))
 
 
+@torch.no_grad()
+def test_with_open_gates_more_than_the_mean_of_the_thought_is_heard(network, inputs):
+    x, time, thought = inputs
+    mean = network.condition(thought)
+    other = replace(network.condition(thought.flip(0)), pooled=mean.pooled)
+    assert (network(x, time, mean) - network(x, time, other)).abs().max() > 1e-3
+
+
 def test_without_modulation_a_block_passes_on_what_it_got(network, inputs, silenced):
     x, time, thought = inputs
     silenced("modulation.weight")
