@@ -49,3 +49,9 @@ def test_the_field_is_asked_with_one_time_for_each_row(solver):
         return x
 
     solve(field, START, solver_times(2), solver)
+
+
+def test_after_its_first_step_multistep_follows_a_steady_pull_exactly_however_long_its_steps_are():
+    times = torch.tensor([0.0, 0.1, 0.4, 0.5, 1.0], dtype=torch.float64)
+    end = solve(lambda x, time: 2 * broadcast_time(time, x).expand_as(x), START, times, "multistep")
+    torch.testing.assert_close(end, START + 1 - 0.1**2)  # Euler's first step falls short by its square
