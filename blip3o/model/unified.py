@@ -12,13 +12,14 @@ from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
+from blip3o.flow.sampling import Sampling
 from blip3o.model.backbones.backbone import Backbone
 from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, Sampling
+from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
 from blip3o.model.heads.regression import RegressionHead
 
 ThinkOf = Callable[[Sequence[int], Tensor], Tensor]

@@ -15,12 +15,13 @@ from torch import Tensor
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
+from blip3o.weights.folders import CONFIG
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.placement import Placement
 from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
 from blip3o.weights.sketch import Sketch
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
+WEIGHTS, CARD = "model.safetensors", "README.md"
 
 
 @contextmanager

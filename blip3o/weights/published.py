@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,21 +12,18 @@ from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import Unified
 from blip3o.prompt.tokenizer import Words
+from blip3o.weights.folders import DECODER_FOLDER, Part
 from blip3o.weights.layout import (
     prompt_config,
     read_config,
     renamed,
     unified_config,
 )
-from blip3o.weights.machine import Machine, ModelConfig, SamplingConfig
+from blip3o.weights.machine import Machine, ModelConfig
+from blip3o.weights.sampling import PUBLISHED
 from blip3o.weights.shards import Shards
 from blip3o.weights.sketch import Sketch
-from blip3o.weights.spaces import DECODER_FOLDER, Found, find_decoder, find_encoder, holds_encoder
-
-SAMPLING = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
-"""As published."""
-Part = Literal["encoder", "decoder"]
-"""A part that lies in files of its own, without which a model can do some things and not others."""
+from blip3o.weights.spaces import Found, find_decoder, find_encoder, holds_encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +84,7 @@ def _config(
             prompt=prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length),
             unified=unified.config,
             space=SpaceConfig(encoder=encoder and encoder.config, decoder=decoder and decoder.config),
-            sampling=SAMPLING,
+            sampling=PUBLISHED,
         )
     except ConfigError as error:
         raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error

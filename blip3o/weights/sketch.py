@@ -9,7 +9,6 @@ import torch
 
 from blip3o.errors import CheckpointError
 from blip3o.weights.machine import Machine
-from blip3o.weights.offload import offload
 from blip3o.weights.peak import peak_bytes, peaks
 from blip3o.weights.placement import ROUNDED_BYTES, Placement
 from blip3o.weights.quantize import Quantizer
@@ -36,6 +35,8 @@ class Sketch:
         self.check_room(placement)
         machine = self.machine
         if placement.memory != "full":
+            from blip3o.weights.offload import offload  # opens accelerate
+
             offload(machine, self.files, placement)
             return machine.eval()
         for place, (shards, rename) in self.files.items():

@@ -19,6 +19,7 @@ from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
+from blip3o.weights.folders import TOWER_FOLDER
 from blip3o.weights.layout import (
     CONFIG,
     SIGLIP_HEADS,
@@ -32,7 +33,6 @@ from blip3o.weights.layout import (
 )
 from blip3o.weights.shards import Files, Shards
 
-DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 WEIGHTS = "diffusion_pytorch_model"
 """What files of diffusers are called."""
 FIRST = "cls_token"

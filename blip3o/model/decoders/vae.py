@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import cast
 
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Generator, Tensor
 
@@ -15,6 +14,8 @@ class VaeDecoder(Decoder):
     """Latents -> pixels, in one go: it draws no noise and takes no steps."""
 
     def __init__(self, config: VaeConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))

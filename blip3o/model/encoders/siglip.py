@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blip3o.model.encoders.encoder import Encoder
-from blip3o.model.layers.siglip import SiglipConfig, SiglipTower
+from blip3o.model.layers.siglip import SiglipConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,8 @@ class SiglipEncoder(Encoder):
     blank = (0.0, 0.0, 0.0)
 
     def __init__(self, config: SiglipEncoderConfig) -> None:
+        from blip3o.model.layers.siglip_tower import SiglipTower
+
         super().__init__()
         self.config = config
         self.tower = SiglipTower(config.tower)

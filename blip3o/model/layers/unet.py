@@ -32,7 +32,7 @@ class TimedBlock(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channel height width"], time: Float[Tensor, "batch timed"]
-    ) -> Float[Tensor, "batch width height width"]:
+    ) -> Float[Tensor, "batch made height width"]:
         h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
         return self.conv_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
 

@@ -9,7 +9,8 @@ from huggingface_hub import parse_local_safetensors_file_metadata
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
-from blip3o.weights.hub import _LARGE, _SMALL, SHIPPED, find, outlined, sketch
+from blip3o.weights.folders import SHIPPED
+from blip3o.weights.hub import _LARGE, _SMALL, find, outlined, sketch
 from blip3o.weights.shards import shapes_of
 
 

@@ -9,8 +9,9 @@ import torch
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
+from blip3o.flow.sampling import Sampling
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.head import HeadConfig, Reference, Sampling
+from blip3o.model.heads.head import HeadConfig, Reference
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
