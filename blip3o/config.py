@@ -77,7 +77,7 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = recipe_path(str(path_or_name))
     try:
-        values = _extended(_read_yaml(path), path)
+        values = _extended(read_yaml(path), path)
         for override in overrides:
             values = _override(values, override)
         return from_dict(cls, values)
@@ -110,7 +110,7 @@ def _extended(values: Any, path: Path) -> Any:
         raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
     beside = path.parent / str(values["extends"])
     other = beside if beside.is_file() else recipe_path(str(values["extends"]))
-    extended = _extended(_read_yaml(other), other)
+    extended = _extended(read_yaml(other), other)
     for place, value in (values.get("changes") or {}).items():
         extended = _replaced(extended, str(place).split("."), value, "")
     return extended
@@ -147,7 +147,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file. Raises ConfigError where it cannot be read."""
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:

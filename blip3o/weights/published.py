@@ -21,9 +21,12 @@ from blip3o.weights.layout import (
 )
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.sampling import PUBLISHED
-from blip3o.weights.shards import Shards
+from blip3o.weights.shards import Files, Shards
 from blip3o.weights.sketch import Sketch
 from blip3o.weights.spaces import Found, find_decoder, find_encoder, holds_encoder
+
+ABOUT = {"layout": "published"}
+"""The facts told of such a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +60,31 @@ def sketch(source: Source, needs: Collection[Part] | None = None) -> Sketch:
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
     for parts that do not fit together.
     """
-    wanted = source.holds if needs is None else needs
-    unified = find_unified(source.unified)
-    encoder = source.find_encoder() if "encoder" in wanted else None
-    decoder = source.find_decoder() if "decoder" in wanted else None
-    config, words = _config(source.unified, unified, encoder, decoder), Words.load(source.unified)
+    config, files = gather(source, needs)
+    words = Words.load(source.unified)
     with torch.device("meta"):
         machine = Machine(config, words)
     channels = config.unified.head.channels
     machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
+    return Sketch(machine=machine, files=files, about=ABOUT)
+
+
+def gather(source: Source, needs: Collection[Part] | None = None) -> tuple[ModelConfig, Files]:
+    """The config of a published model, and the files of its networks; `needs` as for `sketch`. No network is built.
+
+    Raises CheckpointError.
+    """
+    wanted = source.holds if needs is None else needs
+    unified = find_unified(source.unified)
+    encoder = source.find_encoder() if "encoder" in wanted else None
+    decoder = source.find_decoder() if "decoder" in wanted else None
     networks = {"unified": unified, "space.encoder": encoder, "space.decoder": decoder}
     files = {
         f"{place}.{inside}".removesuffix("."): found
         for place, network in networks.items()
         for inside, found in (network.files.items() if network else ())
     }
-    return Sketch(machine=machine, files=files, about={"layout": "published"})
+    return _config(source.unified, unified, encoder, decoder), files
 
 
 def _config(

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from blip3o.errors import CheckpointError
+from blip3o.weights.folders import tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -36,24 +37,12 @@ class Shards:
 
     @classmethod
     def find(cls, folder: Path, stem: str = "model") -> "Shards":
-        """The files `<stem>.safetensors`, `<stem>.*.safetensors` or those that `<stem>.safetensors.index.json` lists.
+        """The files of a folder (weights/folders.py, `tensor_files`).
 
-        Raises CheckpointError for files that are missing or broken, and for pickles, which are never read.
+        Raises CheckpointError for files that are missing or broken.
         """
-        index = folder / f"{stem}.safetensors.index.json"
-        if index.is_file():
-            paths = sorted({folder / name for name in _listed(index)})
-        else:
-            single = folder / f"{stem}.safetensors"
-            paths = [single] if single.is_file() else sorted(folder.glob(f"{stem}.*.safetensors"))
-        if not paths:
-            pickles = sorted(path.name for path in folder.glob("*.bin"))
-            advice = f"; {pickles[0]} is a pickle: convert it to safetensors first" if pickles else ""
-            raise CheckpointError(
-                f"{folder} holds no {stem}.safetensors{advice or ': name the folder of a checkpoint'}"
-            )
         files: dict[Path, dict[str, tuple[int, ...]]] = {}
-        for path in paths:
+        for path in tensor_files(folder, stem):
             with opened(path) as file:
                 files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return cls(files=files)
@@ -152,8 +141,12 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def strange(tensor: Tensor) -> bool:
-    """Whether some value is not finite."""
-    return tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    """Whether some value is not finite: then the least or the greatest is not, either. Nothing of its size is made."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return False
+    if tensor.itemsize == 1:  # float8, of which there is neither order nor arithmetic
+        tensor = tensor.to(torch.bfloat16)
+    return not all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 def complain(
@@ -182,13 +175,6 @@ def complain(
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
-
-
-def _listed(index: Path) -> list[str]:
-    try:
-        return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
 
 
 def about_of(file: Any) -> dict[str, object]:

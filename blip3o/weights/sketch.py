@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,10 +40,11 @@ class Sketch:
 
             offload(machine, self.files, placement)
             return machine.eval()
+        kind = placement.quantize
+        rounds = None if kind is None else Quantizer(machine, kind, placement.device, placement.dtype)
         for place, (shards, rename) in self.files.items():
+            put = None if rounds is None else partial(rounds.put, place)
             network = machine.get_submodule(place)
-            kind = placement.quantize
-            put = None if kind is None else Quantizer(kind, network, placement.dtype).put
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
         return machine.to(placement.device).eval()
 
