@@ -18,7 +18,7 @@ from blip3o.prompt.tokenizer import Words
 from blip3o.weights.folders import CONFIG
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.placement import Placement
-from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
+from blip3o.weights.shards import Shards, about_of, complain, hollow, opened, shapes_of, strange
 from blip3o.weights.sketch import Sketch
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
@@ -144,7 +144,7 @@ def sketch(folder: Path) -> Sketch:
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
     config, words = configs.load(ModelConfig, folder / CONFIG), Words.load(folder)
-    with torch.device("meta"):
+    with hollow():
         machine = Machine(config, words)
     shards = Shards.find(folder)
     return Sketch(machine=machine, files={"": (shards, lambda name: name)}, about=shards.about)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from blip3o.config import from_dict
+from blip3o.config import from_dict, to_dict
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.weights import outline
 from blip3o.weights.machine import Machine
 from blip3o.weights.placement import Placement
-from blip3o.weights.shards import shapes_of
+from blip3o.weights.shards import hollow, shapes_of
 
 
 def peaks(machine: Machine) -> dict[str, dict[str, int]]:
@@ -34,7 +34,7 @@ def peak_bytes(machine: Machine, placement: Placement) -> int:
 def count_numbers(decoder: Mapping[str, Any]) -> int:
     """What a decoder of this config works with, in numbers."""
     config = from_dict(SpaceConfig, {"encoder": None, "decoder": decoder})
-    with torch.device("meta"):
+    with hollow():
         space = ImageSpace(config, channels=1)
     return working_bytes(space.decoder.rehearse, torch.int8)
 
@@ -44,7 +44,8 @@ def _shapes(machine: Machine) -> outline.Shapes:
 
 
 def _working(machine: Machine) -> int:
-    return working_bytes(machine.space.decoder.rehearse, torch.int8)
+    decoder = machine.config.space.decoder
+    return outline.working_numbers(None if decoder is None else to_dict(decoder))
 
 
 def working_bytes(work: Callable[[], object], dtype: torch.dtype) -> int:

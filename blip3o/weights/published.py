@@ -21,7 +21,7 @@ from blip3o.weights.layout import (
 )
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.sampling import PUBLISHED
-from blip3o.weights.shards import Files, Shards
+from blip3o.weights.shards import Files, Shards, hollow
 from blip3o.weights.sketch import Sketch
 from blip3o.weights.spaces import Found, find_decoder, find_encoder, holds_encoder
 
@@ -62,7 +62,7 @@ def sketch(source: Source, needs: Collection[Part] | None = None) -> Sketch:
     """
     config, files = gather(source, needs)
     words = Words.load(source.unified)
-    with torch.device("meta"):
+    with hollow():
         machine = Machine(config, words)
     channels = config.unified.head.channels
     machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
 from blip3o.weights.folders import tensor_files
@@ -88,7 +89,7 @@ class Shards:
             new = new_names[old]
             value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new])
             if put is None or not put(new, value):
-                network.load_state_dict({new: value}, strict=False, assign=True)
+                place(network, new, value)
         restore_buffers(network)
         network.to(device)
 
@@ -128,11 +129,43 @@ class Shelf:
         return self.files[path].get_tensor(name)
 
 
+class _Unwritten(TorchFunctionMode):
+    """Leaves out the numbers that networks begin with. Frequencies are computed, for arithmetic on the meta device opens
+    torch's compiler, which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.randn:
+            return torch.empty(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+        if func is torch.arange:
+            return func(*args, **kwargs | {"device": "cpu"})
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func is Tensor.mul and args[0].is_meta:
+            return args[0]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def hollow() -> Iterator[None]:
+    """Networks that are built here have shapes and no numbers; to draw these would take longer than all the rest."""
+    with torch.device("meta"), _Unwritten():
+        yield
+
+
 def restore_buffers(network: nn.Module) -> None:
     """Compute the buffers that no file holds."""
     for module in network.modules():
         if isinstance(module, Restores):
             module.restore_buffers()
+
+
+def place(network: nn.Module, name: str, value: Tensor) -> None:
+    """Put a tensor in the place of the one of this name; `load_state_dict` would go through all modules for each."""
+    module, _, last = name.rpartition(".")
+    owner = network.get_submodule(module)
+    old = getattr(owner, last)
+    setattr(owner, last, nn.Parameter(value, old.requires_grad) if isinstance(old, nn.Parameter) else value)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

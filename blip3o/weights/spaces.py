@@ -31,7 +31,7 @@ from blip3o.weights.layout import (
     siglip_config,
     tower_config,
 )
-from blip3o.weights.shards import Files, Shards
+from blip3o.weights.shards import Files, Shards, hollow
 
 WEIGHTS = "diffusion_pytorch_model"
 """What files of diffusers are called."""
@@ -75,7 +75,7 @@ class Found(Generic[Network]):
 
         Raises CheckpointError for tensors missing, unknown or misshapen.
         """
-        with torch.device("meta"):
+        with hollow():
             network = self.make(self.config)
         for place, (shards, rename) in self.files.items():
             shards.fill(network.get_submodule(place), rename, device=device, dtype=dtype)

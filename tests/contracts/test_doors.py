@@ -10,6 +10,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "transformers": (
         "model/backbones/*.py",
         "model/layers/siglip.py",
+        "model/layers/siglip_tower.py",
         "prompt/*.py",
         "evals/generation/mask2former.py",
         "evals/generation/colors.py",
