@@ -130,8 +130,8 @@ class Shelf:
 
 
 class _Unwritten(TorchFunctionMode):
-    """Leaves out the numbers that networks begin with. Frequencies are computed, for arithmetic on the meta device opens
-    torch's compiler, which takes a second."""
+    """Leaves out the numbers that networks begin with. Frequencies are computed, for arithmetic on the meta device
+    opens the compiler of torch, which takes a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

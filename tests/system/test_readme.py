@@ -91,7 +91,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
     "bash scripts/run_all_evals.sh": (scores_the_book_a_little, "asks thousands of questions"),
-    "python benchmarks/speed.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/speed.py": (has_help, "takes minutes of a quiet machine"),
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),

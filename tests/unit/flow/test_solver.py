@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from blip3o.flow.path import broadcast_time, velocity
+from blip3o.flow.sampling import SOLVER_NAMES
 from blip3o.flow.solver import SOLVERS, solve
 from blip3o.flow.time import solver_times
 
@@ -49,3 +50,7 @@ def test_the_field_is_asked_with_one_time_for_each_row(solver):
         return x
 
     solve(field, START, solver_times(2), solver)
+
+
+def test_every_solver_can_be_asked_for_by_its_name():
+    assert tuple(SOLVERS) == SOLVER_NAMES
