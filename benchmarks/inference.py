@@ -22,12 +22,12 @@ from torch import Generator, Tensor
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.flow.noise import draw_noise, generators
-from blip3o.flow.sampling import Sampling
 from blip3o.flow.time import solver_times
 from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import HeadConfig
+from blip3o.model.heads.sampling import Sampling
 from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 
 ROUNDS = 3

@@ -11,6 +11,7 @@ import typer
 
 from blip3o import __version__
 from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
+from blip3o.cli.lean import leave_rounding_out
 from blip3o.cli.options import Stopped
 from blip3o.errors import UserError
 
@@ -102,4 +103,5 @@ def _fail(line: str, code: int, debug: bool) -> int:
 def main() -> NoReturn:
     """The command `blip3o`."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    leave_rounding_out()
     sys.exit(run(sys.argv[1:]))

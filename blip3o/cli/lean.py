@@ -19,6 +19,17 @@ LEFT_OUT = ("scipy", "sklearn")
 COMPILER, TRACED = "torch._dynamo", "torch._dynamo._trace_wrapped_higher_order_op"
 
 
+def leave_rounding_out() -> None:
+    """For the rest of this process no other library finds that of rounding: `diffusers` would open it with every
+    decoder, a second for nothing, and it would tell of the kernels that it lacks. Who asks for it imports it."""
+    find = importlib.util.find_spec
+
+    def found(name: str, package: str | None = None) -> Any:
+        return None if name == "bitsandbytes" else find(name, package)
+
+    importlib.util.find_spec = found
+
+
 def open_transformers() -> None:
     """Import what all language models are built on.
 
@@ -28,7 +39,7 @@ def open_transformers() -> None:
 
     if COMPILER in sys.modules or "transformers.modeling_utils" in sys.modules:
         return
-    with suppress(ImportError, AttributeError), _closed(torch.distributed):
+    with suppress(ImportError, AttributeError, TypeError), _closed(torch.distributed):
         importlib.import_module("transformers.modeling_utils")
         importlib.import_module("transformers.modeling_layers")
     checks = importlib.import_module("transformers.utils.import_utils")
@@ -38,7 +49,7 @@ def open_transformers() -> None:
 
 
 @contextmanager
-def _closed(distributed: ModuleType) -> Iterator[None]:
+def _closed(distributed: Any) -> Iterator[None]:
     """What is not to be opened is not there meanwhile."""
     find, available = importlib.util.find_spec, distributed.is_available
 

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
-from blip3o.flow.sampling import Sampling
 from blip3o.model.backbones.backbone import Backbone
 from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
@@ -21,6 +20,7 @@ from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
 from blip3o.model.heads.regression import RegressionHead
+from blip3o.model.heads.sampling import Sampling
 
 ThinkOf = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""

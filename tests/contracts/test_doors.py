@@ -40,7 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "lmms_eval": ("evals/lmms.py", "evals/lmms_model.py"),
     "pyarrow": ("evals/tables.py",),
     "openai": ("evals/judges/chat.py",),
-    "torch.distributed": ("train/parallel.py", "weights/*.py"),
+    "torch.distributed": ("train/parallel.py", "weights/*.py", "cli/lean.py"),
     "peft": ("train/*.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from blip3o.batch import IGNORED, Batch
-from blip3o.flow.sampling import Sampling
 from blip3o.model.decoders.sdxl import SdxlDecoder
 from blip3o.model.denoisers.next_dit import NextDiT
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Filled
+from blip3o.model.heads.sampling import Sampling
 from blip3o.model.unified import Prompts
 from blip3o.weights.published import find_unified
 from blip3o.weights.spaces import find_decoder, find_encoder

@@ -34,7 +34,9 @@ VERBS: dict[str, set[str]] = {
     "chat -m MODEL -o talk": MODEL,
     "demo -m MODEL -o demo": MODEL,
     "data preview picturebook -n 2": PICTURES,
-    "convert MODEL converted": TENSORS | {"transformers", "accelerate", "scipy", "sklearn", "diffusers"} | COMPILED,
+    "info PUBLISHED": TENSORS,
+    "generate 'a dog' -m PUBLISHED --steps 1 --decoder-steps 1 -o a.png": MODEL | {"diffusers", "scipy"} | COMPILED,
+    "convert PUBLISHED converted": MODEL | {"diffusers", "scipy", "sklearn"} | COMPILED,
     "evaluate -m MODEL --limit 1 --group vqa": MODEL | {"scipy"},
 }
 SCRIPT = """
@@ -64,9 +66,9 @@ def opened(tmp_path, script, *words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", VERBS)
-def test_a_command_opens_what_it_needs_and_says_nothing_of_it(tmp_path, weights, asked):
+def test_a_command_opens_what_it_needs_and_says_nothing_of_it(tmp_path, weights, published, asked):
     Image.new("RGB", (72, 72), "red").save(tmp_path / "picture.png")
-    places = {"MODEL": str(weights), "PICTURE": str(tmp_path / "picture.png")}
+    places = {"MODEL": str(weights), "PUBLISHED": str(published), "PICTURE": str(tmp_path / "picture.png")}
     found, said = opened(tmp_path, SCRIPT, *(places.get(word, word) for word in shlex.split(asked)))
     assert found - VERBS[asked] == set()
     assert said == ""

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.shards import Shards, strange
+from blip3o.weights.machine import Machine
+from blip3o.weights.shards import Shards, hollow, shapes_of, strange
 
 
 @pytest.fixture
@@ -144,3 +145,21 @@ def test_the_check_makes_nothing_of_the_tensors_size():
     with Made() as made:
         assert not strange(tensor)
     assert made.most < 10_000
+
+
+def test_a_tensor_is_put_in_its_place_without_a_walk_through_all_modules(tmp_path, network, tensors, monkeypatch):
+    save_file(tensors, tmp_path / "model.safetensors")
+    monkeypatch.setattr(nn.Module, "load_state_dict", lambda *_, **__: pytest.fail("all modules were gone through"))
+    network.requires_grad_(False)[0].requires_grad_(True)
+    Shards.find(tmp_path).fill(network, here, dtype=torch.float64)
+    assert all(torch.equal(value.float(), tensors[f"there.{name}"]) for name, value in network.state_dict().items())
+    assert [parameter.requires_grad for parameter in network.parameters()] == [True, True, False, False]
+
+
+def test_a_network_built_hollow_has_its_shapes_no_numbers_and_draws_none(tiny, words):
+    before = torch.get_rng_state()
+    with hollow():
+        built = Machine(tiny.model, words)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.is_meta for parameter in built.parameters())
+    assert shapes_of(built.state_dict()) == shapes_of(Machine(tiny.model, words).state_dict())

@@ -9,10 +9,10 @@ import torch
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
-from blip3o.flow.sampling import SOLVER_NAMES, Sampling
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.heads.sampling import SOLVER_NAMES, Sampling
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
