@@ -27,7 +27,7 @@ from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVi
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import HeadConfig
-from blip3o.model.heads.sampling import Sampling
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 
 ROUNDS = 3

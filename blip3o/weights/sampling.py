@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from blip3o.config import check
-from blip3o.model.heads.sampling import Sampling
+from blip3o.model.layers.sampling import Sampling
 
 
 @dataclass(frozen=True, kw_only=True)

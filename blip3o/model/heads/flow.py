@@ -15,7 +15,7 @@ from blip3o.flow.path import point, velocity
 from blip3o.flow.solver import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
 from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Think
-from blip3o.model.heads.sampling import Sampling
+from blip3o.model.layers.sampling import Sampling
 
 
 class FlowHead(Head):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from blip3o.config import check
-from blip3o.model.heads.sampling import Sampling
+from blip3o.model.layers.sampling import Sampling
 
 Think = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""

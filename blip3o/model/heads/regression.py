@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from blip3o.errors import ConfigError
 from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
-from blip3o.model.heads.sampling import Sampling
+from blip3o.model.layers.sampling import Sampling
 
 
 class RegressionHead(Head):

@@ -6,7 +6,7 @@ import torch
 from blip3o.flow.path import broadcast_time, velocity
 from blip3o.flow.solver import SOLVERS, solve
 from blip3o.flow.time import solver_times
-from blip3o.model.heads.sampling import SOLVER_NAMES
+from blip3o.model.layers.sampling import SOLVER_NAMES
 
 # solver -> its order: halving the steps divides the error by 2 ** order
 ORDERS = {"euler": 1, "heun": 2, "multistep": 2}

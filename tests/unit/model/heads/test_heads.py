@@ -12,7 +12,7 @@ from blip3o.flow.noise import generators
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.head import HeadConfig, Reference
-from blip3o.model.heads.sampling import SOLVER_NAMES, Sampling
+from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
