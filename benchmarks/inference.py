@@ -26,7 +26,8 @@ from blip3o.flow.time import solver_times
 from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import HeadConfig, Sampling
+from blip3o.model.heads.head import HeadConfig
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 
 ROUNDS = 3

@@ -25,9 +25,10 @@ from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptErro
 from blip3o.prompt.conversation import Conversation, Turn
 from blip3o.prompt.pictures import Picturelike, square, to_image
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.machine import Machine, SamplingConfig, SamplingOptions
+from blip3o.weights.folders import Part
+from blip3o.weights.machine import Machine
 from blip3o.weights.placement import Placement, find_device, find_dtype
-from blip3o.weights.published import Part
+from blip3o.weights.sampling import SamplingConfig, SamplingOptions
 
 Pictures = Picturelike | Sequence[Picturelike]
 

@@ -13,7 +13,8 @@ from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.conversation import THINK, Conversation, Turn
 from blip3o.prompt.pictures import to_image
 from blip3o.prompt.template import Encoded
-from blip3o.weights.machine import Call, Machine, SamplingConfig
+from blip3o.weights.machine import Call, Machine
+from blip3o.weights.sampling import SamplingConfig
 
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""

@@ -44,10 +44,15 @@ SCORES = (
     Row("the judge, on scenes it never saw", "judge.accuracy", "{:.4f}", "0.995"),
 )
 SPEED = (
+    Row("`blip3o generate`, from the prompt to the file", "speed.generate_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o understand`, a question", "speed.understand_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o chat`, until it listens", "speed.chat_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o info`", "speed.info_s", "{:.2f} s", "0.8 s"),
     Row("`make demo`, once installed", "speed.demo_s", "{:.1f} s", "30 s"),
     Row("its peak memory", "speed.demo_peak_mb", "{:.0f} MB", "1,000 MB"),
-    Row("one picture", "speed.image_s", "{:.2f} s", "0.5 s"),
+    Row("one picture, the model loaded", "speed.image_s", "{:.2f} s", "0.5 s"),
     Row("one picture of a batch of 16", "speed.image_of_16_s", "{:.3f} s", "0.15 s"),
+    Row("loading weights, against reading their bytes", "speed.load_ratio", "{:.2f} times", "1.5 times"),
     Row("`import blip3o`", "speed.import_s", "{:.3f} s", "0.1 s"),
     Row("`blip3o --help`", "speed.help_s", "{:.2f} s", "0.4 s"),
     Row("scenes drawn for training, on one core", "speed.scenes_per_s", "{:,.0f} per s", "1,000 per s"),
@@ -104,8 +109,11 @@ def within(share: Mapping[str, Any] | None) -> str:
 
 def speed_table(facts: Facts) -> str:
     """Times and memory, and the machine they were measured on."""
-    lines = ["| what | measured | goal |", "|---|--:|--:|"]
-    lines += [f"| {row.what} | {shown(facts, row)} | {row.goal} |" for row in SPEED]
+    lines = ["| what | median | least and most of some rounds | goal |", "|---|--:|--:|--:|"]
+    for row in SPEED:
+        found = value(facts, row.key)
+        bounds = [row.shown.format(found[end]) for end in ("low", "high")] if isinstance(found, Mapping) else []
+        lines.append(f"| {row.what} | {shown(facts, row)} | {' to '.join(bounds)} | {row.goal} |")
     machine = value(facts, "speed.machine") or "{{speed.machine}}"
     return "\n".join([*lines, "", f"Measured on {machine}."])
 

@@ -19,7 +19,7 @@ from blip3o.prompt.tokenizer import Words, make
 from blip3o.weights.convert import to_published
 from blip3o.weights.layout import prompt_config
 from blip3o.weights.machine import Machine, ModelConfig
-from blip3o.weights.published import SAMPLING
+from blip3o.weights.sampling import PUBLISHED
 
 UNET = {
     "in_channels": 4,
@@ -140,7 +140,7 @@ def machine(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Machine:
             encoder=EvaClipConfig(size=112, patch_size=14, channels=112, depth=2, num_heads=1, mlp_width=64, pool=2),
             decoder=SdxlConfig(unet=UNET, vae=VAE, scheduler=SCHEDULER, size=64),
         ),
-        sampling=SAMPLING,
+        sampling=PUBLISHED,
     )
     torch.manual_seed(0)
     made = Machine(config, words).eval()

@@ -86,7 +86,7 @@ def _created(path: Path) -> bool:
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """A file to write in place of `path`, which appears there only when complete. Raises OutputError."""
-    from blip3o.weights.checkpoint import whole_file
+    from blip3o.weights.folders import whole_file
 
     with whole_file(path) as temporary:
         yield temporary

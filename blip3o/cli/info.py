@@ -1,5 +1,7 @@
 """blip3o info: what a model is made of, where it comes from, and which words it knows."""
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,21 +27,24 @@ def info(
     fetched that lies on the Hub.
     """
     with working(f"looking into {model}"):
-        from blip3o.api import BLIP3o
-        from blip3o.weights import hub
-        from blip3o.weights.peak import peaks
+        from blip3o.weights import folders, outline
 
-        with hub.outlined(model) as folder:
-            sketch = hub.sketch(folder, decoder=decoder, verify=verify)
-            facts = BLIP3o(sketch.machine, sketch.about).info()
+        here = folders.local(model)
+        with nullcontext(here) if here is not None else _of_the_hub(model) as folder:
+            facts = outline.read(folder, decoder, verify=verify).facts()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    where = str(folder) if folder.exists() else f"{model} on the Hub"
-    facts |= {"folder": where, "size_on_disk": size, "peak": peaks(sketch.machine)}
+    facts |= {"folder": str(folder) if folder.exists() else f"{model} on the Hub", "size_on_disk": size}
     facts["word_groups"] = None if facts["words"] is None else grouped(facts["words"])
     if json:
         print(as_json(facts))
     else:
         _show(facts)
+
+
+def _of_the_hub(model: str) -> AbstractContextManager[Path]:
+    from blip3o.weights import hub
+
+    return hub.outlined(model)
 
 
 def _size(count: int) -> str:

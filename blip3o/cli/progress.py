@@ -39,6 +39,9 @@ def working_on_many(what: str) -> Iterator[TellMore]:
 def open_model(name: str, device: str, **loading: Any) -> "blip3o.api.BLIP3o":
     """A model, ready to use; shows that it takes a moment. `loading` as for `BLIP3o.load`."""
     with working(f"opening {name}"):
+        from blip3o.cli.lean import open_transformers
+
+        open_transformers()
         from blip3o.api import BLIP3o
 
         return BLIP3o.load(name, device=device, **loading)

@@ -18,8 +18,9 @@ from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, Sampling
+from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
 from blip3o.model.heads.regression import RegressionHead
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 ThinkOf = Callable[[Sequence[int], Tensor], Tensor]

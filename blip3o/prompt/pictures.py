@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from blip3o.errors import PictureError
 from blip3o.prompt.conversation import Picture
@@ -226,6 +225,8 @@ def whole(picture: Picturelike, multiple: int, least_pixels: int, most_pixels: i
     As Qwen2.5-VL reads pictures (arXiv 2502.13923, section 2.1.1). Raises PictureError for one more than 200 times as
     long as wide, and for what cannot be read.
     """
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
     upright = open_picture(picture)
     try:
         height, width = smart_resize(upright.height, upright.width, multiple, least_pixels, most_pixels)

@@ -4,12 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
 from blip3o.errors import CheckpointError, PromptError
 from blip3o.prompt.suggestions import suggestions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+else:  # opened when a tokenizer is made
+    PreTrainedTokenizerFast = object
 
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION_START, VISION_END, IMAGE_PAD = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"
@@ -114,6 +119,8 @@ class Words:
 
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=TURN_END)
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped

@@ -2,10 +2,7 @@
 a model card."""
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,41 +14,13 @@ from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.prompt.tokenizer import Words
 from blip3o.weights import digest
+from blip3o.weights.folders import CONFIG, make_folder, whole_file
 from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.placement import Placement
 from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
 from blip3o.weights.sketch import Sketch, built
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which appears there only when it is complete.
-
-    Raises OutputError where it cannot be made, filled or put in place.
-    """
-    make_folder(path.parent)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror or error}): choose another place") from error
-
-
-def make_folder(folder: Path) -> None:
-    """The folder and those it lies in, where they are not there yet. Raises OutputError where that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder} ({error.strerror}): choose a folder you may write to") from error
+WEIGHTS, CARD = "model.safetensors", "README.md"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object] | None = None) -> None:

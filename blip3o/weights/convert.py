@@ -15,11 +15,12 @@ from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.weights import checkpoint, published
 from blip3o.weights.checkpoint import whole_file, write_tensors
+from blip3o.weights.folders import DECODER_FOLDER, TOWER_FOLDER
 from blip3o.weights.layout import CONFIG, TOWER, published_config, published_name
 from blip3o.weights.machine import Machine
 from blip3o.weights.placement import Placement
 from blip3o.weights.published import Source
-from blip3o.weights.spaces import DECODER_FOLDER, TOWER_FOLDER, WEIGHTS
+from blip3o.weights.spaces import WEIGHTS
 
 AS_IT_IS = Placement(device=torch.device("cpu"), dtype=None)
 SHARD_BYTES = 5_000_000_000

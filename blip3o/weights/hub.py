@@ -1,14 +1,12 @@
 """Where models are found: shipped in the package, in a folder of the user's, or on the Hugging Face Hub."""
 
 import json
-import os
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import (
     constants,
@@ -23,13 +21,11 @@ from huggingface_hub.file_download import DryRunFileInfo
 from huggingface_hub.utils import SafetensorsFileMetadata
 
 from blip3o.errors import CheckpointError
-from blip3o.weights import checkpoint, layout, published
-from blip3o.weights.published import Part, Source
-from blip3o.weights.sketch import Sketch
-from blip3o.weights.spaces import DECODER_FOLDER
+from blip3o.weights.folders import DECODER_FOLDER, HUB_ID, Part, is_published, local
 
-SHIPPED = Path(__file__).parents[1] / "checkpoints"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+if TYPE_CHECKING:
+    import blip3o.weights.sketch
+
 _SMALL, _LARGE = ("*.json", "*.txt", "*.jinja", "*.yaml"), ("*.safetensors",)
 """Files of a model on the Hub that are of use: no code, no pickles."""
 
@@ -40,7 +36,7 @@ def find(name_or_path: str | Path, needs: Collection[Part] | None = None) -> Pat
     Of the Hub's models a decoder is fetched only where `needs` names it or is None. Raises CheckpointError for a name
     that is none of these.
     """
-    folder, name = _local(name_or_path), str(name_or_path)
+    folder, name = local(name_or_path), str(name_or_path)
     if folder is None:
         ignored = [] if needs is None or "decoder" in needs else [f"{DECODER_FOLDER}/*"]
         with _asking(name):
@@ -55,7 +51,7 @@ def outlined(name_or_path: str | Path) -> Iterator[Path]:
 
     Raises CheckpointError, as `find` does.
     """
-    folder, name = _local(name_or_path), str(name_or_path)
+    folder, name = local(name_or_path), str(name_or_path)
     if folder is not None:
         yield folder
         return
@@ -79,20 +75,23 @@ def sketch(
     encoder: Path | None = None,
     decoder: Path | None = None,
     verify: bool = True,
-) -> Sketch:
+) -> "blip3o.weights.sketch.Sketch":
     """A model by its name or folder before its tensors are read.
 
     A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
     from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError, where it is to `verify`
     also for files that changed since they were saved.
     """
+    from blip3o.weights import checkpoint, published
+
     folder = find(name_or_path, needs)
-    if (folder / checkpoint.CONFIG).is_file() or not (folder / layout.CONFIG).is_file():
+    if not is_published(folder):
         for part, given in (("encoder", encoder), ("decoder", decoder)):
             if given is not None:
                 raise CheckpointError(f"{name_or_path} holds its own {part}, {given} would not be used: leave it out")
         return checkpoint.sketch(folder, verify=verify)
-    return published.sketch(Source(unified=folder, encoder=encoder, decoder=decoder), needs, verify=verify)
+    source = published.Source(unified=folder, encoder=encoder, decoder=decoder)
+    return published.sketch(source, needs, verify=verify)
 
 
 def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:
@@ -101,7 +100,7 @@ def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> 
     What is not there yet is fetched, after `told` has heard how much it is. Raises CheckpointError, also where the data
     set has no such file.
     """
-    if not _HUB_ID.fullmatch(name):
+    if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"no data {name!r}: name a folder, or a data set on the Hub (owner/name)")
     asked: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(wanted)}
     if not constants.HF_HUB_OFFLINE:
@@ -129,22 +128,6 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
             f"cannot write {repository} on the Hub: {' '.join(str(error).split())[:200]}: run `hf auth login` with the "
             "right to write"
         ) from error
-
-
-def _local(name_or_path: str | Path) -> Path | None:
-    """The folder of a shipped model or of the user's own; None for what may be on the Hub."""
-    own, name = Path(name_or_path), str(name_or_path)
-    with suppress(OSError):  # a name that no file can have
-        if isinstance(name_or_path, str) and os.sep not in name and (SHIPPED / name / checkpoint.CONFIG).is_file():
-            return SHIPPED / name  # a folder of this name is ./name
-        if own.is_dir():
-            return own
-    if isinstance(name_or_path, str) and _HUB_ID.fullmatch(name):
-        return None
-    names = ", ".join(sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())) or "none"
-    raise CheckpointError(
-        f"no model {name!r}: name a checkpoint's folder, a model on the Hub (owner/name), or a shipped one ({names})"
-    )
 
 
 def _write_hollow(path: Path, facts: SafetensorsFileMetadata) -> None:

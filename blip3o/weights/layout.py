@@ -30,8 +30,9 @@ from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.prompt import tokenizer as tok
 from blip3o.prompt.template import PromptConfig
+from blip3o.weights.folders import PUBLISHED_CONFIG as CONFIG
 
-CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+PROCESSOR = "preprocessor_config.json"
 DENOISER = "model.dit.model."
 TOWER = "model.gen_vision_tower.vision_tower.model."
 """Where the target encoder stands in files that hold it."""

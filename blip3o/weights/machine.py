@@ -2,61 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.bounds import within
 from blip3o.config import check
 from blip3o.flow.noise import generators
-from blip3o.model.heads.head import Sampling
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.model.unified import Prompts, Unified, UnifiedConfig
 from blip3o.prompt.conversation import Picture
 from blip3o.prompt.pictures import squared, to_pixels
 from blip3o.prompt.template import Encoded, PromptConfig, Template
 from blip3o.prompt.tokenizer import Words
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig(Sampling):
-    """What is done where the user does not say: how features are imagined, and how pictures are painted from them."""
-
-    decoder_steps: int
-    """Solver steps of the decoder."""
-    size: int | None = None
-    """Height and width painted, in px; None is the decoder's own."""
-    rows: int = 0
-    """Images that flow in one pass, always as many, each thought by itself; 0 draws a batch as it is.
-
-    With a number of rows a matrix product changes the order in which it adds. With as many rows in every pass, an image
-    is the same to the last bit in any batch.
-    """
-    compatible: bool = False
-    """Draw as the published code does: one image after the other, all from one stream of random numbers, in which the
-    null features of the decoder take part before the first."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(
-            within("decoder_steps", self.decoder_steps),
-            within("rows", self.rows),
-            *([] if self.size is None else [within("size", self.size)]),
-        )
-
-
-class SamplingOptions(TypedDict, total=False):
-    """Fields of `SamplingConfig` to change for one call; None leaves the model's own."""
-
-    steps: int | None
-    guidance: float | None
-    solver: str | None
-    guided_from: float | None
-    guided_until: float | None
-    decoder_steps: int | None
-    size: int | None
+from blip3o.weights.sampling import SamplingConfig
 
 
 @dataclass(kw_only=True)

@@ -5,58 +5,47 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from blip3o.config import from_dict, to_dict
+from blip3o.model.space import ImageSpace, SpaceConfig
+from blip3o.weights import outline
 from blip3o.weights.machine import Machine
-from blip3o.weights.placement import DTYPES, MEMORIES, ROUNDED_BYTES, Placement
-from blip3o.weights.quantize import matrices
+from blip3o.weights.placement import Placement
+from blip3o.weights.shards import hollow, shapes_of
 
 
 def peaks(machine: Machine) -> dict[str, dict[str, int]]:
     """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most."""
-    device = torch.device("meta")
-    made = {
-        name: {memory: peak_bytes(machine, Placement(device=device, dtype=dtype, memory=memory)) for memory in MEMORIES}
-        for name, dtype in DTYPES.items()
-    }
-    for kind in ROUNDED_BYTES:
-        made[kind] = {
-            "full": peak_bytes(machine, Placement(device=device, dtype=torch.bfloat16, quantize=kind)),
-        }
-    return made
+    return outline.peaks(_shapes(machine), _working(machine))
 
 
 def peak_bytes(machine: Machine, placement: Placement) -> int:
     """Memory that a model on the meta device takes on its device while it draws one picture: the weights that are there
     at a time, and what the decoder, which needs most, works with."""
-    dtype = placement.dtype or next(machine.parameters()).dtype
-    held = _held(machine, placement.memory) * dtype.itemsize
-    if placement.quantize is not None:
-        numbers = sum(linear.weight.numel() for _, linear in matrices(machine))
-        held -= int(numbers * (dtype.itemsize - ROUNDED_BYTES[placement.quantize]))
-    return held + working_bytes(machine.space.decoder.rehearse, dtype)
+    dtype, shapes = placement.dtype or next(machine.parameters()).dtype, _shapes(machine)
+    needed = dtype.itemsize * (outline.held(shapes, placement.memory) + _working(machine))
+    saved = 0 if placement.quantize is None else outline.saved_bytes(shapes, placement.quantize, dtype.itemsize)
+    return needed - saved
 
 
-def _held(machine: Machine, memory: str) -> int:
-    """Numbers of the weights that are on the device at a time."""
-    total = _numbers(machine)
-    parts = machine.movable().values()
-    if memory == "full":
-        return total
-    moving = sum(map(_numbers, parts))
-    return total - moving + max(map(_numbers if memory == "balanced" else _on_the_way, parts))
+def count_numbers(decoder: Mapping[str, Any]) -> int:
+    """What a decoder of this config works with, in numbers."""
+    config = from_dict(SpaceConfig, {"encoder": None, "decoder": decoder})
+    with hollow():
+        space = ImageSpace(config, channels=1)
+    return working_bytes(space.decoder.rehearse, torch.int8)
 
 
-def _on_the_way(module: nn.Module) -> int:
-    """Numbers that are there at most where each module brings its own: those of a layer and of all it stands in."""
-    own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-    return own + max(map(_on_the_way, module.children()), default=0)
+def _shapes(machine: Machine) -> outline.Shapes:
+    return shapes_of(dict(machine.named_parameters()))
 
 
-def _numbers(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _working(machine: Machine) -> int:
+    decoder = machine.config.space.decoder
+    return outline.working_numbers(None if decoder is None else to_dict(decoder))
 
 
 def working_bytes(work: Callable[[], object], dtype: torch.dtype) -> int:

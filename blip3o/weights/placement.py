@@ -8,11 +8,8 @@ import torch
 
 from blip3o.config import check
 from blip3o.errors import ConfigError
+from blip3o.weights.outline import MEMORIES, ROUNDED_BYTES
 
-MEMORIES = ("full", "balanced", "low")
-"""How much is on the device at a time: the whole model, one part (the language model, say), or one layer."""
-ROUNDED_BYTES = {"int8": 1.0, "nf4": 0.5 + 4 / 64}
-"""Kind of numbers that the matrices of repeated blocks may be rounded to -> bytes of one; nf4 adds a float32 for 64."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SMALL_BYTES = 1_000_000_000
 """In float32; a model below runs in float32 everywhere."""

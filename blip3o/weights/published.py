@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,6 +12,7 @@ from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import Unified
 from blip3o.prompt.tokenizer import Words
+from blip3o.weights.folders import DECODER_FOLDER, Part
 from blip3o.weights.layout import (
     prompt_config,
     read_config,
@@ -20,15 +20,14 @@ from blip3o.weights.layout import (
     sensible,
     unified_config,
 )
-from blip3o.weights.machine import ModelConfig, SamplingConfig
-from blip3o.weights.shards import Shards
+from blip3o.weights.machine import ModelConfig
+from blip3o.weights.sampling import PUBLISHED
+from blip3o.weights.shards import Files, Shards
 from blip3o.weights.sketch import Sketch, built
-from blip3o.weights.spaces import DECODER_FOLDER, Found, find_decoder, find_encoder, holds_encoder
+from blip3o.weights.spaces import Found, find_decoder, find_encoder, holds_encoder
 
-SAMPLING = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
-"""As published."""
-Part = Literal["encoder", "decoder"]
-"""A part that lies in files of its own, without which a model can do some things and not others."""
+ABOUT = {"layout": "published"}
+"""The facts told of such a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +61,33 @@ def sketch(source: Source, needs: Collection[Part] | None = None, *, verify: boo
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
     for parts that do not fit together.
     """
-    wanted = source.holds if needs is None else needs
-    unified = find_unified(source.unified)
-    encoder = source.find_encoder() if "encoder" in wanted else None
-    decoder = source.find_decoder() if "decoder" in wanted else None
-    config, words = _config(source.unified, unified, encoder, decoder), Words.load(source.unified)
-    networks = {"unified": unified, "space.encoder": encoder, "space.decoder": decoder}
-    files = {
-        f"{place}.{inside}".removesuffix("."): found
-        for place, network in networks.items()
-        for inside, found in (network.files.items() if network else ())
-    }
+    config, files = gather(source, needs)
+    words = Words.load(source.unified)
     shapes = {f"{place}.{name}": shape for place, (held, _) in files.items() for name, shape in held.shapes.items()}
     machine = built(config, words, shapes)
     for place, (held, rename) in files.items():
         held.match(machine.get_submodule(place), rename)
     channels = config.unified.head.channels
     machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
-    return Sketch(machine=machine, files=files, about={"layout": "published"}, verify=verify)
+    return Sketch(machine=machine, files=files, about=ABOUT, verify=verify)
+
+
+def gather(source: Source, needs: Collection[Part] | None = None) -> tuple[ModelConfig, Files]:
+    """The config of a published model, and the files of its networks; `needs` as for `sketch`. No network is built.
+
+    Raises CheckpointError.
+    """
+    wanted = source.holds if needs is None else needs
+    unified = find_unified(source.unified)
+    encoder = source.find_encoder() if "encoder" in wanted else None
+    decoder = source.find_decoder() if "decoder" in wanted else None
+    networks = {"unified": unified, "space.encoder": encoder, "space.decoder": decoder}
+    files = {
+        f"{place}.{inside}".removesuffix("."): found
+        for place, network in networks.items()
+        for inside, found in (network.files.items() if network else ())
+    }
+    return _config(source.unified, unified, encoder, decoder), files
 
 
 def _config(
@@ -93,7 +101,7 @@ def _config(
             prompt=prompt,
             unified=unified.config,
             space=SpaceConfig(encoder=encoder and encoder.config, decoder=decoder and decoder.config),
-            sampling=SAMPLING,
+            sampling=PUBLISHED,
         )
     except ConfigError as error:
         raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error

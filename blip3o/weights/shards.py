@@ -10,8 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
+from blip3o.weights.folders import tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -36,24 +38,12 @@ class Shards:
 
     @classmethod
     def find(cls, folder: Path, stem: str = "model") -> "Shards":
-        """The files `<stem>.safetensors`, `<stem>.*.safetensors` or those that `<stem>.safetensors.index.json` lists.
+        """The files of a folder (weights/folders.py, `tensor_files`).
 
-        Raises CheckpointError for files that are missing or broken, and for pickles, which are never read.
+        Raises CheckpointError for files that are missing or broken.
         """
-        index = folder / f"{stem}.safetensors.index.json"
-        if index.is_file():
-            paths = sorted({folder / name for name in _listed(index)})
-        else:
-            single = folder / f"{stem}.safetensors"
-            paths = [single] if single.is_file() else sorted(folder.glob(f"{stem}.*.safetensors"))
-        if not paths:
-            pickles = sorted(path.name for path in folder.glob("*.bin"))
-            advice = f"; {pickles[0]} is a pickle: convert it to safetensors first" if pickles else ""
-            raise CheckpointError(
-                f"{folder} holds no {stem}.safetensors{advice or ': name the folder of a checkpoint'}"
-            )
         files: dict[Path, dict[str, tuple[int, ...]]] = {}
-        for path in paths:
+        for path in tensor_files(folder, stem):
             with opened(path) as file:
                 files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return cls(files=files)
@@ -105,7 +95,7 @@ class Shards:
                 complain(self.folder, {}, {}, [old])
             value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new])
             if put is None or not put(new, value):
-                network.load_state_dict({new: value}, strict=False, assign=True)
+                place(network, new, value)
         restore_buffers(network)
         network.to(device)
 
@@ -145,11 +135,43 @@ class Shelf:
         return self.files[path].get_tensor(name)
 
 
+class _Unwritten(TorchFunctionMode):
+    """Leaves out the numbers that networks begin with. Frequencies are computed, for arithmetic on the meta device
+    opens the compiler of torch, which takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.randn:
+            return torch.empty(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+        if func is torch.arange:
+            return func(*args, **kwargs | {"device": "cpu"})
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func is Tensor.mul and args[0].is_meta:
+            return args[0]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def hollow() -> Iterator[None]:
+    """Networks that are built here have shapes and no numbers; to draw these would take longer than all the rest."""
+    with torch.device("meta"), _Unwritten():
+        yield
+
+
 def restore_buffers(network: nn.Module) -> None:
     """Compute the buffers that no file holds."""
     for module in network.modules():
         if isinstance(module, Restores):
             module.restore_buffers()
+
+
+def place(network: nn.Module, name: str, value: Tensor) -> None:
+    """Put a tensor in the place of the one of this name; `load_state_dict` would go through all modules for each."""
+    module, _, last = name.rpartition(".")
+    owner = network.get_submodule(module)
+    old = getattr(owner, last)
+    setattr(owner, last, nn.Parameter(value, old.requires_grad) if isinstance(old, nn.Parameter) else value)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -158,8 +180,12 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def strange(tensor: Tensor) -> bool:
-    """Whether some value is not finite."""
-    return tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    """Whether some value is not finite: then the least or the greatest is not, either. Nothing of its size is made."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return False
+    if tensor.itemsize == 1:  # float8, of which there is neither order nor arithmetic
+        tensor = tensor.to(torch.bfloat16)
+    return not all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 def complain(
@@ -188,17 +214,6 @@ def complain(
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
-
-
-def _listed(index: Path) -> list[str]:
-    try:
-        listed = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{index} is no index of safetensors files ({error}): copy it again") from error
-    strangers = [name for name in listed if not isinstance(name, str) or Path(name).name != name]
-    if strangers:
-        raise CheckpointError(f"{index} lists {strangers[0]!r}, which is no file beside it: copy it again")
-    return listed
 
 
 def about_of(file: Any) -> dict[str, object]:

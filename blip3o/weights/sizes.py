@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from blip3o.config import to_dict
 from blip3o.errors import CheckpointError
-from blip3o.weights.machine import ModelConfig
 
 LAYERS = {
     *("num_hidden_layers", "num_layers", "depth", "blocks", "sketch_blocks", "layers_per_block"),
@@ -17,18 +15,19 @@ HARMLESS_LAYERS, HARMLESS_SIZE = 500, 1_000_000
 """So much is built in no time, and found to be wrong by the names and the shapes of its tensors."""
 
 
-def check_sizes(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise CheckpointError for a config of more layers than there are tensors, or of a size beyond all numbers."""
+def check_sizes(name: str, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise CheckpointError for the config of a model, as plain values, that asks for more layers than there are
+    tensors, or for a size beyond all numbers."""
     tensors, numbers = len(shapes), sum(map(prod, shapes.values()))
     layers, size = max(tensors, HARMLESS_LAYERS), max(numbers, HARMLESS_SIZE)
     faults = [
         f"{place} is {value}, but the files hold {tensors} tensors of {numbers:,} numbers"
         for part in ("unified", "space")
-        for place, value in _whole_numbers(to_dict(getattr(config, part)), part)
+        for place, value in _whole_numbers(config.get(part), part)
         if value > (layers if LAYERS & set(place.split(".")) else size)
     ]
     if faults:
-        raise CheckpointError(f"the config of {config.name} asks for too much: {'; '.join(faults[:4])}: use its own")
+        raise CheckpointError(f"the config of {name} asks for too much: {'; '.join(faults[:4])}: use its own")
 
 
 def _whole_numbers(values: Any, place: str) -> Iterator[tuple[str, int]]:

@@ -3,20 +3,21 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from pathlib import Path
 
 import torch
 
+from blip3o.config import to_dict
 from blip3o.errors import CheckpointError, UserError
 from blip3o.prompt.tokenizer import Words
 from blip3o.weights import digest
 from blip3o.weights.machine import Machine, ModelConfig
-from blip3o.weights.offload import offload
 from blip3o.weights.peak import peak_bytes, peaks
 from blip3o.weights.placement import ROUNDED_BYTES, Placement
 from blip3o.weights.quantize import Quantizer
-from blip3o.weights.shards import Files, Shards, Shelf
+from blip3o.weights.shards import Files, Shards, Shelf, hollow
 from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
@@ -28,9 +29,9 @@ LOOKS = 16
 def built(config: ModelConfig, words: Words, shapes: Mapping[str, tuple[int, ...]]) -> Machine:
     """The machine on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
     network can be built, or one far beyond these tensors."""
-    check_sizes(config, shapes)
+    check_sizes(config.name, to_dict(config), shapes)
     try:
-        with torch.device("meta"):
+        with hollow():
             return Machine(config, words)
     except UserError:
         raise
@@ -61,12 +62,15 @@ class Sketch:
             self.check_tensors()
         machine = self.machine
         if placement.memory != "full":
+            from blip3o.weights.offload import offload  # opens accelerate
+
             offload(machine, self.files, placement)
             return machine.eval()
+        kind = placement.quantize
+        rounds = None if kind is None else Quantizer(machine, kind, placement.device, placement.dtype)
         for place, (shards, rename) in self.files.items():
+            put = None if rounds is None else partial(rounds.put, place)
             network = machine.get_submodule(place)
-            kind = placement.quantize
-            put = None if kind is None else Quantizer(kind, network, placement.dtype).put
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
         return machine.to(placement.device).eval()
 

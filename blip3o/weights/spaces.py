@@ -19,6 +19,7 @@ from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.encoders.encoder import Encoder
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
+from blip3o.weights.folders import TOWER_FOLDER
 from blip3o.weights.layout import (
     CONFIG,
     SIGLIP_HEADS,
@@ -31,9 +32,8 @@ from blip3o.weights.layout import (
     siglip_config,
     tower_config,
 )
-from blip3o.weights.shards import Files, Shards
+from blip3o.weights.shards import Files, Shards, hollow
 
-DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 WEIGHTS = "diffusion_pytorch_model"
 """What files of diffusers are called."""
 FIRST = "cls_token"
@@ -76,7 +76,7 @@ class Found(Generic[Network]):
 
         Raises CheckpointError for tensors missing, unknown or misshapen.
         """
-        with torch.device("meta"):
+        with hollow():
             network = self.make(self.config)
         for place, (shards, rename) in self.files.items():
             shards.fill(network.get_submodule(place), rename, device=device, dtype=dtype)

@@ -10,6 +10,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "transformers": (
         "model/backbones/*.py",
         "model/layers/siglip.py",
+        "model/layers/siglip_tower.py",
         "prompt/*.py",
         "evals/generation/mask2former.py",
         "evals/generation/colors.py",
@@ -39,7 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "lmms_eval": ("evals/lmms.py", "evals/lmms_model.py"),
     "pyarrow": ("evals/columnar.py",),
     "openai": ("evals/judges/chat.py",),
-    "torch.distributed": ("train/parallel.py", "weights/*.py"),
+    "torch.distributed": ("train/parallel.py", "weights/*.py", "cli/lean.py"),
     "peft": ("train/*.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),

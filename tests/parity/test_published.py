@@ -19,7 +19,8 @@ from blip3o.model.decoders.sdxl import SdxlDecoder
 from blip3o.model.denoisers.next_dit import NextDiT
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Filled, Sampling
+from blip3o.model.heads.head import Filled
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts
 from blip3o.weights.published import find_unified
 from blip3o.weights.spaces import find_decoder, find_encoder

@@ -91,7 +91,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
     "bash scripts/run_all_evals.sh": (scores_the_book_a_little, "asks thousands of questions"),
-    "python benchmarks/speed.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/speed.py": (has_help, "takes minutes of a quiet machine"),
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
@@ -151,7 +151,7 @@ def checkout(tmp_path_factory):
 def here(checkout, monkeypatch):
     """The checkout as the current folder, its model as the shipped one, a judge that is measured briefly."""
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr("blip3o.weights.hub.SHIPPED", checkout / "blip3o" / "checkpoints")
+    monkeypatch.setattr("blip3o.weights.folders.SHIPPED", checkout / "blip3o" / "checkpoints")
     monkeypatch.setattr("blip3o.evals.suite.JUDGED_SCENES", 20)
     monkeypatch.setattr(sys, "stdin", io.StringIO("draw a red dog\n"))
     return checkout

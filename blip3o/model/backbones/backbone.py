@@ -3,17 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
-from transformers.masking_utils import sdpa_mask
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
-from blip3o.model.layers.siglip import SiglipConfig, SiglipReader
+from blip3o.model.layers.siglip import SiglipConfig
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
+
+    from blip3o.model.layers.siglip_tower import SiglipReader
+else:  # configs are read without the library, which is opened when a network is built
+    Cache = PreTrainedModel = SiglipReader = object
 
 
 def attend_to_words(
@@ -35,8 +39,6 @@ def attend_to_words(
 
 WORDS = "blip3o"
 """The name under which `transformers` knows `attend_to_words`."""
-AttentionInterface.register(WORDS, attend_to_words)
-AttentionMaskInterface.register(WORDS, sdpa_mask)
 
 
 class Backbone(nn.Module, ABC):
@@ -51,6 +53,11 @@ class Backbone(nn.Module, ABC):
 
     def take(self, language_model: PreTrainedModel, *, tied: bool) -> None:
         """Put the language model in its place, with a head of its own unless that is `tied` to the embedding."""
+        from transformers import AttentionInterface, AttentionMaskInterface
+        from transformers.masking_utils import sdpa_mask
+
+        AttentionInterface.register(WORDS, attend_to_words)
+        AttentionMaskInterface.register(WORDS, sdpa_mask)
         language_model.config._attn_implementation = WORDS
         self.width: int = language_model.config.hidden_size
         self.language_model = language_model
@@ -103,10 +110,14 @@ class Backbone(nn.Module, ABC):
 
     def new_cache(self) -> Cache:
         """An empty cache for `think`."""
+        from transformers import DynamicCache
+
         return DynamicCache()
 
     def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
         """A cache of its own for going on from these rows of another, which stays as it is."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer
+
         branch = DynamicCache()
         for index, layer in enumerate(cache.layers):
             assert isinstance(layer, DynamicLayer)
@@ -182,6 +193,8 @@ class SiglipBackbone(Backbone):
     visual: SiglipReader
 
     def __init__(self, language_model: PreTrainedModel, vision: SiglipConfig, *, tied: bool) -> None:
+        from blip3o.model.layers.siglip_tower import SiglipReader
+
         super().__init__()
         self.take(language_model, tied=tied)
         self.visual = SiglipReader(vision, language_model.config.hidden_size)

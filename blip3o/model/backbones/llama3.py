@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from transformers import LlamaConfig, LlamaModel
-
 from blip3o.model.backbones.backbone import SiglipBackbone, TextConfig
 from blip3o.model.layers.siglip import SiglipConfig
 
@@ -22,6 +20,8 @@ class Llama3(SiglipBackbone):
     """Llama 3, 3.1 or 3.2, by its sizes."""
 
     def __init__(self, config: Llama3Config) -> None:
+        from transformers import LlamaConfig, LlamaModel
+
         language_model = LlamaModel(LlamaConfig(**config.text.published()))
         super().__init__(language_model, config.vision, tied=config.text.tie_word_embeddings)
         self.config = config

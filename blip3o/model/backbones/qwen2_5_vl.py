@@ -3,22 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, Cache, Qwen2_5_VLConfig
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig, Qwen2_5_VLVisionConfig
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
-    Qwen2_5_VisionTransformerPretrainedModel,
-    Qwen2_5_VLRotaryEmbedding,
-    Qwen2_5_VLTextModel,
-    Qwen2_5_VLVisionRotaryEmbedding,
-)
 
 from blip3o.config import check, sizes
 from blip3o.model.backbones.backbone import Backbone, possible
 from blip3o.model.layers.attention import attend
+
+if TYPE_CHECKING:
+    from transformers import Cache, Qwen2_5_VLConfig
+else:  # configs are read without the library, which is opened when a network is built
+    Cache = Qwen2_5_VLConfig = object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +92,8 @@ class QwenConfig:
 
     def published(self) -> Qwen2_5_VLConfig:
         """The same as the config class of `transformers`."""
+        from transformers import Qwen2_5_VLConfig
+
         text, vision = asdict(self.text), asdict(self.vision)
         rope = {"rope_type": "default", "mrope_section": list(text.pop("mrope_section"))}
         rope["rope_theta"] = text.pop("rope_theta")
@@ -126,7 +126,6 @@ def attend_by_picture(
 
 EQUAL_WINDOWS = "flash_by_picture"
 """The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
-AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
 
 
 NAMES = (
@@ -141,13 +140,18 @@ class Qwen(Backbone):
     training; to write, pictures may have positions of their own (`reads_by_grid`)."""
 
     def __init__(self, config: QwenConfig) -> None:
+        from transformers import AttentionInterface
+        from transformers.models.qwen2_5_vl import configuration_qwen2_5_vl as configuration
+        from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
+
         super().__init__()
         published = config.published()
-        assert isinstance(published.text_config, Qwen2_5_VLTextConfig)
-        assert isinstance(published.vision_config, Qwen2_5_VLVisionConfig)
+        assert isinstance(published.text_config, configuration.Qwen2_5_VLTextConfig)
+        assert isinstance(published.vision_config, configuration.Qwen2_5_VLVisionConfig)
+        AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
         self.config = config
-        self.take(Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
-        self.visual = Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
+        self.take(modeling.Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
+        self.visual = modeling.Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
 
     def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
         """Embeddings of pictures: one for each 2 x 2 patches."""
@@ -194,9 +198,11 @@ class Qwen(Backbone):
 
     def restore_buffers(self) -> None:
         """Compute the rotary frequencies, which no file holds: after the networks were built on the meta device."""
+        from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
+
         text, vision = self.language_model.config, self.visual.config
-        self.language_model.rotary_emb = Qwen2_5_VLRotaryEmbedding(text)  # pyright: ignore[reportArgumentType]
-        self.visual.rotary_pos_emb = Qwen2_5_VLVisionRotaryEmbedding(vision)
+        self.language_model.rotary_emb = modeling.Qwen2_5_VLRotaryEmbedding(text)  # pyright: ignore[reportArgumentType]
+        self.visual.rotary_pos_emb = modeling.Qwen2_5_VLVisionRotaryEmbedding(vision)
 
 
 def _runs(flags: list[bool]) -> list[tuple[bool, int]]:

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from transformers import Qwen3Config as PublishedConfig
-from transformers import Qwen3Model
-
 from blip3o.model.backbones.backbone import SiglipBackbone, TextConfig
 from blip3o.model.layers.siglip import SiglipConfig
 
@@ -23,6 +20,9 @@ class Qwen3(SiglipBackbone):
     """Qwen3, by its sizes."""
 
     def __init__(self, config: Qwen3Config) -> None:
+        from transformers import Qwen3Config as PublishedConfig
+        from transformers import Qwen3Model
+
         language_model = Qwen3Model(PublishedConfig(**config.text.published()))
         super().__init__(language_model, config.vision, tied=config.text.tie_word_embeddings)
         self.config = config

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from diffusers.models.unets.unet_2d import UNet2DModel
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +27,7 @@ from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.convolution import ResidualBlock, normalisable
+from blip3o.model.layers.unet import UNet
 from blip3o.model.loss import WeightedLoss
 
 NEAREST = 0.1
@@ -113,18 +113,7 @@ class PixelDecoder(Decoder):
         self.config = config
         self.sketcher = Sketcher(config)
         folded = 3 * config.fold**2
-        levels = len(config.widths)
-        self.unet = UNet2DModel(
-            sample_size=config.size // config.fold,
-            in_channels=2 * folded + config.sketch_widths[-1],
-            out_channels=folded,
-            block_out_channels=config.widths,
-            layers_per_block=config.blocks,
-            down_block_types=("DownBlock2D",) * levels,
-            up_block_types=("UpBlock2D",) * levels,
-            add_attention=False,
-            norm_num_groups=GROUPS,
-        )
+        self.unet = UNet(2 * folded + config.sketch_widths[-1], folded, config.widths, config.blocks)
 
     @property
     def sizes(self) -> tuple[int, int | None]:
@@ -144,7 +133,7 @@ class PixelDecoder(Decoder):
         """Velocity of the noised picture `x` at `time`, by equation (1); the UNet adds to the sketch."""
         picture, plan = sketched
         seen = torch.cat([F.pixel_unshuffle(x, self.config.fold).to(plan.dtype), picture, plan], dim=1)
-        change = self.unet(seen.contiguous(memory_format=torch.channels_last), 1000 * time, return_dict=False)[0]
+        change = self.unet(seen.contiguous(memory_format=torch.channels_last), 1000 * time)
         guess = F.pixel_shuffle((picture + change).float(), self.config.fold)
         return (guess - x) / broadcast_time((1 - time).clamp(min=NEAREST), x)
 

@@ -12,8 +12,6 @@ from math import sqrt
 from typing import Any, Literal, cast
 
 import torch
-from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
-from diffusers.models.transformers.sana_transformer import SanaTransformer2DModel
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
@@ -61,6 +59,9 @@ class SanaDecoder(Decoder):
     guided = True
 
     def __init__(self, config: SanaConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
+        from diffusers.models.transformers.sana_transformer import SanaTransformer2DModel
+
         super().__init__()
         self.config = config
         self.transformer = cast("SanaTransformer2DModel", SanaTransformer2DModel.from_config(config.transformer))

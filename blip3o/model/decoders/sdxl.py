@@ -8,12 +8,9 @@ Source: Emu2, arXiv 2312.13286, section 2.3, whose decoder BLIP3-o uses; SDXL, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from jaxtyping import Float, Num
 from torch import Generator, Tensor
 
@@ -22,6 +19,11 @@ from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.loss import WeightedLoss
+
+if TYPE_CHECKING:
+    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+else:  # configs are read without the library, which is opened when a network is built
+    EulerDiscreteScheduler = object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,9 @@ class SdxlDecoder(Decoder):
     guided = True
 
     def __init__(self, config: SdxlConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
         super().__init__()
         self.config = config
         self.unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(config.unet))
@@ -75,6 +80,8 @@ class SdxlDecoder(Decoder):
 
     def scheduler(self) -> EulerDiscreteScheduler:
         """The noise schedule, at its first step."""
+        from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
         return cast("EulerDiscreteScheduler", EulerDiscreteScheduler.from_config(self.config.scheduler))
 
     @property

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import cast
 
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Generator, Tensor
 
@@ -18,6 +17,8 @@ class VaeDecoder(Decoder):
     takes_steps = False
 
     def __init__(self, config: VaeConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))

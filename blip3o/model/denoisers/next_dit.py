@@ -80,12 +80,26 @@ class NextDiTConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Angles:
+    """Cosine and sine of the rotary angles of a grid."""
+
+    cos: Float[Tensor, "seq pairs"]
+    sin: Float[Tensor, "seq pairs"]
+
+    def turn(self, x: Float[Tensor, "batch head seq head_dim"]) -> Float[Tensor, "batch head seq head_dim"]:
+        """Rotate each position by its angle, in float32."""
+        return rotate(x.float(), self.cos, self.sin).to(x.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Condition:
     """What the network keeps of a thought: computed once, used at every time."""
 
     pooled: Float[Tensor, "batch condition"]
     keys: list[Float[Tensor, "batch head slot head_dim"]]
     values: list[Float[Tensor, "batch head slot head_dim"]]
+    angles: Angles
+    """Of the grid that is imagined: not of the thought, but as lasting."""
 
     def repeat(self, times: int) -> "Condition":
         """The condition for `times` copies of the batch, one after the other."""
@@ -93,6 +107,7 @@ class Condition:
             pooled=self.pooled.repeat(times, 1),
             keys=[key.repeat(times, 1, 1, 1) for key in self.keys],
             values=[value.repeat(times, 1, 1, 1) for value in self.values],
+            angles=self.angles,
         )
 
     def first(self, rows: int) -> "Condition":
@@ -101,6 +116,7 @@ class Condition:
             pooled=self.pooled[:rows],
             keys=[key[:rows] for key in self.keys],
             values=[value[:rows] for value in self.values],
+            angles=self.angles,
         )
 
 
@@ -136,7 +152,7 @@ class Attention(nn.Module):
         """Split the channels into heads."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def query(self, x: Float[Tensor, "batch seq dim"], angles: "Angles") -> Float[Tensor, "batch head seq head_dim"]:
+    def query(self, x: Float[Tensor, "batch seq dim"], angles: Angles) -> Float[Tensor, "batch head seq head_dim"]:
         """The rotated, normalised queries."""
         return angles.turn(self.heads(self.norm_q(self.to_q(x))))
 
@@ -147,18 +163,6 @@ class Attention(nn.Module):
     def value(self, x: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "batch head seq head_dim"]:
         """The values."""
         return self.heads(self.to_v(x))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Angles:
-    """Cosine and sine of the rotary angles of a grid."""
-
-    cos: Float[Tensor, "seq pairs"]
-    sin: Float[Tensor, "seq pairs"]
-
-    def turn(self, x: Float[Tensor, "batch head seq head_dim"]) -> Float[Tensor, "batch head seq head_dim"]:
-        """Rotate each position by its angle, in float32."""
-        return rotate(x.float(), self.cos, self.sin).to(x.dtype)
 
 
 class FeedForward(nn.Module):
@@ -247,11 +251,13 @@ class NextDiT(nn.Module):
             pooled=self.pooled_embedding(context.mean(dim=1)),
             keys=[block.attn2.key(context) for block, context in zip(self.layers, contexts, strict=True)],
             values=[block.attn2.value(context) for block, context in zip(self.layers, contexts, strict=True)],
+            angles=self.angles(thought.device),
         )
 
-    def angles(self, height: int, width: int, device: torch.device) -> Angles:
-        """The rotary angles of a feature grid."""
-        angles = grid_angles(height, width, self.config.width // self.config.num_heads).to(device)
+    def angles(self, device: torch.device) -> Angles:
+        """The rotary angles of the feature grid; made on the host, for which a GPU waits."""
+        side, head_dim = self.config.side, self.config.width // self.config.num_heads
+        angles = grid_angles(side, side, head_dim).to(device)
         return Angles(cos=angles.cos(), sin=angles.sin())
 
     def forward(
@@ -272,8 +278,7 @@ class NextDiT(nn.Module):
             given = self.reference_embedder(reference.flatten(2).mT)
             tokens = tokens + given * referenced.view(-1, 1, 1)
         embedded = F.silu(self.time_embedding(time) + condition.pooled)
-        angles = self.angles(height, width, x.device)
         for block, key, value in zip(self.layers, condition.keys, condition.values, strict=True):
-            tokens = block(tokens, embedded, key, value, angles)
+            tokens = block(tokens, embedded, key, value, condition.angles)
         tokens = self.final_norm(tokens) * (1 + self.final_modulation(embedded)[:, None])
         return -self.final(tokens).mT.unflatten(-1, (height, width))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.encoders.encoder import Encoder
-from blip3o.model.layers.siglip import SiglipConfig, SiglipTower
+from blip3o.model.layers.siglip import SiglipConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class SiglipEncoder(Encoder):
     blank = (0.0, 0.0, 0.0)
 
     def __init__(self, config: SiglipEncoderConfig) -> None:
+        from blip3o.model.layers.siglip_tower import SiglipTower
+
         super().__init__()
         self.config = config
         self.tower = SiglipTower(config.tower)

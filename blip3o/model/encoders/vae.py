@@ -5,7 +5,6 @@ Source: Latent diffusion, arXiv 2112.10752, section 3.1.
 
 from typing import cast
 
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,6 +16,8 @@ class VaeEncoder(Encoder):
     """Pictures -> the mean of their latents, scaled as its config says."""
 
     def __init__(self, config: VaeConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
         super().__init__()
         self.config = config
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))

@@ -12,9 +12,10 @@ from torch import Generator, Tensor, nn
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
-from blip3o.flow.solver import solve
+from blip3o.flow.solver import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
+from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 
@@ -88,9 +89,9 @@ class FlowHead(Head):
             return self.denoiser(x, time, condition, seen, None if given is None else given[:count])
 
         def field(
-            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"]
+            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], now: float
         ) -> Float[Tensor, "batch channel height width"]:
-            if sides == 1 or not sampling.guided_from <= float(time[0]) <= sampling.guided_until:
+            if sides == 1 or not sampling.guided_from <= now <= sampling.guided_until:
                 return moved(x, time, both.first(rows))
             prompt, null = moved(x.repeat(2, 1, 1, 1), time.repeat(2), both).chunk(2)
             return guided(prompt, null, sampling.guidance)
@@ -98,4 +99,4 @@ class FlowHead(Head):
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
         times = solver_times(sampling.steps, config.shift)
         told = cut(times, config.time_parts) if config.time_parts else None
-        return solve(field, noise, times, sampling.solver, told)
+        return solve_timed(field, noise, times, sampling.solver, told)

@@ -8,9 +8,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from blip3o.bounds import within
 from blip3o.config import check, sizes
-from blip3o.flow.solver import SOLVERS
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 Think = Callable[[Tensor], Tensor]
@@ -49,32 +48,6 @@ class HeadConfig:
             (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
             (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
             (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How features are imagined."""
-
-    steps: int
-    """Solver steps."""
-    guidance: float = 1.0
-    """1 is none."""
-    solver: str = "euler"
-    """A key of flow/solver.py's SOLVERS."""
-    guided_from: float = 0.0
-    guided_until: float = 1.0
-    """The times between which there is guidance (arXiv 2404.07724); outside of them the denoiser works half as much."""
-
-    def __post_init__(self) -> None:
-        check(
-            within("steps", self.steps),
-            within("guidance", self.guidance),
-            (self.solver in SOLVERS, f"solver is {self.solver!r}: choose one of {', '.join(SOLVERS)}"),
-            (
-                0 <= self.guided_from < self.guided_until <= 1,
-                f"guided_from is {self.guided_from} and guided_until {self.guided_until}, expected 0 to 1 in order",
-            ),
         )
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.errors import ConfigError
-from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Sampling, Think
+from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 

@@ -8,6 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+FUSED_FROM = 256
+"""Queries in float32 from which a CPU is faster by the fused kernel, with gradients and without: twice as fast at
+1,000, with little between them below. In bfloat16 plain products are two to four times as fast, at 1,000 as fast."""
+
+
+def _is_fused(query: Float[Tensor, "batch head query dim"]) -> bool:
+    return query.device.type != "cpu" or (query.dtype == torch.float32 and query.shape[-2] >= FUSED_FROM)
+
 
 def attend(
     query: Float[Tensor, "batch head query dim"],
@@ -21,11 +29,11 @@ def attend(
     """What every query reads; a head of `key` and `value` serves `head / key_head` heads of `query`.
 
     `mask` is true where a query may look. Without one it looks everywhere, or where `causal` at nothing after itself.
-    Rows that may look nowhere give finite numbers that mean nothing. On a CPU these are plain products, which in
-    bfloat16 take less than half the time of the fused kernel, forward and backward (benchmarks/step.py); their memory
-    grows with query * key. Elsewhere the fused kernel.
+    Rows that may look nowhere give finite numbers that mean nothing. Either the fused kernel or plain products, whose
+    memory grows with query * key, by what is faster (benchmarks/step.py); never by the batch, so that a row is the same
+    in any.
     """
-    if query.device.type != "cpu":
+    if _is_fused(query):
         shares = query.shape[1] != key.shape[1]
         return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=shares)
     shared = key.shape[1]

@@ -6,6 +6,7 @@ import torch
 from blip3o.flow.path import broadcast_time, velocity
 from blip3o.flow.solver import SOLVERS, solve
 from blip3o.flow.time import solver_times
+from blip3o.model.layers.sampling import SOLVER_NAMES
 
 # solver -> its order: halving the steps divides the error by 2 ** order
 ORDERS = {"euler": 1, "heun": 2, "multistep": 2}
@@ -55,3 +56,7 @@ def test_after_its_first_step_multistep_follows_a_steady_pull_exactly_however_lo
     times = torch.tensor([0.0, 0.1, 0.4, 0.5, 1.0], dtype=torch.float64)
     end = solve(lambda x, time: 2 * broadcast_time(time, x).expand_as(x), START, times, "multistep")
     torch.testing.assert_close(end, START + 1 - 0.1**2)  # Euler's first step falls short by its square
+
+
+def test_every_solver_can_be_asked_for_by_its_name():
+    assert tuple(SOLVERS) == SOLVER_NAMES

@@ -11,7 +11,7 @@ from blip3o.batch import IGNORED
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
-from blip3o.model.heads.head import Sampling
+from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts
 from blip3o.prompt import tokenizer as tok
 

@@ -17,7 +17,7 @@ def kept(tmp_path):
     metrics = {"generation": {"overall": drawn}, "composition": share, "scene": drawn, "vqa": share}
     files = {
         "scores": {"metrics": metrics, "judge": {"accuracy": share}},
-        "speed": {"demo_s": 12.345, "machine": "an abacus"},
+        "speed": {"demo_s": {"value": 12.345, "low": 11.9, "high": 13.02}, "machine": "an abacus"},
         "run": {"hours": 3.21},
     }
     for name, numbers in files.items():
@@ -37,8 +37,8 @@ def test_a_file_that_is_not_there_holds_no_number(tmp_path):
 def test_measured_numbers_stand_in_their_rows(kept):
     lines = fill(TEXT, kept).splitlines()
     assert "| **answering questions** | 0.500 | 0.470 to 0.530 |  |  | 2,000 | 0.97 |" in lines
-    assert "| `make demo`, once installed | 12.3 s | 30 s |" in lines
-    assert "| the whole recipe, from nothing | 3.2 h | 3 h |" in lines
+    assert "| `make demo`, once installed | 12.3 s | 11.9 s to 13.0 s | 30 s |" in lines
+    assert "| the whole recipe, from nothing | 3.2 h |  | 3 h |" in lines
     assert "Measured on an abacus." in lines
 
 

@@ -10,7 +10,8 @@ from huggingface_hub.file_download import DryRunFileInfo
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
-from blip3o.weights.hub import _LARGE, _SMALL, SHIPPED, find, find_data, outlined, sketch
+from blip3o.weights.folders import SHIPPED
+from blip3o.weights.hub import _LARGE, _SMALL, find, find_data, outlined, sketch
 from blip3o.weights.shards import shapes_of
 
 

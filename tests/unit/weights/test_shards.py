@@ -6,9 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.shards import Shards
+from blip3o.weights.machine import Machine
+from blip3o.weights.shards import Shards, hollow, shapes_of, strange
 
 
 @pytest.fixture
@@ -97,3 +100,66 @@ def test_a_pickle_is_not_read_but_named(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"pytorch_model.bin is a pickle: convert it"):
         Shards.find(tmp_path)
+
+
+FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_found_wherever_it_stands(dtype, value):
+    if dtype is torch.float8_e4m3fn:
+        value = float("nan")  # it has no infinity
+    for place in (0, 1, 999):
+        tensor = torch.linspace(-3, 3, 1000).to(dtype)
+        assert not strange(tensor)
+        tensor[place] = value
+        assert strange(tensor)
+        assert strange(tensor.view(10, 100).mT)
+    assert strange(torch.tensor(value).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_the_largest_values_a_single_one_and_none_at_all_are_finite(dtype):
+    bounds = torch.finfo(dtype)
+    for tensor in (torch.tensor([bounds.min, bounds.max], dtype=torch.float64).to(dtype), torch.zeros((), dtype=dtype)):
+        assert not strange(tensor)
+    assert not strange(torch.zeros((0, 3), dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
+def test_whole_numbers_are_finite(dtype):
+    assert not strange(torch.tensor([0, 1]).to(dtype))
+
+
+def test_the_check_makes_nothing_of_the_tensors_size():
+    class Made(TorchDispatchMode):
+        most = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            self.most = max([self.most, *(t.numel() for t in tree_leaves(made) if isinstance(t, torch.Tensor))])
+            return made
+
+    tensor = torch.ones(10_000)
+    with Made() as made:
+        assert not strange(tensor)
+    assert made.most < 10_000
+
+
+def test_a_tensor_is_put_in_its_place_without_a_walk_through_all_modules(tmp_path, network, tensors, monkeypatch):
+    save_file(tensors, tmp_path / "model.safetensors")
+    monkeypatch.setattr(nn.Module, "load_state_dict", lambda *_, **__: pytest.fail("all modules were gone through"))
+    network.requires_grad_(False)[0].requires_grad_(True)
+    Shards.find(tmp_path).fill(network, here, dtype=torch.float64)
+    assert all(torch.equal(value.float(), tensors[f"there.{name}"]) for name, value in network.state_dict().items())
+    assert [parameter.requires_grad for parameter in network.parameters()] == [True, True, False, False]
+
+
+def test_a_network_built_hollow_has_its_shapes_no_numbers_and_draws_none(tiny, words):
+    before = torch.get_rng_state()
+    with hollow():
+        built = Machine(tiny.model, words)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.is_meta for parameter in built.parameters())
+    assert shapes_of(built.state_dict()) == shapes_of(Machine(tiny.model, words).state_dict())

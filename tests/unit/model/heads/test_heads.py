@@ -10,8 +10,10 @@ import torch
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.flow.time import shifted
+from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.head import HeadConfig, Reference, Sampling
+from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
@@ -274,3 +276,28 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
     assert ((norms["flow"] - 1).abs() < 0.25).float().mean() > 0.9
     heads_up = (answers["flow"].flatten(1).mean(1) > 0).float().mean()
     assert 0.2 < heads_up < 0.8
+
+
+@pytest.mark.parametrize("solver", SOLVER_NAMES)
+def test_within_the_loop_of_sampling_nothing_waits_and_nothing_is_made_on_the_host(head, monkeypatch, solver):
+    """Each would have a GPU stand still at every step."""
+    network, calls = head("flow"), {"angles": 0, "read": 0}
+
+    def counted(what, call):
+        def counting(*arguments, **options):
+            calls[what] += 1
+            return call(*arguments, **options)
+
+        return counting
+
+    monkeypatch.setattr(next_dit, "grid_angles", counted("angles", next_dit.grid_angles))
+    for read in ("__float__", "item", "tolist", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, read, counted("read", getattr(torch.Tensor, read)))
+    found = {}
+    for steps in (2, 9):
+        calls |= {"angles": 0, "read": 0}
+        sampling = Sampling(steps=steps, guidance=2.0, guided_from=0.2, guided_until=0.7, solver=solver)
+        network.sample(think, None, generators([0, 1]), sampling)
+        found[steps] = dict(calls)
+    assert found[2] == found[9]
+    assert found[9]["angles"] == 1

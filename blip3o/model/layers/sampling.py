@@ -1,0 +1,38 @@
+"""How features are imagined: the choices of a sampler, without the networks that it needs."""
+
+from dataclasses import dataclass
+
+from blip3o.bounds import within
+from blip3o.config import check
+
+SOLVER_NAMES = ("euler", "heun", "multistep")
+"""The keys of flow/solver.py's SOLVERS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How features are imagined."""
+
+    steps: int
+    """Solver steps."""
+    guidance: float = 1.0
+    """1 is none."""
+    solver: str = "euler"
+    """One of SOLVER_NAMES."""
+    guided_from: float = 0.0
+    guided_until: float = 1.0
+    """The times between which there is guidance (arXiv 2404.07724); outside of them the denoiser works half as much."""
+
+    def __post_init__(self) -> None:
+        check(
+            within("steps", self.steps),
+            within("guidance", self.guidance),
+            (
+                self.solver in SOLVER_NAMES,
+                f"solver is {self.solver!r}: choose one of {', '.join(SOLVER_NAMES)}",
+            ),
+            (
+                0 <= self.guided_from < self.guided_until <= 1,
+                f"guided_from is {self.guided_from} and guided_until {self.guided_until}, expected 0 to 1 in order",
+            ),
+        )

@@ -1,0 +1,51 @@
+"""How a model draws: what is done where the user does not say, and what a user may say."""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from blip3o.bounds import within
+from blip3o.config import check
+from blip3o.model.layers.sampling import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig(Sampling):
+    """What is done where the user does not say: how features are imagined, and how pictures are painted from them."""
+
+    decoder_steps: int
+    """Solver steps of the decoder."""
+    size: int | None = None
+    """Height and width painted, in px; None is the decoder's own."""
+    rows: int = 0
+    """Images that flow in one pass, always as many, each thought by itself; 0 draws a batch as it is.
+
+    With a number of rows a matrix product changes the order in which it adds. With as many rows in every pass, an image
+    is the same to the last bit in any batch.
+    """
+    compatible: bool = False
+    """Draw as the published code does: one image after the other, all from one stream of random numbers, in which the
+    null features of the decoder take part before the first."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(
+            within("decoder_steps", self.decoder_steps),
+            within("rows", self.rows),
+            *([] if self.size is None else [within("size", self.size)]),
+        )
+
+
+class SamplingOptions(TypedDict, total=False):
+    """Fields of `SamplingConfig` to change for one call; None leaves the model's own."""
+
+    steps: int | None
+    guidance: float | None
+    solver: str | None
+    guided_from: float | None
+    guided_until: float | None
+    decoder_steps: int | None
+    size: int | None
+
+
+PUBLISHED = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)
+"""Of the published models."""
