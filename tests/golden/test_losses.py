@@ -9,6 +9,7 @@ import torch
 from published_toy import SCHEDULER, TINY_DC_AE, TINY_SANA, TINY_VAE, UNET, VAE
 
 from blip3o.config import load
+from blip3o.flow.noise import generators
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
@@ -42,7 +43,7 @@ def descend(network, loss, learning_rate):
     """The losses of some steps of plain gradient descent, each with randomness of its own."""
     seen = []
     for step in range(STEPS):
-        value = loss(rng(step)).mean()
+        value = loss(generators(range(8 * step, 8 * step + 8))).mean()
         value.backward()
         with torch.no_grad():
             for parameter in network.parameters():
@@ -91,8 +92,8 @@ def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
     head = awake(HEADS[kind](config, partial(NextDiT, sizes)), std=0.4)
     reference = Reference(features=draw(5, 6, 2, 2, seed=1), given=torch.arange(5) % 2 == 0)
 
-    def loss(random):
-        filled = head.fill(draw(5, 6, 2, 2), reference, random)
+    def loss(rngs):
+        filled = head.fill(draw(5, 6, 2, 2), reference, rngs[:5])
         return head.loss(filled.slot + draw(5, 4, 12, seed=2), filled)
 
     golden(f"head/{kind}", descend(head, loss, 0.01), tolerance=DESCENT)
@@ -114,7 +115,7 @@ def test_the_losses_of_a_decoder_are_those_recorded(golden, awake, name):
     kind, config, shape, size = DECODERS[name]
     decoder = awake(kind(config), std=0.1)
     pixels = draw(2, 3, size, size, seed=1).clamp(-1, 1)
-    found = descend(decoder, lambda random: decoder.loss(draw(2, *shape), pixels, random), 0.01)
+    found = descend(decoder, lambda rngs: decoder.loss(draw(2, *shape), pixels, rngs[:2]), 0.01)
     golden(f"decoder/{name}", found, tolerance=DESCENT)
 
 

@@ -192,13 +192,13 @@ def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
 
 def test_the_settings_of_the_published_model_are_those_of_the_code():
     from blip3o.model.decoders.sdxl import SdxlConfig
-    from blip3o.weights.published import SAMPLING
+    from blip3o.weights.sampling import PUBLISHED
 
     told, size = rows(WALK), SdxlConfig.size
-    assert told["steps, guidance, from"][1] == f"{SAMPLING.steps}, {SAMPLING.guidance}, zeros"
-    assert told["steps"][1] == f"{SAMPLING.decoder_steps}"
+    assert told["steps, guidance, from"][1] == f"{PUBLISHED.steps}, {PUBLISHED.guidance}, zeros"
+    assert told["steps"][1] == f"{PUBLISHED.decoder_steps}"
     assert told["picture"][1] == f"{size:,} x {size:,} px"
-    settings = f"{SAMPLING.steps} steps, guidance {SAMPLING.guidance} in both stages, {SAMPLING.decoder_steps} steps"
+    settings = f"{PUBLISHED.steps} steps, guidance {PUBLISHED.guidance} in both stages, {PUBLISHED.decoder_steps} steps"
     said = f"{settings} of the decoder, {size} px"
     assert said in PAGES["docs/published.md"]
 

@@ -10,8 +10,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from PIL import Image
 
-from blip3o.prompt.pictures import open_picture
-
 installed = pytest.mark.skipif(
     find_spec("lmms_eval") is None, reason="lmms-eval is not installed, so nothing here was tested against it"
 )

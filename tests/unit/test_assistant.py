@@ -14,6 +14,7 @@ from blip3o.prompt.conversation import THINK, Turn
 TALKS = [(Turn("user", (f"draw a {color} dog",)),) for color in ("red", "blue", "green")]
 SEEDS = [5, 6, 7]
 HOW = {"batch_size": 2, "progress": None}
+DRAW = HOW | {"think": False}
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def draws(assistant, monkeypatch):
 def test_who_thinks_is_asked_to_and_draws_from_the_reasoning(assistant, sampling, spoken, writes, draws):
     thoughts = [spoken(tok.THINK_START, word, tok.THINK_END, tok.IMAGE_START) for word in ("one", "two", "three")]
     asked = writes(*thoughts)
-    images = assistant.draw(TALKS, SEEDS, sampling, think=True, **HOW)
+    images = assistant.draw(TALKS, SEEDS, sampling, **DRAW | {"think": True})
     assert [text.count(THINK.lower()) for text in map(str.lower, asked)] == [1, 1, 1]
     assert [image.info["reasoning"] for image in images] == ["one", "two", "three"]
     for (encoded, _), thought in zip(draws, thoughts, strict=True):
@@ -81,7 +82,7 @@ def test_who_thinks_is_asked_to_and_draws_from_the_reasoning(assistant, sampling
 
 def test_who_does_not_think_writes_nothing_and_is_not_asked_to(assistant, sampling, writes, draws):
     asked = writes()
-    images = assistant.draw(TALKS, SEEDS, sampling, think=False, **HOW)
+    images = assistant.draw(TALKS, SEEDS, sampling, **DRAW)
     assert asked == []
     assert all("reasoning" not in image.info for image in images)
     asked = writes([1], [1], [1])
@@ -112,7 +113,7 @@ def test_in_a_batch_of_replies_each_picture_has_its_own_prompt_and_seed(assistan
 @torch.no_grad()
 def test_an_edit_starts_from_the_newest_picture_of_its_conversation(assistant, sampling, template, draws):
     pictures = [template.picture(Image.new("RGB", (72, 72), color)) for color in ("red", "blue")]
-    assistant.draw([(Turn("user", (*pictures, "make it night")),)], [0], sampling, think=False, **HOW)
+    assistant.draw([(Turn("user", (*pictures, "make it night")),)], [0], sampling, **DRAW)
     read = draws[0][0].pictures
     assert read[0].features is None
     wanted = assistant.machine.features([pictures[1]])[0].numpy()
@@ -127,7 +128,7 @@ def test_an_edit_that_starts_from_other_features_is_another_picture(assistant, s
         rng = torch.Generator().manual_seed(seed)
         features = torch.randn(1, config.channels, config.side, config.side, generator=rng)
         monkeypatch.setattr(assistant.machine, "features", lambda pictures: features)
-        return np.asarray(assistant.draw([talk], [0], sampling, think=False, **HOW)[0], np.int16)
+        return np.asarray(assistant.draw([talk], [0], sampling, **DRAW)[0], np.int16)
 
     assert np.abs(drawn(1) - drawn(2)).max() > 2
 
@@ -144,5 +145,5 @@ def test_a_letter_is_told_when_it_is_whole(assistant, monkeypatch, template):
 
 def test_progress_hears_of_every_batch(assistant, sampling, draws):
     told = []
-    assistant.draw(TALKS, SEEDS, sampling, think=False, batch_size=2, progress=lambda *done: told.append(done))
+    assistant.draw(TALKS, SEEDS, sampling, **DRAW | {"progress": lambda *done: told.append(done)})
     assert told == [(2, 3), (3, 3)]

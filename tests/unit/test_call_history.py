@@ -12,7 +12,7 @@ from PIL import Image
 from blip3o.api import BLIP3o
 from blip3o.prompt.conversation import Turn
 from blip3o.weights.digest import of
-from blip3o.weights.machine import SamplingOptions
+from blip3o.weights.sampling import SamplingOptions
 
 PICTURES = [Image.new("RGB", (48, 48), color) for color in ("red", "blue")]
 FAST: SamplingOptions = {"steps": 2, "decoder_steps": 2}

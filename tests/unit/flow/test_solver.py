@@ -18,9 +18,10 @@ def pull(x, time):
     return 2 * broadcast_time(time, x) - x
 
 
-def error(solver, steps, shift):
+def error(solver, steps):
     exact = (START + 2) * torch.exp(torch.tensor(-1.0, dtype=torch.float64))
-    return (solve(pull, START, solver_times(steps, shift), solver) - exact).abs().max().item()
+    times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    return (solve(pull, START, times, solver) - exact).abs().max().item()
 
 
 def test_the_order_of_every_solver_is_stated_here():
@@ -28,9 +29,14 @@ def test_the_order_of_every_solver_is_stated_here():
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("shift", [1.0, 3.0])  # steps of one length, and of many
-def test_twice_the_steps_divide_the_error_by_two_to_the_order(solver, shift):
-    assert error(solver, 64, shift) / error(solver, 128, shift) == pytest.approx(2 ** ORDERS[solver], rel=0.1)
+def test_twice_the_steps_divide_the_error_by_two_to_the_order(solver):
+    assert error(solver, 32) / error(solver, 64) == pytest.approx(2 ** ORDERS[solver], rel=0.05)
+
+
+def test_after_its_first_step_multistep_follows_a_steady_pull_exactly_however_long_its_steps_are():
+    times = torch.tensor([0.0, 0.1, 0.4, 0.5, 1.0], dtype=torch.float64)
+    end = solve(lambda x, time: 2 * broadcast_time(time, x).expand_as(x), START, times, "multistep")
+    torch.testing.assert_close(end, START + 1 - 0.1**2)  # Euler's first step falls short by its square
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -50,12 +56,6 @@ def test_the_field_is_asked_with_one_time_for_each_row(solver):
         return x
 
     solve(field, START, solver_times(2), solver)
-
-
-def test_after_its_first_step_multistep_follows_a_steady_pull_exactly_however_long_its_steps_are():
-    times = torch.tensor([0.0, 0.1, 0.4, 0.5, 1.0], dtype=torch.float64)
-    end = solve(lambda x, time: 2 * broadcast_time(time, x).expand_as(x), START, times, "multistep")
-    torch.testing.assert_close(end, START + 1 - 0.1**2)  # Euler's first step falls short by its square
 
 
 def test_every_solver_can_be_asked_for_by_its_name():

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from blip3o.errors import CheckpointError
-from blip3o.weights import checkpoint, digest, hub
+from blip3o.weights import checkpoint, digest, folders
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_model_without_a_list_of_words_does_not_inherit_one(machine, own):
     assert not (own / "words.txt").exists()
 
 
-@pytest.mark.parametrize("folder", sorted(hub.SHIPPED.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", sorted(folders.SHIPPED.iterdir()), ids=lambda path: path.name)
 def test_what_is_shipped_is_what_its_digest_says(folder):
     assert json.loads((folder / digest.FILE).read_text()) == digest.of(folder)
 

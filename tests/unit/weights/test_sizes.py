@@ -75,7 +75,7 @@ def test_no_size_of_a_config_may_be_zero(config):
 def test_what_asks_for_more_than_there_is_is_refused_before_it_is_built(config):
     shapes = {f"{index}": (4, 1000) for index in range(600)}
     built = from_dict(ModelConfig, config)
-    check_sizes(built, shapes)
+    check_sizes(built.name, to_dict(built), shapes)
     for place, value in numbers({key: config[key] for key in ("unified", "space")}):
         if type(value) is int and "heads" not in place:
             held = type(built)
@@ -86,7 +86,7 @@ def test_what_asks_for_more_than_there_is_is_refused_before_it_is_built(config):
             with pytest.raises(
                 CheckpointError, match=f"{place} is {2**40}, but the files hold 600 tensors of 2,400,000"
             ):
-                check_sizes(enormous, shapes)
+                check_sizes(enormous.name, to_dict(enormous), shapes)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_what_asks_for_more_than_there_is_is_refused_before_it_is_built(config):
 )
 def test_every_layer_needs_a_tensor(tiny, place, layers):
     shapes = {f"{index}": (4, 1000) for index in range(600)}
-    check_sizes(from_dict(ModelConfig, put(to_dict(tiny.model), place, 600)), shapes)
+    check_sizes("tiny", put(to_dict(tiny.model), place, 600), shapes)
     with pytest.raises(CheckpointError, match=f"asks for too much: {place} is {layers}"):
-        check_sizes(from_dict(ModelConfig, put(to_dict(tiny.model), place, layers)), shapes)
+        check_sizes("tiny", put(to_dict(tiny.model), place, layers), shapes)
