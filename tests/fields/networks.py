@@ -7,7 +7,6 @@ import torch
 from published_toy import SCHEDULER, TINY_DC_AE, TINY_SANA, TINY_VAE, UNET, VAE
 from published_toy import backbone as toy_backbone
 
-from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
@@ -52,16 +51,11 @@ def thought(config, world):
 
 
 def denoised(config, world):
-    """Noise, moved, and what the unified model says where its head works on another grid."""
-    network, size = world.awake(NextDiT(config)), (2, config.channels, 2, 2)
-    try:
-        replace(TINY.model.unified, denoiser=config)
-        refused = ""
-    except ConfigError as error:
-        refused = str(error)
+    """Noise of the config's grid, moved."""
+    network, size = world.awake(NextDiT(config)), (2, config.channels, config.side, config.side)
     condition = network.condition(normal(2, 4, config.thought_width))
     reference, both = normal(*size, seed=1), torch.ones(2, dtype=torch.bool)
-    return refused, shapes(network), network(normal(*size), torch.tensor([0.2, 0.7]), condition, reference, both)
+    return shapes(network), network(normal(*size), torch.tensor([0.2, 0.7]), condition, reference, both)
 
 
 def told(config, world):

@@ -56,7 +56,9 @@ def test_it_draws_and_edits_where_it_is_told_to(weights, tmp_path):
     drawn, edited = ask(model, request("a dog", []), request("make it night", [Image.new("RGB", (72, 72))]))
     paths = [json.loads(reply)["images"][0] for reply in (drawn, edited)]
     assert paths[0] != paths[1]
-    assert all(open_picture(path).size == (72, 72) for path in paths)
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.size == (72, 72)
 
 
 def test_pictures_come_as_to_our_own_benchmarks(monkeypatch):

@@ -14,7 +14,7 @@ from blip3o.prompt.conversation import THINK, Turn
 TALKS = [(Turn("user", (f"draw a {color} dog",)),) for color in ("red", "blue", "green")]
 SEEDS = [5, 6, 7]
 HOW = {"batch_size": 2, "progress": None}
-DRAW = HOW | {"think": False}
+DRAW = HOW | {"think": False, "on_image": None}
 
 
 @pytest.fixture

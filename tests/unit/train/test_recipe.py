@@ -100,7 +100,7 @@ def test_an_unknown_key_of_a_stage_is_answered_with_the_nearest(tiny):
         ("book.stories=0", "stories is 0"),
         ("stages.encoder.batch_size=0", "batch_size is 0"),
         ("stages.encoder.learning_rate=-1", "learning_rate is -1"),
-        ("model.prompt.picture_size=70", "prompt.picture_size is 70, encoder and decoder work at"),
+        ("model.prompt.picture_size=96", "prompt.picture_size is 96, encoder and decoder work at"),
     ],
 )
 def test_a_value_that_no_run_could_use_is_refused_before_it_begins(override, told):
