@@ -123,8 +123,7 @@ def evaluate(
     stop the same command asks only what is missing.
     """
     if context.invoked_subcommand is not None:
-        before = f"after `blip3o evaluate {context.invoked_subcommand}`, if at all"
-        refuse_idle(context, {str(one.name): (before, one.name == "debug") for one in context.command.params})
+        _refuse_before(context)
         return
     loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize, "verify": verify}
     if suite == BOOK and benchmark:
@@ -188,6 +187,12 @@ def compare(
 
 
 app.command(cls=_Inner, epilog=DISTANCE_EXAMPLES)(distance)
+
+
+def _refuse_before(context: typer.Context) -> None:
+    """Raise ConfigError for an option that stands before the verb that it may be meant for."""
+    after = f"after `blip3o evaluate {context.invoked_subcommand}`, if at all"
+    refuse_idle(context, {str(one.name): (after, one.name == "debug") for one in context.command.params})
 
 
 def _book(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
