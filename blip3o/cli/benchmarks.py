@@ -33,7 +33,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Asked:
     """What the user asked for."""
 
-    suite: str | None
     names: list[str]
     """Benchmarks, those of the suite among them; none for the picture book."""
     groups: list[str] | None
@@ -56,6 +55,8 @@ def chosen(suite: str | None, names: list[str]) -> list[str]:
     """The benchmarks that a command names, of a suite or one by one. Raises ConfigError for one that is not there."""
     from blip3o.evals import catalogue
 
+    if suite == catalogue.BOOK:
+        raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
     return catalogue.chosen(suite, names)
 
 

@@ -61,12 +61,7 @@ def edit(
     debug: Debug = False,
 ) -> None:
     """Change a picture by an instruction; the result is a new file."""
-    from blip3o.prompt.pictures import open_picture
-
-    check_writable(output)
-    if output is not None and output.exists() and output.samefile(image):
-        raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
-    picture = open_picture(image)
+    picture = _opened(image, output)
     artist = open_model(
         model,
         device,
@@ -99,3 +94,13 @@ def edit(
             on_image=keep,
         )
     made.show(json)
+
+
+def _opened(image: Path, output: Path | None) -> "PIL.Image.Image":
+    """The picture to change, once it is known that the changed one can be written."""
+    from blip3o.prompt.pictures import open_picture
+
+    check_writable(output)
+    if output is not None and output.exists() and output.samefile(image):
+        raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
+    return open_picture(image)

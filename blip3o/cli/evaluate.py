@@ -24,7 +24,6 @@ from blip3o.cli.options import (
     refuse_idle,
 )
 from blip3o.cli.progress import open_model, working_on_many
-from blip3o.errors import ConfigError
 
 EXAMPLES = examples(
     "blip3o evaluate --suite picturebook --json",
@@ -126,11 +125,8 @@ def evaluate(
         _refuse_before(context)
         return
     loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize, "verify": verify}
-    if suite == BOOK and benchmark:
-        raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
     book = not benchmark and suite in (None, BOOK)
     asked = Asked(
-        suite=suite,
         names=[] if book else chosen(suite, benchmark or []),
         groups=group or None,
         data=data,
@@ -147,10 +143,8 @@ def evaluate(
         dry_run=dry_run,
     )
     refuse_idle(context, effects(asked, book=book))
-    if book:
-        _book(asked, model, device, loading, json=json)
-    else:
-        run_benchmarks(asked, model, device, loading, json=json)
+    run = _book if book else run_benchmarks
+    run(asked, model, device, loading, json=json)
 
 
 @app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))
