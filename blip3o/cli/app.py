@@ -87,6 +87,8 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _fail(f"error: cannot open{_where(error)} ({error.strerror}): choose a shorter name", 2, debug)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _fail(_unexpected(error), 1, debug)
         _write_nowhere()
@@ -129,7 +131,7 @@ def _misused(error: typer.TyperException) -> str:
 def _fail(line: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    line = " ".join(line.split())
+    line = " ".join(line.split()).encode(errors="backslashreplace").decode()
     print(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…", file=sys.stderr)
     return code
 

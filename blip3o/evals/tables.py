@@ -49,7 +49,9 @@ def read_text(path: Path) -> str:
     """What a text says, without a byte-order mark. Raises DataError for one that is not in UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): name another file") from error
+    except ValueError as error:
         raise DataError(f"{path} is no text in UTF-8 ({error}): copy it again") from error
 
 

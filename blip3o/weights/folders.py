@@ -53,10 +53,11 @@ def tensor_files(folder: Path, stem: str = "model") -> list[Path]:
     Raises CheckpointError where there are none, and for pickles, which are never read.
     """
     index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        return sorted({folder / name for name in _listed(index)})
     single = folder / f"{stem}.safetensors"
-    paths = [single] if single.is_file() else sorted(folder.glob(f"{stem}.*.safetensors"))
+    if index.is_file():
+        paths = sorted({folder / name for name in _listed(index)})
+    else:
+        paths = [single] if single.is_file() else sorted(folder.glob(f"{stem}.*.safetensors"))
     if not paths:
         pickles = sorted(path.name for path in folder.glob("*.bin"))
         advice = f"; {pickles[0]} is a pickle: convert it to safetensors first" if pickles else ""

@@ -102,6 +102,7 @@ def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
     config, files = read_yaml(folder / CONFIG), tensor_files(folder)
     try:
         check_sizes(str(config["name"]), config, shapes_in(files))
+        working_numbers(config["space"]["decoder"])  # of sizes that make no decoder nothing can be counted
         return Outline(
             name=str(config["name"]),
             shapes={name: shape for name, shape in shapes_in(files).items() if name not in STATISTICS},
@@ -110,7 +111,7 @@ def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
             words=words,
             about=json.loads(read_header(files[0]).get(METADATA, {}).get("about", "{}")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, CheckpointError | ConfigError):
             raise
         raise CheckpointError(f"{folder / CONFIG} is no config of a model ({error}): copy it again") from error

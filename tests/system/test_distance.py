@@ -13,7 +13,7 @@ from PIL import Image
         (["drawn", "nope"], "nope is no folder"),
         (["nope", "drawn"], "nope is no folder"),
         (["drawn", "drawn", "--validation", "nope"], "nope is no folder"),
-        (["drawn", "--prompts", "nope.json"], "nope.json is no JSON"),
+        (["drawn", "--prompts", "nope.json"], "nope.json cannot be read"),
         (["drawn", "drawn", "--encoder", "dinov2", "--encoder", "vgg"], "no encoder is called 'vgg'"),
         (["drawn", "drawn", "--prompts", "drawn", "--clipscore", "x"], "clipscore is 'x'"),
         (["drawn", "drawn", "--encoder", "mae", "--encoder", "mae=there"], "an encoder is named twice"),

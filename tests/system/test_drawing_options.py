@@ -36,7 +36,7 @@ def test_what_draws_is_compiled_where_that_is_asked_for(blip3o, weights, command
     assert blip3o(*commands[verb], "--model", weights).code == 0
     assert compiled == []
     assert blip3o(*commands[verb], "--model", weights, "--compile").code == 0
-    assert sorted(compiled) == ["NextDiT", "Sketcher", "UNet2DModel"]
+    assert sorted(compiled) == ["NextDiT", "Sketcher", "UNet"]
 
 
 def test_what_was_thought_before_a_picture_is_told(blip3o, weights, monkeypatch):

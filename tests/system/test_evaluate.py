@@ -37,6 +37,7 @@ EXAMPLES = {
     "dry_run": ("--dry-run",),
     "model": ("-m", "{other}"),
     "device": ("--device", "cpu"),
+    "verify": ("--no-verify",),
     "decoder": ("--decoder", "painter"),
     "dtype": ("--dtype", "bfloat16"),
     "memory": ("--memory", "low"),

@@ -37,7 +37,7 @@ VERBS: dict[str, set[str]] = {
     "info PUBLISHED": TENSORS,
     "generate 'a dog' -m PUBLISHED --steps 1 --decoder-steps 1 -o a.png": MODEL | {"diffusers", "scipy"} | COMPILED,
     "convert PUBLISHED converted": MODEL | {"diffusers", "scipy", "sklearn"} | COMPILED,
-    "evaluate -m MODEL --limit 1 --group vqa": MODEL | {"scipy"},
+    "evaluate -m MODEL --limit 1 --group vqa": MODEL | {"scipy"} | COMPILED,
 }
 SCRIPT = """
 import sys

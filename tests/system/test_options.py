@@ -66,7 +66,7 @@ CASES = [(verb, option) for verb in COMMANDS for option in options(verb)]
 def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory, monkeypatch):
     """Runs a verb; gives what it asked of the model, what it said and what it wrote."""
     from blip3o.api import BLIP3o
-    from blip3o.weights import hub
+    from blip3o.weights import hub, outline
 
     asked = []
     load, sketch = BLIP3o.load.__func__, hub.sketch
@@ -81,6 +81,7 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
 
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
     monkeypatch.setattr(hub, "sketch", sketched)
+    monkeypatch.setattr(outline, "read", recording(outline.read, asked))
     monkeypatch.setattr("blip3o.weights.convert.to_ours", lambda *given, **named: asked.append(str((given, named))))
     places = {
         **{"weights": weights, "other": published, "published": published, "picture": picture},
@@ -100,9 +101,9 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
 
 
 def recording(method, asked):
-    def called(self, *given, **named):
+    def called(*given, **named):
         asked.append((method.__name__, {key: value for key, value in named.items() if not callable(value)}))
-        return method(self, *given, **named)
+        return method(*given, **named)
 
     return called
 

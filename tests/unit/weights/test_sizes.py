@@ -1,6 +1,7 @@
 """No config of a model holds a number that cannot be, and none asks for more than its tensors are."""
 
 import re
+from typing import Any
 
 import published_toy
 import pytest
@@ -24,7 +25,7 @@ def numbers(values, place=""):
         yield place, values
 
 
-def put(values, place, value):
+def put(values, place, value) -> Any:
     """The config with another value at a place."""
     key, _, rest = place.partition(".")
     if isinstance(values, list):
