@@ -141,7 +141,7 @@ class Machine(nn.Module):
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
         pixels = to_pixels([squared(picture, self.target_size) for picture in pictures])
-        return self.space.encode(pixels.to(self.device))
+        return self.space.encode(pixels.to(self.device, self.space.mean.dtype))
 
     def draw(
         self, asked: Sequence[Encoded], seeds: Sequence[int], call: "Call"

@@ -1,7 +1,10 @@
 """What the Python API refuses, and what a chat remembers."""
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from blip3o.api import BLIP3o, Reply
@@ -167,3 +170,14 @@ def test_an_option_that_a_head_or_a_decoder_does_not_heed_is_refused(model, monk
             model.generate("a dog", **option)
     with pytest.raises(ConfigError, match="decoder_steps has no effect"):
         model.reconstruct(picture, steps=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_model_in_half_precision_draws_edits_and_reads(machine, dtype):
+    model = BLIP3o(copy.deepcopy(machine).to(dtype))
+    [drawn] = model.generate("a red dog", steps=1, decoder_steps=1)
+    [edited] = model.edit(drawn, "make it night", steps=1, decoder_steps=1)
+    assert drawn.size == edited.size == model.reconstruct(edited, steps=1)[0].size
+    assert model.features(edited).dtype == np.float32
+    assert len(model.understand(edited, "is it night?", max_tokens=2)) == 1

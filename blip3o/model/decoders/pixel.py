@@ -174,6 +174,7 @@ class PixelDecoder(Decoder):
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
         self.size_to_paint(size)
+        features = features.to(next(self.parameters()).dtype)
         sketched = self.sketcher(features)
         noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)
         times = solver_times(steps, self.config.shift)

@@ -275,7 +275,7 @@ class NextDiT(nn.Module):
         height, width = x.shape[-2:]
         tokens = self.patch_embedder(x.flatten(2).mT)
         if self.reference_embedder is not None and reference is not None and referenced is not None:
-            given = self.reference_embedder(reference.flatten(2).mT)
+            given = self.reference_embedder(reference.flatten(2).mT.to(tokens.dtype))
             tokens = tokens + given * referenced.view(-1, 1, 1)
         embedded = F.silu(self.time_embedding(time) + condition.pooled)
         for block, key, value in zip(self.layers, condition.keys, condition.values, strict=True):
