@@ -138,10 +138,10 @@ def test_an_image_carries_numbers_as_numbers(model):
 
 def test_item_k_of_all_gets_seed_plus_k(machine):
     model = BLIP3o(machine)
-    model.sampling = replace(model.sampling, rows=2)  # with as many rows in every pass a picture has the same bits
+    model.sampling = replace(model.sampling, rows=2)  # a picture by itself, in passes of one shape
     drawn = model.generate(["a dog", "a cat"], seed=5)
     assert [image.info["seed"] for image in drawn] == [5, 6]
-    assert model.generate("a cat", seed=6)[0].tobytes() == drawn[1].tobytes()
+    assert model.generate(["a bird", "a cat"], seed=[9, 6])[1].tobytes() == drawn[1].tobytes()
     assert [image.info["seed"] for image in model.generate(["a dog"] * 2, seed=[2**31 - 1, 0])] == [2**31 - 1, 0]
 
 
