@@ -27,13 +27,11 @@ from blip3o.flow.solver import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.convolution import ResidualBlock, normalisable
-from blip3o.model.layers.unet import UNet
+from blip3o.model.layers.unet import GROUPS, UNet
 from blip3o.model.loss import WeightedLoss
 
 NEAREST = 0.1
 """Below this distance from the data, in time, equation (1) stops growing."""
-GROUPS = 8
-"""Of the UNet's normalisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
