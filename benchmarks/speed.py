@@ -21,7 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 STARTS, DEMOS = 5, 3
 """A command is started this often, the demo less often; the median counts."""
-SCENES = 5_000
+SCENES = 20_000
 PROMPT = "a photo of a red dog"
 
 
