@@ -16,10 +16,12 @@ from blip3o import __version__
 from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
 from blip3o.cli.lean import leave_rounding_out
 from blip3o.cli.options import Stopped
-from blip3o.errors import UserError
+from blip3o.errors import UserError, brief
 
 LONGEST_LINE = 600
 """Characters of an error that are shown without --debug."""
+COMPILERS = ("torch._dynamo", "torch._inductor")
+"""Where the errors of torch's compiler are defined: it needs a C++ compiler, and not every processor will do."""
 
 app = typer.Typer(
     name="blip3o",
@@ -94,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
         _write_nowhere()
         return _fail(f"error: cannot write{_where(error)} ({error.strerror}): make room, or write elsewhere", 2, debug)
     except Exception as error:  # noqa: BLE001 - the last door: whatever it is, the user gets one line
+        if type(error).__module__.startswith(COMPILERS):
+            return _fail(f"error: this machine cannot compile the model ({brief(error)}): leave out --compile", 2, debug)
         return _fail(_unexpected(error), 1, debug)
     return _fail("stopped", 130, debug=False) if code == 130 else int(code or 0)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from blip3o.weights.machine import Machine
 from blip3o.weights.placement import Placement
-from blip3o.weights.shards import Files, Shelf, restore_buffers, shapes_of
+from blip3o.weights.shards import Files, Shelf, place, restore_buffers, shapes_of
 
 
 class Waiting(Mapping[str, Tensor]):
@@ -49,7 +49,8 @@ def offload(machine: Machine, files: Files, placement: Placement) -> None:
     """
     waiting = Waiting(machine, files, placement.dtype)
     parts, device = machine.movable(), placement.device
-    machine.to(placement.dtype)
+    for name, parameter in machine.named_parameters():  # buffers that no file holds keep their type, as in `fill`
+        place(machine, name, parameter.to(placement.dtype))
     _settle(machine, waiting, tuple(f"{name}." for name in parts), device)
     turns = Turns(waiting, device)
     for name, part in parts.items():
@@ -66,8 +67,7 @@ def _settle(machine: Machine, waiting: Waiting, moving: tuple[str, ...], device:
     stay = {name for name, _ in machine.named_buffers()}
     stay |= {name for name, _ in machine.named_parameters() if not name.startswith(moving)}
     for name in stay:
-        value = waiting[name] if name in waiting else machine.get_buffer(name)
-        set_module_tensor_to_device(machine, name, device, value)
+        place(machine, name, (waiting[name] if name in waiting else machine.get_buffer(name)).to(device))
 
 
 class Turns:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from math import prod
@@ -70,6 +71,15 @@ def test_what_waits_in_files_changes_nothing(published, untied, memory, head):
     folder = published if head == "tied" else untied
     offloaded = BLIP3o.load(folder, memory=memory, dtype="bfloat16")
     assert does_everything(offloaded) == does_everything(BLIP3o.load(folder, dtype="bfloat16"))
+
+
+@pytest.mark.parametrize("memory", ["balanced", "low"])
+def test_what_no_file_holds_keeps_its_type(published, memory):
+    held, wanted = (
+        dict(BLIP3o.load(published, memory=one, dtype="bfloat16").machine.named_buffers()) for one in (memory, "full")
+    )
+    assert {name: value.dtype for name, value in held.items()} == {name: one.dtype for name, one in wanted.items()}
+    assert all(torch.equal(held[name], wanted[name]) for name in wanted)
 
 
 def test_a_model_of_ours_may_wait_in_its_file_too(weights):
@@ -184,12 +194,26 @@ def test_a_model_without_bitsandbytes_is_not_rounded(published, monkeypatch):
         BLIP3o.load(published, quantize="int8")
 
 
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="torch compiles nothing for a processor without AVX2"
+)
 def test_a_compiled_model_draws_the_same(published, tmp_path):
     # another process, for what checks shapes here cannot be compiled
     asked = ["generate", "a dog", "-m", published, "--steps", "2", "--decoder-steps", "2", "--compile", "-o", "a.png"]
     subprocess.run([sys.executable, "-m", "blip3o", *asked], check=True, cwd=tmp_path)
     wanted = BLIP3o.load(published).generate("a dog", steps=2, decoder_steps=2)[0]
     assert np.abs(pixels(open_picture(tmp_path / "a.png")) - pixels(wanted)).max() <= 1
+
+
+def test_a_machine_that_cannot_compile_says_so(published, tmp_path):
+    asked = ["generate", "a dog", "-m", published, "--steps", "1", "--decoder-steps", "1", "--compile"]
+    lacking = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "blip3o", *asked], capture_output=True, text=True, cwd=tmp_path, env=os.environ | lacking
+    )
+    assert (done.returncode, done.stderr.count("error:")) == (2, 1)
+    assert "error: this machine cannot compile the model (InvalidCxxCompiler: " in done.stderr
+    assert done.stderr.endswith("): leave out --compile\n")
 
 
 def test_all_of_it_by_the_command_line(blip3o, published):
