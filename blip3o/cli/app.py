@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"error: cannot write{_where(error)} ({error.strerror}): make room, or write elsewhere", 2, debug)
     except Exception as error:  # noqa: BLE001 - the last door: whatever it is, the user gets one line
         if type(error).__module__.startswith(COMPILERS):
-            return _fail(f"error: this machine cannot compile the model ({brief(error)}): leave out --compile", 2, debug)
+            return _fail(f"error: cannot compile the model here ({brief(error)}): leave out --compile", 2, debug)
         return _fail(_unexpected(error), 1, debug)
     return _fail("stopped", 130, debug=False) if code == 130 else int(code or 0)
 

@@ -25,10 +25,10 @@ class Waiting(Mapping[str, Tensor]):
         self.dtype = dtype
         self.shapes = shapes_of(machine.state_dict())
         self.shelves: dict[str, tuple[Shelf, str]] = {}
-        for place, (shards, rename) in files.items():
+        for module, (shards, rename) in files.items():
             shelf = Shelf(shards)
-            for new, old in shards.match(machine.get_submodule(place), rename).items():
-                self.shelves[f"{place}.{new}" if place else new] = (shelf, old)
+            for new, old in shards.match(machine.get_submodule(module), rename).items():
+                self.shelves[f"{module}.{new}" if module else new] = (shelf, old)
 
     def __getitem__(self, name: str) -> Tensor:
         shelf, old = self.shelves[name]

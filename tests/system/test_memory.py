@@ -212,7 +212,7 @@ def test_a_machine_that_cannot_compile_says_so(published, tmp_path):
         [sys.executable, "-m", "blip3o", *asked], capture_output=True, text=True, cwd=tmp_path, env=os.environ | lacking
     )
     assert (done.returncode, done.stderr.count("error:")) == (2, 1)
-    assert "error: this machine cannot compile the model (InvalidCxxCompiler: " in done.stderr
+    assert "error: cannot compile the model here (InvalidCxxCompiler: " in done.stderr
     assert done.stderr.endswith("): leave out --compile\n")
 
 
