@@ -95,7 +95,7 @@ def loading(size: int = 1024, count: int = 24) -> dict[str, list[float]]:
     from safetensors.torch import save_file
     from torch import nn, randn
 
-    from blip3o.weights.shards import Shards, hollow
+    from blip3o.weights.safetensors_files import Shards, hollow
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -116,8 +116,8 @@ def scenes_per_s() -> list[float]:
     been drawn yet."""
     script = (
         "import random\n"
-        "from blip3o.data.picturebook.draw import draw\n"
-        "from blip3o.data.picturebook.world import sample_scene\n"
+        "from blip3o.picturebook.world.draw import draw\n"
+        "from blip3o.picturebook.world.stories import sample_scene\n"
         "rng = random.Random('speed')\n"
         f"for _ in range({SCENES}): draw(sample_scene(rng))"
     )

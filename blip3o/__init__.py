@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blip3o.api import BLIP3o
-    from blip3o.assistant import Reply
     from blip3o.dialogue import Chat
     from blip3o.errors import UserError
-    from blip3o.prompt.conversation import Picture, Turn
+    from blip3o.pipeline.generation import Reply
+    from blip3o.processing.conversation import Picture, Turn
 
 __version__ = "0.1.0"
 
@@ -17,9 +17,9 @@ __all__ = ["BLIP3o", "Chat", "Picture", "Reply", "Turn", "UserError"]
 _HOMES = {
     "BLIP3o": "blip3o.api",
     "Chat": "blip3o.dialogue",
-    "Picture": "blip3o.prompt.conversation",
-    "Reply": "blip3o.assistant",
-    "Turn": "blip3o.prompt.conversation",
+    "Picture": "blip3o.processing.conversation",
+    "Reply": "blip3o.pipeline.generation",
+    "Turn": "blip3o.processing.conversation",
     "UserError": "blip3o.errors",
 }
 

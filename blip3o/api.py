@@ -17,18 +17,18 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
-from blip3o.assistant import Assistant, OnImage, Progress, Reply, parts
 from blip3o.bounds import BOUNDS, number, whole
 from blip3o.config import from_dict
 from blip3o.dialogue import Chat
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
-from blip3o.prompt.conversation import Conversation, Turn
-from blip3o.prompt.pictures import Picturelike, square, to_image
+from blip3o.pipeline.generation import Assistant, OnImage, Progress, Reply, parts
+from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
+from blip3o.processing.conversation import Conversation, Turn
+from blip3o.processing.images import Picturelike, square, to_image
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import Part
-from blip3o.weights.machine import Machine
-from blip3o.weights.placement import Placement, find_device, find_dtype
-from blip3o.weights.sampling import SamplingConfig, SamplingOptions
+from blip3o.weights.placement.device import Placement, find_device, find_dtype
 
 Pictures = Picturelike | Sequence[Picturelike]
 

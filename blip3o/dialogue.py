@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from blip3o.assistant import Reply
 from blip3o.bounds import BOUNDS, whole
-from blip3o.prompt.conversation import Turn
-from blip3o.prompt.pictures import Picturelike
+from blip3o.pipeline.generation import Reply
+from blip3o.processing.conversation import Turn
+from blip3o.processing.images import Picturelike
 
 if TYPE_CHECKING:
     import blip3o.api

@@ -201,7 +201,7 @@ def run_facts(recipe: Recipe, about: Mapping[str, Any], stages: Sequence[StageFa
 
 def card(recipe: Recipe, info: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """The text of the card, its tables of scores still empty."""
-    from blip3o.data.picturebook.scene import ALL_KINDS
+    from blip3o.picturebook.world.scene import ALL_KINDS
 
     by_name = {stage.name: stage for stage in recipe.stages}
     rows = [

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from blip3o.api import BLIP3o
+from blip3o.cli.contact_sheet import Section, Tile, sheet
 from blip3o.cli.files import write_picture
-from blip3o.cli.sheet import Section, Tile, sheet
 
 PROMPTS = (
     "a photo of a red dog",

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import torch
 
-from blip3o.data.picturebook.scene import SIZE
-from blip3o.evals.judges.detector import Detector
-from blip3o.evals.judges.judge import WEIGHTS, Judge
-from blip3o.evals.judges.training import TrainingConfig, num_right, train
+from blip3o.picturebook.detector.judge import WEIGHTS, Judge
+from blip3o.picturebook.detector.network import Detector
+from blip3o.picturebook.detector.training import TrainingConfig, num_right, train
+from blip3o.picturebook.world.scene import SIZE
 from blip3o.weights.checkpoint import write_tensors
 
 CARD = """# The judge of the picture book
 
-A heat-map detector of {parameters:,} parameters (`blip3o/evals/judges/detector.py`) that says what stands in a {size} x
-{size} px picture, where, in which colour, and in what place and time. `blip3o evaluate` scores pictures with it.
+A heat-map detector of {parameters:,} parameters (`blip3o/picturebook/detector/network.py`) that says what stands
+in a {size} x {size} px picture, where, in which colour, and in what place and time. `blip3o evaluate` scores pictures
+with it.
 
 It was trained on drawn scenes alone, spoiled a little by blur, noise, tint and JPEG so that a network's drawings are
 judged fairly. It never saw a picture of any model and never trains, filters or steers one. Its scenes hold every

@@ -4,7 +4,7 @@ import os
 
 from blip3o.errors import JudgeError, PromptError
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
-from blip3o.evals.harness import Plan, Run
+from blip3o.evals.runner import Plan, Run
 
 MODEL = {"name": "toy", "parameters": {"all": 1}}
 

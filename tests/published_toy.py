@@ -15,11 +15,11 @@ from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.heads.head import HeadConfig
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import UnifiedConfig
-from blip3o.prompt.tokenizer import Words, make
-from blip3o.weights.convert import to_published
-from blip3o.weights.layout import prompt_config
-from blip3o.weights.machine import Machine, ModelConfig
-from blip3o.weights.sampling import PUBLISHED
+from blip3o.pipeline.pipeline import Machine, ModelConfig
+from blip3o.pipeline.sampling import PUBLISHED
+from blip3o.processing.tokenizer import Words, make
+from blip3o.weights.published.convert import to_published
+from blip3o.weights.published.layout import prompt_config
 
 UNET = {
     "in_channels": 4,

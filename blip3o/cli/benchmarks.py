@@ -18,7 +18,7 @@ from blip3o.cli.progress import open_model, working_on_many
 from blip3o.errors import ConfigError, DataError, JudgeError, OutputError, PictureError, PromptError, UserError
 
 if TYPE_CHECKING:
-    from blip3o.evals import catalogue
+    from blip3o.evals import registry as catalogue
     from blip3o.evals.benchmark import Benchmark, Item, Judge
     from blip3o.evals.candidate import Candidate
 
@@ -53,7 +53,7 @@ class Asked:
 
 def chosen(suite: str | None, names: list[str]) -> list[str]:
     """The benchmarks that a command names, of a suite or one by one. Raises ConfigError for one that is not there."""
-    from blip3o.evals import catalogue
+    from blip3o.evals import registry as catalogue
 
     if suite == catalogue.BOOK:
         raise ConfigError("the picture book goes alone: name --benchmark in a command of its own")
@@ -62,7 +62,7 @@ def chosen(suite: str | None, names: list[str]) -> list[str]:
 
 def effects(asked: Asked, *, book: bool) -> dict[str, tuple[str, bool]]:
     """Option -> where it has an effect, in words, and whether that is so here. One that is not named always has."""
-    from blip3o.evals import catalogue
+    from blip3o.evals import registry as catalogue
 
     tests = {test.name: test for test, _ in map(catalogue.find, asked.names)}
     kinds = {test.kind for test in tests.values()}
@@ -100,8 +100,8 @@ def keeping(asked: Asked) -> Iterator[None]:
 def run_benchmarks(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
     """Score a model on benchmarks. One that cannot be run is told and left out, the others go on; with a single one, or
     where none can be run, its error is raised."""
-    from blip3o.evals import catalogue
-    from blip3o.weights.placement import find_device
+    from blip3o.evals import registry as catalogue
+    from blip3o.weights.placement.device import find_device
 
     names = asked.names
     if asked.data is None:
@@ -138,8 +138,8 @@ def _scored(
     *,
     alone: bool,
 ) -> dict[str, Any]:
-    from blip3o.evals import catalogue
-    from blip3o.evals.harness import Plan, Run, read
+    from blip3o.evals import registry as catalogue
+    from blip3o.evals.runner import Plan, Run, read
 
     benchmark = catalogue.make(name, aids)
     items = read(benchmark, _folder(str(asked.data), benchmark, alone=alone))
@@ -169,7 +169,7 @@ def identity_of(model: str, device: str, loading: dict[str, Any]) -> dict[str, A
     """What a model is known by in results: the name of its folder or its id, its weights and settings, and how they are
     loaded, as far as that changes a number."""
     from blip3o.weights import hub
-    from blip3o.weights.placement import find_device, find_dtype
+    from blip3o.weights.placement.device import find_device, find_dtype
 
     sketch, place = hub.sketch(model, needs=(), verify=loading["verify"]), find_device(device)
     sizes = sketch.machine.sizes
@@ -232,7 +232,7 @@ def _estimate(
     name: str, benchmark: "Benchmark", items: "list[Item]", opened: "Callable[[], Candidate]"
 ) -> dict[str, Any]:
     """How many items, how long by a first few of them, and how many requests and tokens a judge would take."""
-    from blip3o.evals.harness import ask
+    from blip3o.evals.runner import ask
 
     tried = items[:4]
     candidate, begin = opened(), time.monotonic()

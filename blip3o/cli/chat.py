@@ -155,7 +155,7 @@ class _Talk:
 
     def show(self, path: Path) -> None:
         """Keep a picture for the next turn."""
-        from blip3o.prompt.pictures import open_picture
+        from blip3o.processing.images import open_picture
 
         self.shown = open_picture(path)
         self.said.append(Link("shown", path))

@@ -33,8 +33,9 @@ def convert(
         raise OutputError(f"{output} is not empty: name a new folder")
     check_folder(output)
     with working(f"converting {model}"):
-        from blip3o.weights import checkpoint, convert, hub
-        from blip3o.weights.published import Source
+        from blip3o.weights import checkpoint, hub
+        from blip3o.weights.published import convert
+        from blip3o.weights.published.model import Source
 
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from blip3o.cli.contact_sheet import Section, Tile, sheet
 from blip3o.cli.files import Gallery, as_json, check_writable
 from blip3o.cli.options import Debug, Json, Output, Seed, examples
-from blip3o.cli.sheet import Section, Tile, sheet
 
 EXAMPLES = examples("blip3o data preview picturebook", "blip3o data preview picturebook --seed 3 -n 12 -o scenes.png")
 
@@ -31,9 +31,9 @@ def preview(
     """Write a contact sheet of scenes, each with its caption."""
     from PIL import Image
 
-    from blip3o.data.picturebook.captions import caption
-    from blip3o.data.picturebook.draw import draw
-    from blip3o.data.picturebook.world import sample_scene
+    from blip3o.picturebook.world.captions import caption
+    from blip3o.picturebook.world.draw import draw
+    from blip3o.picturebook.world.stories import sample_scene
 
     check_writable(output)
     rng = random.Random(f"preview/{seed}")

@@ -31,7 +31,7 @@ def demo(
     check_folder(output)
     started = time.monotonic()
     artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, verify=verify)
-    from blip3o.cli.showing import Show
+    from blip3o.cli.demo_program import Show
 
     show = Show(artist, seed, quiet=json)
     show.all()

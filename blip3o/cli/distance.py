@@ -49,7 +49,7 @@ def distance(
     wanted, table = _encoders(encoder or ["dinov2"]), None if prompts == drawn else prompts
     _check(drawn, real, validation, prompts, table, clipscore)
     from blip3o.evals.distributions import encoders, folders
-    from blip3o.weights.placement import find_device
+    from blip3o.weights.placement.device import find_device
 
     place = str(find_device(device))
     found: dict[str, float] = {}

@@ -98,7 +98,7 @@ def edit(
 
 def _opened(image: Path, output: Path | None) -> "PIL.Image.Image":
     """The picture to change, once it is known that the changed one can be written."""
-    from blip3o.prompt.pictures import open_picture
+    from blip3o.processing.images import open_picture
 
     check_writable(output)
     if output is not None and output.exists() and output.samefile(image):

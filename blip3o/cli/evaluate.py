@@ -161,7 +161,7 @@ def compare(
 
     from blip3o.evals.compare import compare as compared
     from blip3o.evals.compare import facts
-    from blip3o.evals.page import check_page, rows, write_page
+    from blip3o.evals.report import check_page, rows, write_page
 
     check_page(output)
     comparison = compared(first, second)
@@ -194,7 +194,7 @@ def _book(asked: Asked, model: str, device: str, loading: dict[str, Any], *, jso
         check_folder(asked.output)
     about = identity_of(model, device, loading)
     candidate = open_model(model, device, **loading)
-    from blip3o.evals import suite as suites
+    from blip3o.picturebook.benchmarks import suite as suites
 
     with keeping(asked), working_on_many("asking") as told:
         scores = suites.run(

@@ -9,7 +9,7 @@ import typer
 from blip3o.cli.files import as_json
 from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, Verify, examples
 from blip3o.cli.progress import working
-from blip3o.data.picturebook.glossary import grouped
+from blip3o.picturebook.vocabulary import grouped
 
 EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --json")
 

@@ -57,7 +57,7 @@ def generate_image(arguments: Sequence[str]) -> list[str]:
 
 def evaluate(arguments: Sequence[str]) -> list[str]:
     """python evaluate.py -> blip3o evaluate."""
-    from blip3o.evals.catalogue import TASKS
+    from blip3o.evals.registry import TASKS
 
     tasks = list(dict.fromkeys((*GROUPS, *TASKS)))
     parser = _Parser("evaluate.py", description="Scores a checkpoint; the work is `blip3o evaluate`.")

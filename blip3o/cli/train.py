@@ -15,8 +15,8 @@ from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 
 if TYPE_CHECKING:
-    import blip3o.train.loop
     import blip3o.train.recipe
+    import blip3o.train.trainer
 
 EXAMPLES = examples(
     "blip3o train --config picturebook",
@@ -63,9 +63,9 @@ def train(
 def _carry_out(recipe: "blip3o.train.recipe.Recipe", folder: Path, stage: str | None, device: str) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
-        from blip3o.cli.watching import Watch, score_in
+        from blip3o.cli.train_progress import Watch, score_in
         from blip3o.config import dump
-        from blip3o.train.loop import Trainer
+        from blip3o.train.trainer import Trainer
 
         dump(recipe, folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:

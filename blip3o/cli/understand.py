@@ -46,7 +46,7 @@ def understand(
     debug: Debug = False,
 ) -> None:
     """Answer questions about a picture, describe it, classify it."""
-    from blip3o.prompt.pictures import open_picture
+    from blip3o.processing.images import open_picture
 
     task = task or ("vqa" if question is not None else "caption" if labels is None else "image_classification")
     if (task == "vqa") != (question is not None):
@@ -91,7 +91,7 @@ def _answered(reader: "blip3o.api.BLIP3o", pictures: list["PIL.Image.Image"], qu
 
 
 def _classified(reader: "blip3o.api.BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
-    from blip3o.data.picturebook.scene import ALL_KINDS
+    from blip3o.picturebook.world.scene import ALL_KINDS
 
     named = ALL_KINDS if labels is None else [label.strip() for label in labels.split(",")]
     return reader.classify(picture, named)[0]

@@ -3,9 +3,9 @@
 import random
 from collections.abc import Mapping
 
-from blip3o.data.picturebook.book import PictureBook
 from blip3o.errors import ConfigError
-from blip3o.prompt.conversation import Conversation, Picture
+from blip3o.picturebook.source import PictureBook
+from blip3o.processing.conversation import Conversation, Picture
 
 TRIES = 200
 """A task that ends otherwise this often in a row never ends as asked."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from blip3o.prompt.conversation import Conversation
+from blip3o.processing.conversation import Conversation
 
 
 @runtime_checkable

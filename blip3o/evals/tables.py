@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from blip3o.errors import DataError, PictureError
 from blip3o.evals.columnar import ColumnFile, Stored
-from blip3o.prompt.pictures import MOST_PIXELS, to_rgb
+from blip3o.processing.images import MOST_PIXELS, to_rgb
 
 Row = dict[str, Any]
 PictureSource = Path | bytes | str | Stored

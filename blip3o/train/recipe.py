@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from blip3o.config import check
-from blip3o.data.picturebook.tasks import TASKS
-from blip3o.weights.machine import ModelConfig
+from blip3o.picturebook.tasks import TASKS
+from blip3o.pipeline.pipeline import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Stage:
 
     name: str
     objective: Literal["space", "decoder", "tower", "unified"]
-    """A key of OBJECTIVES (train/objectives.py)."""
+    """A key of OBJECTIVES (train/objectives/objectives.py)."""
     trains: tuple[str, ...]
     """Parts of the machine that learn, by the beginnings of their parameters' names."""
     steps: int
@@ -44,7 +44,7 @@ class Stage:
     feature_noise: float = 0.0
     """Deviation of the noise laid on features before they are painted: imagined features need not be perfect, then."""
     telling_weight: float = 0.0
-    """Weight of the image-text loss beside the sketch's in the space objective (model/encoders/telling.py)."""
+    """Weight of the image-text loss in the space objective (model/encoders/dense_caption_loss.py)."""
     warmup: int = 100
     """Steps over which the learning rate rises."""
     weight_decay: float = 0.01

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
-from blip3o.prompt.tokenizer import Words
+from blip3o.pipeline.pipeline import Machine, ModelConfig
+from blip3o.processing.tokenizer import Words
 from blip3o.weights import digest
+from blip3o.weights.deferred import Sketch, built
 from blip3o.weights.folders import CONFIG, make_folder, whole_file
-from blip3o.weights.machine import Machine, ModelConfig
-from blip3o.weights.placement import Placement
-from blip3o.weights.shards import Shards, about_of, complain, opened, shapes_of, strange
-from blip3o.weights.sketch import Sketch, built
+from blip3o.weights.placement.device import Placement
+from blip3o.weights.safetensors_files import Shards, about_of, complain, opened, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 

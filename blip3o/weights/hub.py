@@ -24,7 +24,7 @@ from blip3o.errors import CheckpointError
 from blip3o.weights.folders import DECODER_FOLDER, HUB_ID, Part, is_published, local
 
 if TYPE_CHECKING:
-    import blip3o.weights.sketch
+    import blip3o.weights.deferred
 
 _SMALL, _LARGE = ("*.json", "*.txt", "*.jinja", "*.yaml"), ("*.safetensors",)
 """Files of a model on the Hub that are of use: no code, no pickles."""
@@ -75,14 +75,15 @@ def sketch(
     encoder: Path | None = None,
     decoder: Path | None = None,
     verify: bool = True,
-) -> "blip3o.weights.sketch.Sketch":
+) -> "blip3o.weights.deferred.Sketch":
     """A model by its name or folder before its tensors are read.
 
     A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
     from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError, where it is to `verify`
     also for files that changed since they were saved.
     """
-    from blip3o.weights import checkpoint, published
+    from blip3o.weights import checkpoint
+    from blip3o.weights.published import model as published
 
     folder = find(name_or_path, needs)
     if not is_published(folder):

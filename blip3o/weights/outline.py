@@ -12,9 +12,9 @@ from typing import Any
 from blip3o import __version__
 from blip3o.config import from_dict, read_yaml, to_dict
 from blip3o.errors import CheckpointError, ConfigError
+from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.weights import digest
 from blip3o.weights.folders import CONFIG, METADATA, is_published, read_header, shapes_in, tensor_files
-from blip3o.weights.sampling import SamplingConfig
 from blip3o.weights.sizes import check_sizes
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -118,7 +118,9 @@ def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
 
 
 def _published(folder: Path, decoder: Path | None, words: tuple[str, ...] | None) -> Outline:
-    from blip3o.weights import published  # opens torch, in which the names of its networks are at home
+    from blip3o.weights.published import (
+        model as published,  # opens torch, in which the names of its networks are at home
+    )
 
     config, files = published.gather(published.Source(unified=folder, decoder=decoder))
     shapes = {
@@ -223,14 +225,14 @@ def _on_the_way(node: dict[str, Any]) -> int:
 
 def working_numbers(decoder: Mapping[str, Any] | None) -> int:
     """Numbers of the tensors that a decoder of this config has at a time, at most, while it paints one picture of its
-    own size (weights/peak.py counts them by doing it)."""
+    own size (weights/placement/memory.py counts them by doing it)."""
     if decoder is None:
         return 0
     if "sketch_widths" in decoder:
         return _pixel_numbers(decoder)
     if "unet" in decoder:
         return _sdxl_numbers(decoder)
-    from blip3o.weights.peak import count_numbers  # opens torch, and builds the decoder
+    from blip3o.weights.placement.memory import count_numbers  # opens torch, and builds the decoder
 
     return count_numbers(decoder)
 

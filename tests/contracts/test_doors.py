@@ -11,21 +11,22 @@ DOORS: dict[str, tuple[str, ...]] = {
         "model/backbones/*.py",
         "model/layers/siglip.py",
         "model/layers/siglip_tower.py",
-        "prompt/*.py",
+        "processing/*.py",
         "evals/generation/mask2former.py",
         "evals/generation/colors.py",
         "evals/distributions/encoders.py",
         "evals/distributions/clipscore.py",
     ),
-    "tokenizers": ("prompt/*.py",),
+    "tokenizers": ("processing/*.py",),
     "diffusers": ("model/decoders/*.py", "model/encoders/vae.py"),
     "PIL": (
-        "prompt/*.py",
+        "processing/*.py",
         "data/*.py",
         "data/*/*.py",
+        "picturebook/*/*.py",
         "api.py",
         "dialogue.py",
-        "assistant.py",
+        "pipeline/generation.py",
         "evals/*.py",
         "evals/*/*.py",
         "serve/*.py",
@@ -33,18 +34,18 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "webdataset": ("data/sources/*.py",),
     "huggingface_hub": ("weights/*.py",),
-    "safetensors": ("weights/*.py",),
-    "accelerate": ("weights/offload.py",),
-    "bitsandbytes": ("weights/quantize.py",),
-    "psutil": ("weights/placement.py",),
+    "safetensors": ("weights/*.py", "weights/*/*.py"),
+    "accelerate": ("weights/placement/offload.py",),
+    "bitsandbytes": ("weights/placement/quantize.py",),
+    "psutil": ("weights/placement/device.py",),
     "lmms_eval": ("evals/lmms.py", "evals/lmms_model.py"),
     "pyarrow": ("evals/columnar.py",),
     "openai": ("evals/judges/chat.py",),
-    "torch.distributed": ("train/parallel.py", "weights/*.py", "cli/lean.py"),
+    "torch.distributed": ("train/parallel.py", "cli/lean.py"),
     "peft": ("train/*.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),
-    "scipy": ("evals/*.py", "evals/*/*.py"),
+    "scipy": ("evals/*.py", "evals/*/*.py", "picturebook/*/*.py"),
     "fastapi": ("serve/openai.py",),
     "uvicorn": ("serve/openai.py",),
     "gradio": ("serve/demo.py",),
@@ -55,7 +56,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 }
 
 # subjects that no tensor may enter
-WITHOUT_TORCH = ("config.py", "errors.py", "learn/*.py", "data/picturebook/*.py", "data/picturebook/*/*.py")
+WITHOUT_TORCH = ("config.py", "errors.py", "learn/*.py", "picturebook/world/*.py", "picturebook/world/*/*.py")
 
 # what the project does without, whatever is installed
 BANNED = ("torchvision", "timm", "flash_attn", "xformers", "deepspeed", "pickle", "dill", "cloudpickle", "joblib")

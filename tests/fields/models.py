@@ -8,9 +8,9 @@ from published_toy import machine
 
 from blip3o.api import BLIP3o
 from blip3o.errors import UserError
-from blip3o.prompt.conversation import Turn
-from blip3o.prompt.template import Template
-from blip3o.weights.machine import Machine, SamplingConfig
+from blip3o.pipeline.pipeline import Machine, SamplingConfig
+from blip3o.processing.chat_template import Template
+from blip3o.processing.conversation import Turn
 from fields.case import TINY, Case, Change, shapes
 
 UNIFIED = TINY.model.unified

@@ -11,9 +11,9 @@ from blip3o.flow.noise import generators
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.encoders.dense_caption_loss import Telling, TellingConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
-from blip3o.model.encoders.telling import Telling, TellingConfig
 from blip3o.model.heads.head import HeadConfig, Reference, Sampling
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.vae import VaeConfig

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from blip3o.api import BLIP3o
-from blip3o.evals.judges import training
-from blip3o.train import loop
+from blip3o.picturebook.detector import training
+from blip3o.pipeline.pipeline import Machine
+from blip3o.train import trainer as loop
 from blip3o.train.recipe import BookConfig
 from blip3o.weights import checkpoint
-from blip3o.weights.machine import Machine
 from fields.case import TINY, Case, Change
 
 

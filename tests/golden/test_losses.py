@@ -18,7 +18,7 @@ from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.head import HeadConfig, Reference
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.unified import HEADS
-from blip3o.train import loop
+from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
 
 TINY = load(Recipe, Path(__file__).parents[1] / "tiny.yaml")

@@ -22,8 +22,8 @@ from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import Filled
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts
-from blip3o.weights.published import find_unified
-from blip3o.weights.spaces import find_decoder, find_encoder
+from blip3o.weights.published.model import find_unified
+from blip3o.weights.published.spaces import find_decoder, find_encoder
 
 OWN = Path(__file__).parent / "published_8b_layout"
 FOLDER = Path(os.environ.get("BLIP3O_PUBLISHED_LAYOUT", OWN))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from blip3o.cli import run
-from blip3o.data.picturebook.scene import SIZE
+from blip3o.picturebook.world.scene import SIZE
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 
@@ -28,11 +28,11 @@ def weights(tmp_path_factory):
     import torch
 
     from blip3o.config import load
-    from blip3o.data.picturebook.tasks import vocabulary
-    from blip3o.prompt.tokenizer import make
+    from blip3o.picturebook.tasks import vocabulary
+    from blip3o.pipeline.pipeline import Machine
+    from blip3o.processing.tokenizer import make
     from blip3o.train.recipe import Recipe
     from blip3o.weights import checkpoint
-    from blip3o.weights.machine import Machine
 
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     torch.manual_seed(0)

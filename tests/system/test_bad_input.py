@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blip3o.prompt.pictures import open_picture
+from blip3o.processing.images import open_picture
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "tiny.yaml"
@@ -186,7 +186,7 @@ def test_a_recipe_that_trains_no_part_of_the_model_is_refused(blip3o):
 
 
 def test_a_run_of_another_model_is_not_gone_on_with(blip3o, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
     assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     done = blip3o("train", "--config", TINY, "-o", "run", "--seed", 9)
@@ -243,7 +243,7 @@ def test_a_full_disk_leaves_nothing(blip3o, weights, monkeypatch):
 
 
 def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
-    from blip3o.train import loop
+    from blip3o.train import trainer as loop
     from blip3o.weights.checkpoint import read_tensors
 
     whole = loop._Steps.step
@@ -253,7 +253,7 @@ def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         whole(self)
 
-    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
     monkeypatch.setattr(loop._Steps, "step", pressed)
     done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run")
     assert (done.code, done.err.count("\n")) == (130, 1)

@@ -13,7 +13,7 @@ from benchmark_data import content
 from PIL import Image
 
 from blip3o.errors import JudgeError, JudgeRefusalError
-from blip3o.evals import catalogue
+from blip3o.evals import registry as catalogue
 
 DATA = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmark_data").glob("[a-z]*.py"))
 

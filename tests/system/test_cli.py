@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blip3o.data.picturebook.scene import SIZE
-from blip3o.prompt.pictures import open_picture
+from blip3o.picturebook.world.scene import SIZE
+from blip3o.processing.images import open_picture
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "tiny.yaml"
@@ -185,7 +185,7 @@ def test_info_tells_parts_bytes_and_words(blip3o, weights):
 @pytest.fixture
 def unjudged(monkeypatch):
     """No scores while training; they have their own test."""
-    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
 
 
 def test_training_ends_in_a_checkpoint_that_draws(blip3o, unjudged):
@@ -223,7 +223,7 @@ def test_a_restart_puts_the_earlier_run_aside(blip3o, unjudged):
 
 def test_scores_while_training_are_of_questions_apart_from_the_final_ones(weights):
     from blip3o.api import BLIP3o
-    from blip3o.cli import watching
+    from blip3o.cli import train_progress as watching
 
     assert watching.SEED != 0
     assert watching.asked(BLIP3o.load(weights), ["vqa"]).keys() == {"vqa"}

@@ -137,7 +137,7 @@ def the_recipe():
 
 @cache
 def config():
-    from blip3o.weights.machine import ModelConfig
+    from blip3o.pipeline.pipeline import ModelConfig
 
     return load(ModelConfig, CHECKPOINT / "config.yaml")
 
@@ -162,7 +162,7 @@ def parameters():
 
 
 def test_the_world_has_the_kinds_colours_and_places_of_the_pages():
-    from blip3o.data.picturebook.scene import ALL_KINDS, COLORS, COLUMNS, PLACES, ROWS, SIZE
+    from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, COLUMNS, PLACES, ROWS, SIZE
 
     said = re.search(r"(\d+) kinds of object in\s+(\w+) colours, (\w+) places, day and night", README)
     assert said is not None
@@ -174,7 +174,7 @@ def test_the_world_has_the_kinds_colours_and_places_of_the_pages():
 
 def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
     from blip3o.model.backbones.qwen2_5_vl import QwenConfig
-    from blip3o.prompt.tokenizer import Words
+    from blip3o.processing.tokenizer import Words
 
     made, told = config(), rows(WALK)
     assert isinstance(made.unified.backbone, QwenConfig)
@@ -199,7 +199,7 @@ def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
 
 def test_the_settings_of_the_published_model_are_those_of_the_code():
     from blip3o.model.decoders.sdxl import SdxlConfig
-    from blip3o.weights.sampling import PUBLISHED
+    from blip3o.pipeline.sampling import PUBLISHED
 
     told, size = rows(WALK), SdxlConfig.size
     assert told["steps, guidance, from"][1] == f"{PUBLISHED.steps}, {PUBLISHED.guidance}, zeros"
@@ -251,7 +251,7 @@ def test_the_hours_of_the_recipe_are_those_that_were_measured():
 
 
 def test_as_many_benchmarks_and_recorded_answers_as_readme_says():
-    from blip3o.evals.catalogue import BENCHMARKS
+    from blip3o.evals.registry import BENCHMARKS
 
     assert f"{ {16: 'Sixteen'}[len(BENCHMARKS)] } benchmarks" in README
     cases = [json.loads(path.read_text()) for path in (ROOT / "tests" / "parity" / "evaluation_cases").glob("*.json")]

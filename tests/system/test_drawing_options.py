@@ -6,8 +6,8 @@ import pytest
 from torch import nn
 
 from blip3o.model.unified import Unified
-from blip3o.prompt import tokenizer as tok
-from blip3o.prompt.tokenizer import Words
+from blip3o.processing import tokenizer as tok
+from blip3o.processing.tokenizer import Words
 
 FAST = ("--steps", 1, "--decoder-steps", 1)
 

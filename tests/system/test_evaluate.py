@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blip3o.cli.app import app
-from blip3o.evals import suite
+from blip3o.picturebook.benchmarks import suite
 
 BASES = {
     "picturebook": ("--limit", "1"),
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_line(base, where, blip3o, calls, weights, words, mon
 
 
 def test_what_was_answered_before_the_disk_was_full_is_kept(blip3o, calls, weights, monkeypatch):
-    from blip3o.evals import suite_folder
+    from blip3o.picturebook.benchmarks import suite_folder
 
     left, append = iter(range(3)), suite_folder.append
 

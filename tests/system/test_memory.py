@@ -16,13 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError, ConfigError
-from blip3o.prompt.pictures import open_picture
+from blip3o.processing.images import open_picture
 from blip3o.weights import hub
-from blip3o.weights.convert import to_published
 from blip3o.weights.outline import ROUNDED_MULTIPLES, held, is_rounded, saved_bytes
-from blip3o.weights.peak import peak_bytes, peaks, working_bytes
-from blip3o.weights.placement import Placement
-from blip3o.weights.shards import shapes_of
+from blip3o.weights.placement.device import Placement
+from blip3o.weights.placement.memory import peak_bytes, peaks, working_bytes
+from blip3o.weights.published.convert import to_published
+from blip3o.weights.safetensors_files import shapes_of
 
 CPU = torch.device("cpu")
 
@@ -156,7 +156,7 @@ def test_a_machine_that_cannot_round_says_so_in_one_line(published, monkeypatch,
             raise fault
         return linear
 
-    monkeypatch.setattr("blip3o.weights.quantize.Quantizer._rounded", rounded)
+    monkeypatch.setattr("blip3o.weights.placement.quantize.Quantizer._rounded", rounded)
     with pytest.raises(ConfigError, match=said):
         BLIP3o.load(published, quantize="int8")
 
@@ -178,13 +178,13 @@ def test_choices_that_do_not_go_together_are_refused(published):
 def test_too_little_memory_is_told_before_loading_with_what_would_fit(blip3o, published, monkeypatch):
     told = peaks(hub.sketch(published).machine)
     free = told["float32"]["low"] + 1
-    monkeypatch.setattr("blip3o.weights.placement.Placement.free_bytes", lambda _: free)
-    monkeypatch.setattr("blip3o.weights.shards.Shards.read", lambda *_: pytest.fail("a tensor was read"))
+    monkeypatch.setattr("blip3o.weights.placement.device.Placement.free_bytes", lambda _: free)
+    monkeypatch.setattr("blip3o.weights.safetensors_files.Shards.read", lambda *_: pytest.fail("a tensor was read"))
     done = blip3o("generate", "a dog", "-m", published)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "toy-4b needs 0.0 GB of memory on cpu, of which 0.0 GB are free: choose memory low (0.0 GB) or" in done.err
     assert "quantize int8" in done.err
-    monkeypatch.setattr("blip3o.weights.placement.Placement.free_bytes", lambda _: 0)
+    monkeypatch.setattr("blip3o.weights.placement.device.Placement.free_bytes", lambda _: 0)
     assert "no choice of dtype, memory and quantize fits" in blip3o("generate", "a dog", "-m", published).err
 
 

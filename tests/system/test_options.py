@@ -82,7 +82,9 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
     monkeypatch.setattr(hub, "sketch", sketched)
     monkeypatch.setattr(outline, "read", recording(outline.read, asked))
-    monkeypatch.setattr("blip3o.weights.convert.to_ours", lambda *given, **named: asked.append(str((given, named))))
+    monkeypatch.setattr(
+        "blip3o.weights.published.convert.to_ours", lambda *given, **named: asked.append(str((given, named)))
+    )
     places = {
         **{"weights": weights, "other": published, "published": published, "picture": picture},
         "elsewhere": tmp_path_factory.mktemp("elsewhere"),

@@ -11,8 +11,8 @@ from PIL import Image
 
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
-from blip3o.prompt.conversation import Turn
-from blip3o.prompt.pictures import open_picture
+from blip3o.processing.conversation import Turn
+from blip3o.processing.images import open_picture
 
 FAST = ("--steps", 2, "--decoder-steps", 2)
 

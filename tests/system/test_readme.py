@@ -129,11 +129,11 @@ def checkout(tmp_path_factory):
     """A folder as the pages expect it, with an untrained model of the picture book's sizes where they name one."""
     import torch
 
-    from blip3o.data.picturebook.tasks import vocabulary
-    from blip3o.prompt.tokenizer import make
+    from blip3o.picturebook.tasks import vocabulary
+    from blip3o.pipeline.pipeline import Machine
+    from blip3o.processing.tokenizer import make
     from blip3o.train.recipe import Recipe
     from blip3o.weights import checkpoint
-    from blip3o.weights.machine import Machine
 
     folder = tmp_path_factory.mktemp("checkout")
     for script in ROOT.glob("*.py"):
@@ -152,7 +152,7 @@ def here(checkout, monkeypatch):
     """The checkout as the current folder, its model as the shipped one, a judge that is measured briefly."""
     monkeypatch.chdir(checkout)
     monkeypatch.setattr("blip3o.weights.folders.SHIPPED", checkout / "blip3o" / "checkpoints")
-    monkeypatch.setattr("blip3o.evals.suite.JUDGED_SCENES", 20)
+    monkeypatch.setattr("blip3o.picturebook.benchmarks.suite.JUDGED_SCENES", 20)
     monkeypatch.setattr(sys, "stdin", io.StringIO("draw a red dog\n"))
     return checkout
 

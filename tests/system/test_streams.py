@@ -88,7 +88,7 @@ def test_two_commands_that_draw_at_once_keep_both_pictures(weights, tmp_path):
 
 def interrupt(monkeypatch, after):
     """Ctrl-C when this many batches are drawn."""
-    from blip3o.assistant import Assistant
+    from blip3o.pipeline.generation import Assistant
 
     drawn, draw = [], Assistant._imagine
 

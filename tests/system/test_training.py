@@ -16,9 +16,9 @@ import torch
 
 from blip3o.config import load
 from blip3o.errors import CheckpointError, ConfigError, TrainingError
-from blip3o.train import loop
-from blip3o.train.loop import Trainer
+from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
+from blip3o.train.trainer import Trainer
 from blip3o.weights import checkpoint
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
@@ -313,7 +313,7 @@ def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
 
 @pytest.mark.slow
 def test_a_second_run_in_a_folder_is_refused_and_changes_nothing_in_it(blip3o, tmp_path, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.watching.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
     again = ("train", "--config", TINY, "--stage", "encoder", "--output", tmp_path / "run", "save_every=0")
     with long_run(tmp_path / "run") as running:
         recipe = (tmp_path / "run" / "recipe.yaml").read_text()

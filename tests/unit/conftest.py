@@ -19,8 +19,8 @@ def tiny():
 @pytest.fixture(scope="session")
 def words():
     """The tokenizer of the picture book."""
-    from blip3o.data.picturebook.tasks import vocabulary
-    from blip3o.prompt.tokenizer import make
+    from blip3o.picturebook.tasks import vocabulary
+    from blip3o.processing.tokenizer import make
 
     return make(vocabulary())
 
@@ -28,7 +28,7 @@ def words():
 @pytest.fixture(scope="session")
 def template(tiny, words):
     """The template of the smallest model."""
-    from blip3o.prompt.template import Template
+    from blip3o.processing.chat_template import Template
 
     return Template(tiny.model.prompt, words)
 
@@ -36,7 +36,7 @@ def template(tiny, words):
 @pytest.fixture(scope="session")
 def machine(tiny, words, awake):
     """The smallest whole model, with random weights. Tests that change it build their own."""
-    from blip3o.weights.machine import Machine
+    from blip3o.pipeline.pipeline import Machine
 
     return awake(Machine(tiny.model, words))
 
@@ -46,7 +46,7 @@ def book(tiny):
     """Twelve pictures with features."""
     import numpy as np
 
-    from blip3o.data.picturebook.book import PictureBook
+    from blip3o.picturebook.source import PictureBook
 
     made = PictureBook("tests", tiny.book.stories)
     sizes = tiny.model.unified.head

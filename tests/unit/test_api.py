@@ -10,7 +10,7 @@ from PIL import Image
 
 from blip3o.api import BLIP3o, Reply
 from blip3o.errors import ConfigError, PictureError, PromptError
-from blip3o.prompt.conversation import Picture, Turn
+from blip3o.processing.conversation import Picture, Turn
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from blip3o.api import QUESTIONS, BLIP3o, Reply
-from blip3o.prompt.conversation import THINK, Turn
+from blip3o.processing.conversation import THINK, Turn
 from blip3o.weights import checkpoint
 
 FAST = {"steps": 1, "decoder_steps": 1}

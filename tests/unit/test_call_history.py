@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from blip3o.api import BLIP3o
-from blip3o.prompt.conversation import Turn
+from blip3o.pipeline.sampling import SamplingOptions
+from blip3o.processing.conversation import Turn
 from blip3o.weights.digest import of
-from blip3o.weights.sampling import SamplingOptions
 
 PICTURES = [Image.new("RGB", (48, 48), color) for color in ("red", "blue")]
 FAST: SamplingOptions = {"steps": 2, "decoder_steps": 2}

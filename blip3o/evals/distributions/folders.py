@@ -13,7 +13,7 @@ from blip3o.evals.benchmark import Metrics
 from blip3o.evals.distributions.fdr import ratio
 from blip3o.evals.distributions.frechet import frechet_distance
 from blip3o.evals.distributions.kid import kernel_distances
-from blip3o.prompt.pictures import open_picture
+from blip3o.processing.images import open_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 BATCH = 32

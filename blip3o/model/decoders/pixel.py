@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from blip3o.config import check, sizes
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
-from blip3o.flow.solver import solve
+from blip3o.flow.sampler import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.convolution import ResidualBlock, normalisable

@@ -19,7 +19,7 @@ from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
-from blip3o.flow.solver import solve
+from blip3o.flow.sampler import solve
 from blip3o.flow.time import draw_times, solver_times
 from blip3o.model.decoders.decoder import Decoder, Features, Null
 from blip3o.model.layers.norm import RMSNorm

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
-from blip3o.flow.solver import solve_timed
+from blip3o.flow.sampler import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
 from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Think
 from blip3o.model.layers.sampling import Sampling

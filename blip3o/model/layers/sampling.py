@@ -6,7 +6,7 @@ from blip3o.bounds import within
 from blip3o.config import check
 
 SOLVER_NAMES = ("euler", "heun", "multistep")
-"""The keys of flow/solver.py's SOLVERS."""
+"""The keys of flow/sampler.py's SOLVERS."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import pytest
 
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
-from blip3o.prompt.conversation import Picture
+from blip3o.processing.conversation import Picture
 
 DRAW, TEXT = {"draw": 3.0, "edit": 1.0}, {"question": 1.0, "retell": 1.0}
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blip3o.data.picturebook.captions import caption
-from blip3o.data.picturebook.draw import draw
-from blip3o.data.picturebook.prompts import PHOTO
-from blip3o.data.picturebook.scene import COLORS, SIZE, Cell, Scene, stand
-from blip3o.data.picturebook.world import sample_scene
-from blip3o.evals.judges.judge import Judge
-from blip3o.evals.picturebook import drawing, editing, reading, talking
+from blip3o.picturebook.benchmarks import drawing, editing, reading, talking
+from blip3o.picturebook.detector.judge import Judge
+from blip3o.picturebook.world.captions import caption
+from blip3o.picturebook.world.draw import draw
+from blip3o.picturebook.world.prompts import PHOTO
+from blip3o.picturebook.world.scene import COLORS, SIZE, Cell, Scene, stand
+from blip3o.picturebook.world.stories import sample_scene
 
 BESIDE: dict[str, Cell] = {"left of": (1, 0), "right of": (1, 2), "above": (0, 1), "below": (2, 1)}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blip3o.evals.catalogue import BENCHMARKS
+from blip3o.evals.registry import BENCHMARKS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.split("|")] for line in TEXT.splitlines() if line.startswith("|")]

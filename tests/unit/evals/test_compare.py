@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from blip3o.errors import DataError, OutputError
-from blip3o.evals import page
+from blip3o.evals import report as page
 from blip3o.evals.compare import compare, facts
 from blip3o.evals.compare import paired as interval
-from blip3o.evals.page import failures, rows, write_page
+from blip3o.evals.report import failures, rows, write_page
 
 NASTY = "<script>alert('&\"')</script>"
 

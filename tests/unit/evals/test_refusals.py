@@ -8,9 +8,9 @@ from benchmark_data import content
 from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 
 from blip3o.errors import DataError, JudgeRefusalError, PictureError
-from blip3o.evals import catalogue
+from blip3o.evals import registry as catalogue
 from blip3o.evals.benchmark import Item, Verdict
-from blip3o.evals.harness import Plan, Run, read
+from blip3o.evals.runner import Plan, Run, read
 
 
 @pytest.fixture(autouse=True)

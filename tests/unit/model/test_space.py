@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from blip3o.data.picturebook.scene import SIZE
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace
+from blip3o.picturebook.world.scene import SIZE
 
 
 @pytest.fixture

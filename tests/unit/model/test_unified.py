@@ -13,7 +13,7 @@ from blip3o.errors import UserError
 from blip3o.flow.noise import generators
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import Prompts
-from blip3o.prompt import tokenizer as tok
+from blip3o.processing import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 

@@ -47,10 +47,10 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
 def test_a_run_gets_its_card_with_curves_and_facts(tmp_path, monkeypatch):
     import torch
 
-    from blip3o.data.picturebook.tasks import vocabulary
-    from blip3o.prompt.tokenizer import make
+    from blip3o.picturebook.tasks import vocabulary
+    from blip3o.pipeline.pipeline import Machine
+    from blip3o.processing.tokenizer import make
     from blip3o.weights import checkpoint
-    from blip3o.weights.machine import Machine
 
     recipe = load(Recipe, "tests/tiny.yaml")
     run, output = tmp_path / "run", tmp_path / "card"

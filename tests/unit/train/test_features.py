@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from blip3o.data.picturebook.book import PictureBook
-from blip3o.train.objectives import OBJECTIVES, encode_book
-from blip3o.weights.machine import Machine
+from blip3o.picturebook.source import PictureBook
+from blip3o.pipeline.pipeline import Machine
+from blip3o.train.objectives.objectives import OBJECTIVES, encode_book
 
 
 @pytest.fixture

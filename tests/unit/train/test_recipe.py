@@ -9,10 +9,10 @@ import torch
 from blip3o.config import from_dict, load, to_dict
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
-from blip3o.train.objectives import OBJECTIVES
+from blip3o.pipeline.pipeline import Machine
+from blip3o.train.objectives.objectives import OBJECTIVES
 from blip3o.train.optim import trained
 from blip3o.train.recipe import Recipe, Stage
-from blip3o.weights.machine import Machine
 
 SHIPPED = sorted(Path(__file__).parents[3].glob("configs/*.yaml"))
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, ConfigError, OutputError
+from blip3o.pipeline.pipeline import Machine
 from blip3o.weights import checkpoint
-from blip3o.weights.machine import Machine
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2), "b": torch.tensor([1, 2, 3])}
 

@@ -90,7 +90,7 @@ def test_a_save_that_was_stopped_is_refused(machine, own, tmp_path, monkeypatch,
         (own / digest.FILE).unlink()
     place = {
         "config": "blip3o.config.dump",
-        "tokenizer": "blip3o.prompt.tokenizer.Words.save",
+        "tokenizer": "blip3o.processing.tokenizer.Words.save",
         "weights": "blip3o.weights.checkpoint.write_tensors",
         "digest": "blip3o.weights.digest.of",
     }[stops_at]

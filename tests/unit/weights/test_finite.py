@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.shards import Shards
+from blip3o.weights.safetensors_files import Shards
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -12,7 +12,7 @@ from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
 from blip3o.weights.folders import SHIPPED
 from blip3o.weights.hub import _LARGE, _SMALL, find, find_data, outlined, sketch
-from blip3o.weights.shards import shapes_of
+from blip3o.weights.safetensors_files import shapes_of
 
 
 def test_a_shipped_name_is_the_shipped_model_whatever_lies_in_the_current_folder(tmp_path, monkeypatch):

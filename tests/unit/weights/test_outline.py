@@ -17,12 +17,12 @@ from blip3o.model.decoders.pixel import PixelDecoderConfig
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.layers.vae import VaeConfig
+from blip3o.pipeline.pipeline import Machine, ModelConfig
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import SHIPPED, read_header
-from blip3o.weights.machine import Machine, ModelConfig
 from blip3o.weights.outline import MEMORIES, held, is_rounded, read, working_numbers
-from blip3o.weights.peak import count_numbers, peaks
-from blip3o.weights.shards import shapes_of
+from blip3o.weights.placement.memory import count_numbers, peaks
+from blip3o.weights.safetensors_files import shapes_of
 
 BACKBONES = ["qwen2_5_vl", "qwen3", "llama3"]
 

@@ -12,7 +12,7 @@ from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.siglip_tower import SiglipReader
-from blip3o.prompt.pictures import to_patches
+from blip3o.processing.images import to_patches
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 SO400M = SiglipConfig(

@@ -1,0 +1,266 @@
+"""Asks a model the items of a benchmark, in batches, over several processes, and after a kill only what is missing."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, PictureError, PromptError, UserError
+from blip3o.evals import tables
+from blip3o.evals.benchmark import Benchmark, Item, Verdict
+from blip3o.evals.candidate import Candidate
+from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.understanding.prompts import LETTER, SHORT
+
+Progress = Callable[[str, int, int, float | None], None]
+"""Hears of the benchmark, its items done, its items in all, and the mean score so far."""
+BARE = "+bare"
+"""What a protocol is marked with whose instructions were left out."""
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a benchmark is run."""
+
+    folder: Path
+    """For the results."""
+    limit: int | None = None
+    """Only the first items; the result is then marked as not complete."""
+    batch: int = 16
+    seed: int = 0
+    bare: bool = False
+    """Leave out the instruction after a question, for a model that does not know its words."""
+    restart: bool = False
+    """Forget the answers of an earlier run."""
+    concurrency: int = 8
+    """Answers that a judge is asked about at a time."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}: expected 1 or more items")
+
+
+class Run:
+    """One benchmark, one model, one folder of results."""
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        items: Sequence[Item],
+        model: Mapping[str, Any],
+        candidate: Callable[[], Candidate],
+        plan: Plan,
+    ) -> None:
+        self.benchmark, self.plan, self.model = benchmark, plan, dict(model)
+        self.items = [_bare(item) if plan.bare else item for item in _checked(benchmark, items)]
+        self.bare = any(mine.prompt != own.prompt for mine, own in zip(self.items, items, strict=True))
+        self.candidate = candidate
+        """Gives the model; called only where something is left to ask."""
+        self.answers = Answers(plan.folder, benchmark.name)
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Whose numbers they will be."""
+        return Identity(
+            benchmark=self.benchmark.name,
+            protocol=self.benchmark.protocol + (BARE if self.bare else ""),
+            model=self.model,
+            seed=self.plan.seed,
+            digest=digest(self.items),
+        )
+
+    def go(self, progress: Progress = lambda name, done, total, mean: None) -> dict[str, Any]:
+        """Ask and score what is not yet there, and write the result, also of a part where it is stopped.
+
+        Of several processes only the first gives and writes a result, when all are done.
+        """
+        if self.plan.restart and self.world > 1:
+            raise ConfigError("restart is for one process: remove the results, or name another --output")
+        if self.plan.restart:
+            self.answers.forget()
+        self.answers.check(self.identity)
+        self.answers.unmark(self.rank)
+        lines = self.answers.read()
+        if self.rank == 0:
+            self._write(lines, numbers=False)
+        asked = self.items[: self.plan.limit]
+        try:
+            self._work(asked[self.rank :: self.world], lines, progress)
+        except BaseException:
+            if self.rank == 0:
+                self._write(self.answers.read(), numbers=False)
+            raise
+        if self.rank > 0:
+            self.answers.mark(self.rank)
+            return {}
+        while not self.answers.marked(range(1, self.world)):
+            time.sleep(POLL_S)
+        lines = self.answers.read()
+        self.answers.finish([lines[item.id] for item in self.items if item.id in lines])
+        return self._write(lines, numbers=True)
+
+    def _work(self, mine: Sequence[Item], lines: dict[str, Line], progress: Progress) -> None:
+        """Score again what is to be, ask what is missing; every line goes to the file of this process at once."""
+        path = self.answers.part(self.rank)
+        self._rescore([item for item in mine if item.id in lines], lines, path)
+        scores = [lines[item.id]["score"] for item in mine if item.id in lines]
+        left = [item for item in mine if item.id not in lines]
+        for chunk in _chunks(left, self.plan.batch):
+            made = self._done(chunk)
+            append(path, made)
+            scores += [line["score"] for line in made]
+            known = [score for score in scores if score is not None]
+            progress(self.benchmark.name, len(scores), len(mine), sum(known) / len(known) if known else None)
+
+    def _write(self, lines: Mapping[str, Line], *, numbers: bool) -> dict[str, Any]:
+        result = result_of(self.benchmark, self.identity, self.items, lines, self.plan.folder, numbers=numbers)
+        self.answers.write_result(result)
+        return result
+
+    # --- one batch --------------------------------------------------------------------------------------------------
+
+    def _done(self, chunk: Sequence[Item]) -> list[Line]:
+        answered = self._answered(chunk)
+        verdicts = self._verdicts([(item, answer) for item, (answer, _) in zip(chunk, answered, strict=True)])
+        return [
+            line_of(item, answer, verdict, notes | said, self.plan.folder)
+            for item, (answer, notes), (verdict, said) in zip(chunk, answered, verdicts, strict=True)
+        ]
+
+    def _answered(self, chunk: Sequence[Item]) -> list[tuple[str | tuple[str, ...], dict[str, str]]]:
+        """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
+        try:
+            return [(answer, {}) for answer in self._ask(chunk)]
+        except (PromptError, PictureError) as error:
+            if len(chunk) == 1:
+                return [(self._nothing, {"refused": str(error)})]
+            middle = len(chunk) // 2
+            return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
+
+    @property
+    def _nothing(self) -> "str | tuple[()]":
+        """A missing answer."""
+        return "" if self.benchmark.kind == "understanding" else ()
+
+    def _ask(self, chunk: Sequence[Item]) -> list[str | tuple[str, ...]]:
+        made = ask(self.benchmark, chunk, self.candidate(), self.plan.seed)
+        return [
+            answer if isinstance(answer, str) else tuple(self._kept(one, item, k) for k, one in enumerate(answer))
+            for item, answer in zip(chunk, made, strict=True)
+        ]
+
+    def _kept(self, image: Image.Image, item: Item, index: int) -> str:
+        """The name of a picture's file below the folder of results."""
+        path = Path(self.benchmark.name) / _files(item)[index]
+        keep_picture(image, self.plan.folder / path)
+        return path.as_posix()
+
+    # --- scoring ----------------------------------------------------------------------------------------------------
+
+    def _verdicts(
+        self, answered: Sequence[tuple[Item, str | tuple[str, ...]]]
+    ) -> list[tuple[Verdict | None, dict[str, str]]]:
+        workers = self.plan.concurrency if self.benchmark.judge is not None else 1
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(lambda pair: self._verdict(*pair), answered))
+
+    def _verdict(self, item: Item, answer: str | tuple[str, ...]) -> tuple[Verdict | None, dict[str, str]]:
+        scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
+        given = answer if isinstance(answer, str) else tuple(self.plan.folder / name for name in answer)
+        try:
+            return self.benchmark.score(item, given), scorer
+        except (JudgeRefusalError, PictureError) as error:
+            return self.benchmark.score(item, self._nothing), scorer | {"unscored": str(error)}
+        except (JudgeError, DataError) as error:
+            return None, scorer | {"not_scored": str(error)}
+
+    def _rescore(self, items: Sequence[Item], lines: dict[str, Line], path: Path) -> None:
+        """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
+        stale = [item for item in items if self._is_stale(lines[item.id])]
+        for chunk in _chunks(stale, self.plan.batch):
+            given = [lines[item.id]["answer"] for item in chunk]
+            answers = [answer if isinstance(answer, str) else tuple(answer) for answer in given]
+            made = []
+            for item, answer, found in zip(
+                chunk, answers, self._verdicts(list(zip(chunk, answers, strict=True))), strict=True
+            ):
+                refused = {key: lines[item.id][key] for key in ("refused",) if key in lines[item.id]}
+                made.append(line_of(item, answer, found[0], refused | found[1], self.plan.folder))
+            append(path, made)
+            lines |= {line["id"]: line for line in made}
+
+    def _is_stale(self, line: Line) -> bool:
+        scorer = self.benchmark.scorer
+        return line["score"] is None or (
+            scorer is not None and ("unscored" in line or scorer != line.get("judge", scorer))
+        )
+
+
+def read(benchmark: Benchmark, folder: Path) -> list[Item]:
+    """The items of a data set in a folder. Raises DataError, also for files of a form that is not the benchmark's."""
+    try:
+        return benchmark.items(folder)
+    except UserError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        raise DataError(
+            f"{folder} holds files that are not of {benchmark.name}'s form ({what}): copy them again"
+        ) from error
+
+
+def ask(
+    benchmark: Benchmark, items: Sequence[Item], candidate: Candidate, seed: int
+) -> list[str] | list[list[Image.Image]]:
+    """A model's answer to each item: words, or its pictures, each from a seed of its own. Raises PromptError."""
+    prompts = [item.prompt for item in items for _ in range(item.count)]
+    seeds = [_seed(seed, item.id, index) for item in items for index in range(item.count)]
+    pictures = [[tables.opened(picture) for picture in item.pictures] for item in items]
+    if benchmark.kind == "understanding":
+        return candidate.understand(pictures, prompts, max_tokens=benchmark.max_tokens)
+    if benchmark.kind == "editing":
+        return [[made] for made in candidate.edit(pictures, prompts, seed=seeds)]
+    drawn = iter(candidate.generate(prompts, seed=seeds))
+    return [[next(drawn) for _ in range(item.count)] for item in items]
+
+
+def _checked(benchmark: Benchmark, items: Sequence[Item]) -> Sequence[Item]:
+    if not items:
+        raise DataError(f"{benchmark.name} has no items in this folder: is it another split or data set?")
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise DataError(f"{benchmark.name} has two items {item.id!r}: are two copies of the data in one folder?")
+        seen.add(item.id)
+    names = [name for item in items for name in _files(item)] if benchmark.kind != "understanding" else []
+    if len(set(names)) < len(names):
+        raise DataError(f"{benchmark.name} has items whose pictures would bear one name: are two copies in one folder?")
+    return items
+
+
+def _files(item: Item) -> tuple[str, ...]:
+    """The names of the pictures drawn of an item."""
+    own = [f"{item.id}-{index}" if item.count > 1 else item.id for index in range(item.count)]
+    return item.files or tuple(f"{name.replace('/', '-')}.png" for name in own)
+
+
+def _bare(item: Item) -> Item:
+    return replace(item, prompt=item.prompt.removesuffix(SHORT).removesuffix(LETTER))
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _seed(seed: int, item: str, index: int) -> int:
+    return random.Random(f"benchmark/{seed}/{item}/{index}").randrange(2**31)

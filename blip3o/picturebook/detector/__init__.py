@@ -1,0 +1,1 @@
+"""The detector of drawn objects that judges pictures: its network, its training, and what it is asked."""

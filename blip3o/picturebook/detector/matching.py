@@ -1,0 +1,76 @@
+"""Whether what the judge sees is what was wanted: every object, no other, each where it should be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blip3o.evals.generation.geneval import relative_position
+from blip3o.picturebook.detector.judge import Seen, Sight
+from blip3o.picturebook.world.scene import COLUMNS, ROWS, Cell, Object, Scene
+
+TOLERANCE = 4.0
+"""Largest distance in px, per axis, of an object's centre from where it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Want:
+    """An object that should be seen. What is None is free.
+
+    `at`: its centre in px; `cell`: the cell it should stand in; `relation`: ("left of", the index of another want).
+    """
+
+    kind: str
+    color: str | None
+    at: tuple[float, float] | None = None
+    cell: Cell | None = None
+    relation: tuple[str, int] | None = None
+
+    def admits(self, thing: Seen) -> bool:
+        """Whether the object is of this kind and colour and in its place; relations aside."""
+        x, y = thing.center
+        if thing.kind != self.kind or self.color not in (None, thing.color):
+            return False
+        if self.at is not None and max(abs(x - self.at[0]), abs(y - self.at[1])) > TOLERANCE:
+            return False
+        return self.cell is None or nearest_cell(x, y) == self.cell
+
+
+def nearest_cell(x: float, y: float) -> Cell:
+    """The cell whose centre is nearest."""
+    row = min(range(len(ROWS)), key=lambda index: abs(ROWS[index] - y))
+    return row, min(range(len(COLUMNS)), key=lambda index: abs(COLUMNS[index] - x))
+
+
+def want(thing: Object) -> Want:
+    """The object of a scene, exactly where it stands."""
+    return Want(kind=thing.kind, color=thing.color, at=(thing.x, thing.y))
+
+
+def match(wants: Sequence[Want], seen: Sequence[Seen]) -> tuple[Seen, ...] | None:
+    """The objects that fulfil the wants, in the wants' order, using up all that is seen; None where that cannot be."""
+    return _extended(wants, seen, ()) if len(wants) == len(seen) else None
+
+
+def _extended(wants: Sequence[Want], rest: Sequence[Seen], taken: tuple[Seen, ...]) -> tuple[Seen, ...] | None:
+    if len(taken) == len(wants):
+        return taken if all(_related(one, wants, taken) for one in range(len(wants))) else None
+    for index, thing in enumerate(rest):
+        if wants[len(taken)].admits(thing):
+            whole = _extended(wants, [*rest[:index], *rest[index + 1 :]], (*taken, thing))
+            if whole is not None:
+                return whole
+    return None
+
+
+def _related(index: int, wants: Sequence[Want], taken: Sequence[Seen]) -> bool:
+    relation = wants[index].relation
+    return relation is None or relation[0] in relative_position(taken[index].box, taken[relation[1]].box)
+
+
+def differences(sight: Sight, scene: Scene) -> list[str]:
+    """Which of place and time are not the scene's."""
+    return [name for name in ("place", "night") if getattr(sight, name) != getattr(scene, name)]
+
+
+def shows(sight: Sight, scene: Scene) -> bool:
+    """Whether every object of the scene is seen in its colour and place and no other, and place and time are right."""
+    return match([want(thing) for thing in scene.objects], sight.clear()) is not None and not differences(sight, scene)

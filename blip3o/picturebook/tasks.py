@@ -1,0 +1,249 @@
+"""What the model learns to do: each task makes one conversation from a story."""
+
+import random
+import re
+from collections.abc import Callable
+from functools import cache
+
+from blip3o.picturebook.world import captions, dialogues, edits, exercises, prompts, questions, riddles
+from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, GROUPS, KINDS, Scene
+from blip3o.picturebook.world.stories import SceneTurn, Story
+from blip3o.processing.conversation import THINK
+
+RETELL_SHORT = ("tell me in short: {text}", "in short: {text}")
+RETELL_LONG = ("tell me in sentences: {text}", "in sentences: {text}")
+COMPARING = ("existence", "comparison", "multiple_choice")
+"""Kinds of questions whose answers say so little that they are asked more often."""
+INTERVIEW = 6
+"""Questions of an interview."""
+
+Conversation = tuple[SceneTurn, ...]
+Task = Callable[[random.Random, Story], Conversation]
+
+
+def _turns(asked: tuple[str | Scene, ...], *answered: str | Scene, system: str | None = None) -> Conversation:
+    opening = () if system is None else (SceneTurn("system", (system,)),)
+    return (*opening, SceneTurn("user", asked), SceneTurn("assistant", answered))
+
+
+def _plainest(rng: random.Random, story: Story) -> Scene:
+    """One of the story's scenes with the fewest groups of objects."""
+    fewest = min(len(captions.groups(scene)) for scene in story.scenes)
+    return rng.choice([scene for scene in story.scenes if len(captions.groups(scene)) == fewest])
+
+
+def _draw(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    return _turns((prompts.draw_prompt(scene, rng),), scene)
+
+
+def _draw_long(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    return _turns((prompts.long_prompt(scene, rng),), scene)
+
+
+def _think_draw(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    told = prompts.description(scene, rng)
+    return _turns((prompts.prefix(rng) + told,), f"<think>so {told}.</think>", scene, system=THINK)
+
+
+def _caption_short(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    return _turns((scene, rng.choice(captions.DESCRIBE)), captions.caption(scene))
+
+
+def _caption_long(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    return _turns((scene, rng.choice(captions.DESCRIBE_LONG)), captions.detailed_caption(scene))
+
+
+def _question(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    question = questions.sample_question(rng, scene)
+    return _turns((scene, question.text), question.answer)
+
+
+def _classification(rng: random.Random, story: Story) -> Conversation:
+    scene = _plainest(rng, story)
+    kind = "classification" if len({thing.kind for thing in scene.objects}) == 1 else "position"
+    question = questions.sample_question(rng, scene, kind)
+    return _turns((scene, question.text), question.answer)
+
+
+def _interview(rng: random.Random, story: Story) -> Conversation:
+    """Questions about the fuller of two scenes."""
+    scene = _fuller(rng, story)
+    asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
+    return _asked(_shown_or_told(rng, scene), asked)
+
+
+def _choices(rng: random.Random, story: Story) -> Conversation:
+    """Multiple choices about one picture, and steps on the way to them."""
+    scene = _fuller(rng, story)
+    return _asked(scene, [exercises.sample_choice(rng, scene) for _ in range(INTERVIEW)])
+
+
+def _naming(rng: random.Random, story: Story) -> Conversation:
+    """Colours and cells in lists; of a scene that admits neither, any question."""
+    scene = _fuller(rng, story)
+    surveys = exercises.sample_surveys(rng, scene, ("color", "where"))
+    return _asked(scene, surveys or [questions.sample_question(rng, scene)])
+
+
+def _survey(rng: random.Random, story: Story) -> Conversation:
+    scene = _fuller(rng, story)
+    return _asked(_shown_or_told(rng, scene), exercises.sample_surveys(rng, scene))
+
+
+def _fuller(rng: random.Random, story: Story) -> Scene:
+    """Of two of the story's scenes, the one with more groups of objects."""
+    return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
+
+
+def _shown_or_told(rng: random.Random, scene: Scene) -> Scene | str:
+    """The scene, or one time in five its description."""
+    return captions.long_caption(scene, rng) if rng.random() < 0.2 else scene
+
+
+def _asked(subject: Scene | str, asked: list[questions.Question]) -> Conversation:
+    """The questions one after another, the first beside what they are about."""
+    first, *others = asked
+    opening = (f"{subject} {first.text}",) if isinstance(subject, str) else (subject, first.text)
+    turns = [_turns(opening, first.answer), *(_turns((question.text,), question.answer) for question in others)]
+    return tuple(turn for pair in turns for turn in pair)
+
+
+def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
+    """An exercise, a question that compares, or any question."""
+    roll = rng.random()
+    if roll < 0.25:
+        return exercises.sample_step(rng, scene)
+    return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
+
+
+def _reading(rng: random.Random, story: Story) -> Conversation:
+    question = exercises.sample_reading(rng, rng.choice(story.scenes))
+    return _turns((question.text,), question.answer)
+
+
+def _retell(rng: random.Random, story: Story) -> Conversation:
+    scene = rng.choice(story.scenes)
+    short = captions.caption(scene)
+    if rng.random() < 0.5:
+        return _turns((rng.choice(RETELL_LONG).format(text=short),), captions.retold(scene))
+    long = captions.long_caption(scene, rng) if rng.random() < 0.5 else captions.retold(scene)
+    return _turns((rng.choice(RETELL_SHORT).format(text=long),), short)
+
+
+def _edit(rng: random.Random, story: Story) -> Conversation:
+    edit = rng.choice(story.edits)
+    return _turns((edit.before, edit.instruction), edit.after)
+
+
+def _dialogue(rng: random.Random, story: Story) -> Conversation:
+    return dialogues.sample_dialogue(rng, story).turns
+
+
+def _riddle(rng: random.Random, story: Story) -> Conversation:
+    posed = riddles.pose(rng, _plainest(rng, story))
+    return _turns((posed.prompt,), f"<think>{posed.reasoning}</think>", posed.scene, system=THINK)
+
+
+def _riddle_direct(rng: random.Random, story: Story) -> Conversation:
+    posed = riddles.pose(rng, _plainest(rng, story))
+    return _turns((posed.prompt,), posed.scene)
+
+
+TASKS: dict[str, Task] = {
+    "draw": _draw,
+    "draw_long": _draw_long,
+    "think_draw": _think_draw,
+    "caption_short": _caption_short,
+    "caption_long": _caption_long,
+    "question": _question,
+    "classification": _classification,
+    "interview": _interview,
+    "choices": _choices,
+    "naming": _naming,
+    "survey": _survey,
+    "reading": _reading,
+    "retell": _retell,
+    "edit": _edit,
+    "dialogue": _dialogue,
+    "riddle": _riddle,
+    "riddle_direct": _riddle_direct,
+}
+"""Name -> a random conversation over the story's own scenes that ends in an assistant turn.
+
+`edit` needs a story of two scenes, `dialogue` one of three. Of a story without a scene of a single kind,
+`classification` asks what stands in a cell.
+"""
+
+_WORD = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
+
+
+def words_of(text: str) -> list[str]:
+    """The words and punctuation marks of a text, without its think tags."""
+    return _WORD.findall(re.sub(r"</?think>", " ", text.lower()))
+
+
+_TEMPLATES: tuple[object, ...] = (
+    THINK,
+    RETELL_SHORT,
+    RETELL_LONG,
+    ALL_KINDS,
+    tuple(captions.plural(kind) for kind in ALL_KINDS),
+    COLORS,
+    tuple(KINDS),
+    tuple(f"{group}s" for group in GROUPS),
+    "objects object",
+    tuple(captions.PLACE_PHRASES.values()),
+    captions.COUNTS,
+    tuple(captions.CELL_PHRASES.values()),
+    tuple(captions.PATTERNS.values()),
+    tuple(captions.OPPOSITES),
+    captions.DESCRIBE,
+    captions.DESCRIBE_LONG,
+    "a an and is are stands stand there it day night by at . ,",
+    prompts.PHOTO,
+    prompts.PREFIXES,
+    prompts.LONG_PREFIXES,
+    edits.INSERTS,
+    edits.INSERTS_BESIDE,
+    edits.REMOVES,
+    edits.REPLACES,
+    edits.RECOLORS,
+    edits.MOVES,
+    tuple(edits.DIRECTIONS),
+    tuple(edits.SETTINGS.values()),
+    questions.LETTERS,
+    questions.COUNT_TEXTS,
+    questions.EXISTENCE_TEXTS,
+    questions.COLOR_TEXTS,
+    questions.COLOR_TEXTS_PLURAL,
+    questions.WHERE_TEXTS,
+    questions.PLACE_TEXTS,
+    questions.TIME_TEXTS,
+    questions.CLASSIFICATION_TEXTS,
+    tuple(text for text, _ in exercises.SURVEYS.values()),
+    "are there more fewer as many than which what this yes no ?",
+    tuple(riddles.RIDDLES.values()),
+    tuple(riddles.COLOR_RIDDLES.values()),
+    riddles.VERBS,
+    "in times so",
+)
+"""Every phrase of the language, in nested tuples; what stands in braces is filled with others of them."""
+
+
+def _texts(node: object) -> list[str]:
+    if isinstance(node, tuple):
+        return [text for part in node for text in _texts(part)]
+    return [str(node)]
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """All words and punctuation marks that a conversation of any task can hold, sorted; without the think tags."""
+    texts = [re.sub(r"\{\w+\}", " ", text) for text in _texts(_TEMPLATES)]
+    return tuple(sorted({word for text in texts for word in words_of(text)}))

@@ -1,0 +1,185 @@
+"""Changes of a scene and the instructions that ask for them."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from blip3o.picturebook.world.captions import CELL_NAMES, noun_phrase
+from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, Cell, Object, Scene, free_cells, stand
+from blip3o.picturebook.world.split import is_held_out
+
+MAX_OBJECTS = 4
+FILL_ORDER: tuple[Cell, ...] = ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2))
+"""Where something goes that is added without a position: into the first free one of these cells."""
+DIRECTIONS: dict[str, Cell] = {"to the left of": (0, -1), "to the right of": (0, 1), "above": (-1, 0), "below": (1, 0)}
+
+INSERTS = ("add {new}", "add {new}", "put {new} in the picture", "add {new} to the picture")
+INSERTS_BESIDE = ("add {new} {side} {old}", "put {new} {side} {old}")
+REMOVES = ("remove {old}", "take {old} away", "take away {old}", "delete {old}")
+REPLACES = ("replace {old} with {new}", "turn {old} into {new}", "change {old} into {new}")
+RECOLORS = ("make {old} {color}", "paint {old} {color}", "color {old} {color}", "turn {old} {color}")
+MOVES = ("move {old} to the {cell}", "put {old} at the {cell}")
+_PLACE_CHANGES = ("move it to {place}", "change the place to {place}", "make the place {place}")
+PLACE_NAMES = {"meadow": "a meadow", "beach": "a beach", "snow": "the snow", "desert": "the desert"}
+SETTINGS: dict[tuple[str | None, bool | None], tuple[str, ...]] = {
+    (None, True): ("make it night", "turn day into night", "change day to night"),
+    (None, False): ("make it day", "turn night into day", "change night to day"),
+    **{(place, None): tuple(t.format(place=name) for t in _PLACE_CHANGES) for place, name in PLACE_NAMES.items()},
+    ("snow", True): ("make it a winter night", "turn it into a winter night"),
+    ("snow", False): ("make it a winter day", "turn it into a winter day"),
+    ("meadow", True): ("make it a summer night", "turn it into a summer night"),
+    ("meadow", False): ("make it a summer day", "turn it into a summer day"),
+    ("beach", True): ("make it a night on a beach", "turn it into a night on a beach"),
+    ("beach", False): ("make it a day on a beach", "turn it into a day on a beach"),
+    ("desert", True): ("make it a night in the desert", "turn it into a night in the desert"),
+    ("desert", False): ("make it a day in the desert", "turn it into a day in the desert"),
+}
+"""(place or None, night or None) -> instructions that change it so; None leaves it as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """An instruction and the scene on either side of it. What it does not name is the same in both, to the pixel."""
+
+    kind: str
+    instruction: str
+    before: Scene
+    after: Scene
+
+
+def _named(rng: random.Random, scene: Scene) -> tuple[Object, str] | None:
+    """An object and words that mean it alone; None where every object is one of a group."""
+    kinds = Counter(thing.kind for thing in scene.objects)
+    looks = Counter((thing.color, thing.kind) for thing in scene.objects)
+    alone = [thing for thing in scene.objects if looks[thing.color, thing.kind] == 1]
+    if not alone:
+        return None
+    thing = rng.choice(alone)
+    by_kind = kinds[thing.kind] == 1 and rng.random() < 0.8
+    return thing, f"the {thing.kind}" if by_kind else f"the {thing.color} {thing.kind}"
+
+
+def _changed(scene: Scene, old: Object, new: Object) -> Scene:
+    return scene.with_objects(tuple(new if thing is old else thing for thing in scene.objects))
+
+
+def _new_look(rng: random.Random, scene: Scene) -> tuple[str, str]:
+    """A kind that the scene has not got, and a colour."""
+    present = {thing.kind for thing in scene.objects}
+    return rng.choice([kind for kind in ALL_KINDS if kind not in present]), rng.choice(COLORS)
+
+
+def _edit(kind: str, instruction: str, before: Scene, after: Scene) -> Edit:
+    return Edit(kind=kind, instruction=instruction, before=before, after=after)
+
+
+def _next_free(scene: Scene, start: Cell, step: Cell) -> Cell | None:
+    free = set(free_cells(scene))
+    row, column = start
+    while (cell := (row + step[0], column + step[1])) in CELL_NAMES:
+        if cell in free:
+            return cell
+        row, column = cell
+    return None
+
+
+def _insert(rng: random.Random, scene: Scene) -> Edit | None:
+    if len(scene.objects) >= MAX_OBJECTS:
+        return None
+    kind, color = _new_look(rng, scene)
+    words = noun_phrase(1, color, kind)
+    named = _named(rng, scene) if rng.random() < 0.5 else None
+    if named:
+        side = rng.choice(tuple(DIRECTIONS))
+        cell = _next_free(scene, named[0].cell, DIRECTIONS[side])
+        if cell is None:
+            return None
+        instruction = rng.choice(INSERTS_BESIDE).format(new=words, side=side, old=named[1])
+    else:
+        free = set(free_cells(scene))
+        cell = next(cell for cell in FILL_ORDER if cell in free)
+        instruction = rng.choice(INSERTS).format(new=words)
+    return _edit("insert", instruction, scene, scene.with_objects((*scene.objects, stand(rng, kind, color, cell))))
+
+
+def _remove(rng: random.Random, scene: Scene) -> Edit | None:
+    named = _named(rng, scene)
+    if named is None or len(scene.objects) == 1:
+        return None
+    rest = tuple(thing for thing in scene.objects if thing is not named[0])
+    return _edit("remove", rng.choice(REMOVES).format(old=named[1]), scene, scene.with_objects(rest))
+
+
+def _replace(rng: random.Random, scene: Scene) -> Edit | None:
+    named = _named(rng, scene)
+    if named is None:
+        return None
+    kind, color = _new_look(rng, scene)
+    instruction = rng.choice(REPLACES).format(old=named[1], new=noun_phrase(1, color, kind))
+    return _edit("replace", instruction, scene, _changed(scene, named[0], replace(named[0], kind=kind, color=color)))
+
+
+def _recolor(rng: random.Random, scene: Scene) -> Edit | None:
+    named = _named(rng, scene)
+    if named is None:
+        return None
+    thing, words = named
+    color = rng.choice([color for color in COLORS if color != thing.color])
+    instruction = rng.choice(RECOLORS).format(old=words, color=color)
+    return _edit("recolor", instruction, scene, _changed(scene, thing, replace(thing, color=color)))
+
+
+def _move(rng: random.Random, scene: Scene) -> Edit | None:
+    named = _named(rng, scene)
+    if named is None:
+        return None
+    thing, words = named
+    cell = rng.choice(free_cells(scene))
+    target = stand(rng, thing.kind, thing.color, cell)
+    instruction = rng.choice(MOVES).format(old=words, cell=CELL_NAMES[cell])
+    return _edit("move", instruction, scene, _changed(scene, thing, replace(thing, x=target.x, y=target.y)))
+
+
+def _place(rng: random.Random, scene: Scene) -> Edit:
+    roll = rng.random()
+    place = rng.choice([place for place in PLACES if place != scene.place])
+    if roll < 0.35:
+        setting = (None, not scene.night)
+    elif roll < 0.65:
+        setting = (place, None)
+    else:
+        setting = (place, rng.random() < 0.5)
+    after = replace(
+        scene,
+        place=scene.place if setting[0] is None else setting[0],
+        night=scene.night if setting[1] is None else setting[1],
+    )
+    return _edit("place", rng.choice(SETTINGS[setting]), scene, after)
+
+
+EDITS: dict[str, Callable[[random.Random, Scene], Edit | None]] = {
+    "insert": _insert,
+    "remove": _remove,
+    "replace": _replace,
+    "recolor": _recolor,
+    "move": _move,
+    "place": _place,
+}
+"""Kind -> a random edit of it; None where this draw led to nothing (the next may)."""
+_WEIGHTS = (1.3, 1.6, 1.0, 1.0, 1.0, 0.5)
+"""How often each kind is tried: more often the ones that often lead to nothing."""
+_TRIES = 200
+
+
+def sample_edit(rng: random.Random, scene: Scene, held_out: bool = False, kind: str | None = None) -> Edit:
+    """A random edit of the scene, of any kind or of the given one, that at most four objects outlive.
+
+    The scene after it belongs to the composition split exactly where `held_out` says so. ValueError where no such edit
+    was found: a group of four can only change its place.
+    """
+    for _ in range(_TRIES):
+        edit = EDITS[kind or rng.choices(tuple(EDITS), _WEIGHTS)[0]](rng, scene)
+        if edit and is_held_out(edit.after) == held_out:
+            return edit
+    raise ValueError(f"no {kind or 'edit'} with held_out={held_out} fits the scene of {len(scene.objects)} objects")

@@ -1,0 +1,133 @@
+"""Random scenes, and stories: a scene and the edits that lead on from it."""
+
+import random
+from dataclasses import dataclass
+
+from blip3o.picturebook.world.edits import Edit, sample_edit
+from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, Cell, Scene, stand
+from blip3o.picturebook.world.split import HELD_OUT_COLORS, HELD_OUT_PAIRS, is_held_out
+
+_CELLS: tuple[Cell, ...] = tuple((row, column) for row in range(3) for column in range(3))
+_NIGHT = 0.4
+_ROWS_OF: dict[int, tuple[Cell, ...]] = {
+    2: ((1, 0), (1, 2)),
+    3: ((1, 0), (1, 1), (1, 2)),
+    4: ((0, 0), (0, 2), (2, 0), (2, 2)),
+}
+"""Where a group of this many stands in four of five scenes."""
+_PAIRS = sorted(tuple(sorted(pair)) for pair in HELD_OUT_PAIRS)
+_TINTS = {kind: color for color, kind in sorted(HELD_OUT_COLORS)}
+
+Look = tuple[str, str]
+"""(kind, colour)"""
+
+
+@dataclass(frozen=True)
+class Story:
+    """Scenes that follow each other: edits[i] leads from scenes[i] to scenes[i + 1]."""
+
+    scenes: tuple[Scene, ...]
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True)
+class SceneTurn:
+    """One turn of a conversation in which scenes stand for their pictures. `role` is system, user or assistant."""
+
+    role: str
+    content: tuple[str | Scene, ...]
+
+
+def _one(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
+    cell = (1, 1) if rng.random() < 0.7 else rng.choice(_CELLS)
+    return [(rng.choice(ALL_KINDS), rng.choice(COLORS))], (cell,)
+
+
+def _looks(rng: random.Random, count: int) -> list[Look]:
+    return [(kind, rng.choice(COLORS)) for kind in rng.sample(ALL_KINDS, count)]
+
+
+def _two(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
+    roll = rng.random()
+    if roll < 0.35:
+        cells = ((1, 0), (1, 2))
+    elif roll < 0.7:
+        cells = ((0, 1), (2, 1))
+    else:
+        cells = tuple(rng.sample(_CELLS, 2))
+    return _looks(rng, 2), cells
+
+
+def _group(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
+    count = rng.randint(2, 4)
+    cells = _ROWS_OF[count] if rng.random() < 0.8 else tuple(rng.sample(_CELLS, count))
+    return _looks(rng, 1) * count, cells
+
+
+def _mixed(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
+    count = rng.randint(3, 4)
+    looks = _looks(rng, count)
+    if rng.random() < 0.4:
+        looks[1] = looks[0]
+    return looks, tuple(rng.sample(_CELLS, count))
+
+
+_MIXTURE = ((_one, 0.30), (_two, 0.65), (_group, 0.85), (_mixed, 1.0))
+"""Ways to fill a scene, each with the share of scenes up to and with it."""
+
+
+def _compose(rng: random.Random, looks: list[Look], cells: tuple[Cell, ...]) -> Scene:
+    bare = Scene(place=rng.choice(PLACES), night=rng.random() < _NIGHT, objects=(), detail=rng.randrange(2**16))
+    return bare.with_objects(
+        tuple(stand(rng, kind, color, cell) for (kind, color), cell in zip(looks, cells, strict=True))
+    )
+
+
+def _unseen_color(rng: random.Random) -> Scene:
+    """A scene with one kind (all of its objects) in the colour that training never shows it in."""
+    roll = rng.random()
+    looks, cells = next(fill for fill, share in _MIXTURE if roll < share)(rng)
+    chosen = rng.choice(looks)
+    return _compose(rng, [(look[0], _TINTS[look[0]]) if look == chosen else look for look in looks], cells)
+
+
+def _unseen_pair(rng: random.Random) -> Scene:
+    """A scene of two kinds that training never shows together."""
+    kinds = list(rng.choice(_PAIRS))
+    rng.shuffle(kinds)
+    _, cells = _two(rng)
+    return _compose(rng, [(kind, rng.choice(COLORS)) for kind in kinds], cells)
+
+
+def _unseen(rng: random.Random) -> Scene:
+    """A scene with an unseen colour or an unseen pair, never both."""
+    by_color = rng.random() < 0.5
+    while True:
+        scene = _unseen_color(rng) if by_color else _unseen_pair(rng)
+        kinds = sorted({thing.kind for thing in scene.objects})
+        paired = any(frozenset((a, b)) in HELD_OUT_PAIRS for i, a in enumerate(kinds) for b in kinds[i + 1 :])
+        tints = {(thing.color, thing.kind) for thing in scene.objects} & HELD_OUT_COLORS
+        if (not paired and tints) if by_color else (paired and not tints):
+            return scene
+
+
+def sample_scene(rng: random.Random, *, held_out: bool = False) -> Scene:
+    """A random scene of one to four objects; with `held_out` one of the composition split, else never one of it."""
+    if held_out:
+        return _unseen(rng)
+    while True:
+        roll = rng.random()
+        looks, cells = next(fill for fill, share in _MIXTURE if roll < share)(rng)
+        scene = _compose(rng, looks, cells)
+        if not is_held_out(scene):
+            return scene
+
+
+def sample_story(rng: random.Random, length: int = 3) -> Story:
+    """`length` scenes of the training set, each an edit of the one before."""
+    scenes = [sample_scene(rng)]
+    edits: list[Edit] = []
+    while len(scenes) < length:
+        edits.append(sample_edit(rng, scenes[-1]))
+        scenes.append(edits[-1].after)
+    return Story(tuple(scenes), tuple(edits))

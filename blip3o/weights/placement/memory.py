@@ -1,0 +1,86 @@
+"""How much memory a model needs at most, told from the sizes of its tensors before one of them is read."""
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from blip3o.config import from_dict, to_dict
+from blip3o.model.space import ImageSpace, SpaceConfig
+from blip3o.pipeline.pipeline import Machine
+from blip3o.weights import outline
+from blip3o.weights.placement.device import Placement
+from blip3o.weights.safetensors_files import hollow, shapes_of
+
+
+def peaks(machine: Machine) -> dict[str, dict[str, int]]:
+    """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most."""
+    return outline.peaks(_shapes(machine), _working(machine))
+
+
+def peak_bytes(machine: Machine, placement: Placement) -> int:
+    """Memory that a model on the meta device takes on its device while it draws one picture: the weights that are there
+    at a time, and what the decoder, which needs most, works with."""
+    dtype, shapes = placement.dtype or next(machine.parameters()).dtype, _shapes(machine)
+    needed = dtype.itemsize * (outline.held(shapes, placement.memory) + _working(machine))
+    saved = 0 if placement.quantize is None else outline.saved_bytes(shapes, placement.quantize, dtype.itemsize)
+    return needed - saved
+
+
+def count_numbers(decoder: Mapping[str, Any]) -> int:
+    """What a decoder of this config works with, in numbers."""
+    config = from_dict(SpaceConfig, {"encoder": None, "decoder": decoder})
+    with hollow():
+        space = ImageSpace(config, channels=1)
+    return working_bytes(space.decoder.rehearse, torch.int8)
+
+
+def _shapes(machine: Machine) -> outline.Shapes:
+    return shapes_of(dict(machine.named_parameters()))
+
+
+def _working(machine: Machine) -> int:
+    decoder = machine.config.space.decoder
+    return outline.working_numbers(None if decoder is None else to_dict(decoder))
+
+
+def working_bytes(work: Callable[[], object], dtype: torch.dtype) -> int:
+    """Bytes of all tensors that `work` on the meta device has at a time, at most, if they are of this dtype."""
+    with torch.inference_mode(), _Counted() as counted:
+        work()
+    return counted.most * dtype.itemsize
+
+
+class _Counted(TorchDispatchMode):
+    """Counts the numbers of the tensors that are made, until they are dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self.seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._count(tensor)
+        return made
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage in self.seen:
+            return
+        numbers = storage.nbytes() // tensor.itemsize
+        self.seen.add(storage)
+        self.now += numbers
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._drop, numbers)
+
+    def _drop(self, numbers: int) -> None:
+        self.now -= numbers

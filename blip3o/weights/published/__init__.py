@@ -1,0 +1,1 @@
+"""Published checkpoints, read and written: one table of names per network."""

@@ -1,0 +1,285 @@
+"""Every objective can be learned, and each step's randomness has an address of its own."""
+
+from dataclasses import fields, replace
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytest
+import torch
+
+from blip3o.pipeline.pipeline import Machine
+from blip3o.train.objectives import objectives
+from blip3o.train.objectives.objectives import (
+    BATCH_COST,
+    OBJECTIVES,
+    UnifiedObjective,
+    addresses,
+    alike,
+    encode_book,
+    seeded,
+)
+from blip3o.train.optim import trained
+
+
+@pytest.fixture
+def fresh(tiny, words):
+    """A new machine, the same every time."""
+    torch.manual_seed(0)
+    return Machine(tiny.model, words)
+
+
+STAGES = ("encoder", "decoder", "tower", "understanding", "generation", "instruction")
+
+
+def named(tiny, name):
+    return next(stage for stage in tiny.stages if stage.name == name)
+
+
+@pytest.fixture
+def pages(book):
+    """A book whose features the test may replace."""
+    kept = book.features
+    yield book
+    book.features = kept
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_loss_of_a_step_falls_when_it_is_repeated(tiny, fresh, pages, name):
+    stage = named(tiny, name)
+    objective = OBJECTIVES[stage.objective](stage, fresh, pages)
+    parameters = trained(fresh, objective, stage.trains)
+    optimizer = torch.optim.Adam(parameters.values(), lr=5e-3)
+    seen = []
+    for _ in range(12):
+        total = objective.total(objective.losses("run", 0))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        seen.append(total.item())
+    assert seen[-1] < 0.95 * seen[0]
+    assert np.isfinite(seen).all()
+
+
+@pytest.mark.parametrize("name", STAGES)
+@torch.no_grad()
+def test_a_step_is_determined_by_its_run_and_number(tiny, fresh, pages, name):
+    stage = named(tiny, name)
+    torch.manual_seed(0)
+    objective = OBJECTIVES[stage.objective](stage, fresh, pages)
+    places = (("a", 0), ("a", 0), ("a", 1), ("b", 0))
+    first, again, later, other = (objective.total(objective.losses(*place)) for place in places)
+    assert torch.equal(first, again)
+    assert len({first.item(), later.item(), other.item()}) == 3
+
+
+@pytest.mark.parametrize("name", STAGES)
+@torch.no_grad()
+def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tiny, machine, pages, name):
+    stage = named(tiny, name)
+    torch.manual_seed(0)
+    whole = OBJECTIVES[stage.objective](stage, machine, pages)
+    one = replace(stage, batch_size=min(stage.batch_size, 1), text_batch_size=min(stage.text_batch_size, 1))
+    torch.manual_seed(0)
+    alone = OBJECTIVES[stage.objective](one, machine, pages)
+    samples = [alone.losses("run", number) for number in range(8, 12)]
+    for key, loss in whole.losses("run", 2).items():
+        added = reduce(add, [sample[key] for sample in samples])
+        torch.testing.assert_close((loss.sum, loss.weight), (added.sum, added.weight), rtol=1e-5, atol=0)
+
+
+@pytest.fixture
+def exact():
+    """Everything is computed in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def exactly(batch):
+    """A batch in float64."""
+    tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return replace(batch, **{k: v.double() for k, v in tensors.items() if v is not None and v.is_floating_point()})
+
+
+CUTS = {
+    "each_length_by_itself": ("BATCH_COST", 0),
+    "by_like_length": ("BATCH_COST", 60),
+    "as_is_cheapest": ("BATCH_COST", BATCH_COST),
+    "not_at_all": ("BATCH_COST", 10**9),
+    "one_by_one": ("alike", lambda lengths: ([row] for row in range(len(lengths)))),
+    "one_apart": ("alike", lambda lengths: ([*range(1, len(lengths))], [0])),
+}
+
+
+@pytest.mark.usefixtures("exact")
+def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradient(
+    tiny, words, awake, pages, monkeypatch
+):
+    stage = replace(named(tiny, "instruction"), batch_size=6, text_batch_size=6)
+    objective = UnifiedObjective(stage, awake(Machine(tiny.model, words)), pages)
+    batches = objective.batches
+    rows = []
+
+    def counted(*place):
+        for batch, rngs in batches(*place):
+            rows[-1].append(len(rngs))
+            yield exactly(batch), rngs
+
+    monkeypatch.setattr(objective, "batches", counted)
+
+    def step():
+        rows.append([])
+        losses = objective.losses("run", 0)
+        objective.machine.zero_grad()
+        objective.total(losses).backward()
+        gradient = [p.grad.flatten() for p in objective.machine.parameters() if p.grad is not None]
+        return torch.stack([losses[name].mean().detach() for name in ("text", "image")]), torch.cat(gradient)
+
+    found = []
+    for name, value in CUTS.values():
+        with monkeypatch.context() as patch:
+            patch.setattr(objectives, name, value)
+            found.append(step())
+    assert len({tuple(cut) for cut in rows}) > 4, rows
+    assert {sum(cut) for cut in rows} == {12}
+    for losses, gradient in found[1:]:
+        torch.testing.assert_close(losses, found[0][0], rtol=1e-6, atol=0)
+        assert (gradient - found[0][1]).norm() < 1e-6 * gradient.norm()
+
+
+def test_no_two_samples_stages_or_runs_share_an_address(tiny):
+    places = [
+        address
+        for run in ("train/0/encoder", "train/1/encoder", "train/0/decoder", "train/0/decoder/draw")
+        for step in range(20)
+        for address in addresses(run, step, 4)
+    ]
+    assert len(set(places)) == len(places)
+    draws = [torch.rand(1, generator=seeded(place)).item() for place in places[:100]]
+    assert len(set(draws)) == len(draws)
+
+
+def test_an_address_counts_samples_not_steps():
+    assert addresses("run", 3, 4) == addresses("run", 6, 2) + addresses("run", 7, 2)
+
+
+@pytest.fixture
+def graded(fresh, pages, monkeypatch):
+    """Gives the features that a stage has its pictures sketched or painted from."""
+
+    def features(stage):
+        torch.manual_seed(0)
+        objective, seen = OBJECTIVES[stage.objective](stage, fresh, pages), []
+        place = (objective, "sketch_loss") if stage.objective == "space" else (fresh.space.decoder, "loss")
+        grade = getattr(*place)
+        monkeypatch.setattr(*place, lambda features, *rest: (seen.append(features), grade(features, *rest))[1])
+        with torch.no_grad():
+            objective.losses("run", 0)
+        monkeypatch.undo()
+        return seen[0]
+
+    return features
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_pictures_are_made_from_features_with_as_much_noise_as_the_stage_says(tiny, graded, name):
+    stage = replace(named(tiny, name), batch_size=32)
+    clean, noised, louder = (graded(replace(stage, feature_noise=noise)) for noise in (0.0, 0.25, 0.5))
+    assert (noised - clean).std() == pytest.approx(0.25, rel=0.05)
+    torch.testing.assert_close(louder - clean, 2 * (noised - clean))
+    assert not torch.equal((noised - clean)[0], (noised - clean)[1])
+
+
+@torch.no_grad()
+def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages):
+    for name, field, parts in (
+        ("encoder", "telling_weight", ("sketch", "telling")),
+        ("instruction", "text_weight", ("image", "text")),
+    ):
+        for weight in (0.0, 0.5, 3.0):
+            stage = replace(named(tiny, name), **{field: weight})
+            objective = OBJECTIVES[stage.objective](stage, fresh, pages)
+            losses = objective.losses("run", 0)
+            plain, weighed = (losses[part].mean() for part in parts)
+            assert losses.keys() == set(parts)
+            torch.testing.assert_close(objective.total(losses), plain + weight * weighed)
+
+
+def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, machine, pages):
+    stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
+    objective = UnifiedObjective(stage, machine, pages)
+    known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
+    for batch, _ in objective.batches("run", 0):
+        assert batch.reference is not None
+        assert batch.target is not None
+        assert batch.referenced is not None
+        assert batch.referenced.all()
+        assert {row.numpy().tobytes() for row in batch.reference} <= known
+        assert (batch.reference - batch.target).flatten(1).norm(dim=1).min() > 0
+
+
+@torch.no_grad()
+def test_other_pictures_to_change_give_another_loss(tiny, machine, pages, monkeypatch):
+    stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
+    objective = UnifiedObjective(stage, machine, pages)
+    true, batches = objective.losses("run", 0)["image"].mean(), list(objective.batches("run", 0))
+    changed = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
+    monkeypatch.setattr(objective, "batches", lambda *_: changed)
+    assert (objective.losses("run", 0)["image"].mean() - true).abs() > 1e-3 * true
+
+
+def test_features_are_made_anew_once_the_encoder_is_finished(tiny, fresh, pages):
+    stale = pages.features
+    OBJECTIVES["space"](named(tiny, "encoder"), fresh, pages).finish()
+    OBJECTIVES["decoder"](named(tiny, "decoder"), fresh, pages)
+    assert pages.features is not stale
+    np.testing.assert_array_equal(pages.features, encode_book(fresh, pages))
+    assert not np.allclose(pages.features, stale, atol=0.1)
+
+
+def test_the_finished_space_gives_its_pictures_unit_features(tiny, fresh, pages):
+    stage = named(tiny, "encoder")
+    OBJECTIVES["space"](stage, fresh, pages).finish()
+    features = encode_book(fresh, pages).astype(np.float32)
+    sizes = tiny.model.space.encoder
+    assert features.shape == (len(pages), sizes.channels, sizes.side, sizes.side)
+    np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
+    np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
+
+
+def test_finishing_the_space_twice_is_finishing_it_once(tiny, fresh, pages):
+    objective = OBJECTIVES["space"](named(tiny, "encoder"), fresh, pages)
+    objective.finish()
+    once = fresh.space.mean.clone(), fresh.space.deviation.clone()
+    objective.finish()
+    torch.testing.assert_close((fresh.space.mean, fresh.space.deviation), once)
+
+
+def batches_of(lengths):
+    return [[lengths[row] for row in rows] for rows in alike(lengths)]
+
+
+def cost(batches):
+    return sum(len(batch) * max(batch) + BATCH_COST for batch in batches)
+
+
+@pytest.mark.parametrize("lengths", [(30,), (30, 30, 200), (200, 24, 210, 31), tuple(range(20, 220, 3)), (40,) * 50])
+def test_batches_of_like_length_hold_every_conversation_once_and_cost_least(lengths):
+    batches = batches_of(lengths)
+    ordered = sorted(lengths)
+    assert [length for batch in batches for length in batch] == ordered
+    two_batches = [cost([ordered[:cut], ordered[cut:]]) for cut in range(1, len(ordered))]
+    assert cost(batches) <= min([cost([ordered]), *two_batches])
+
+
+def test_short_and_long_conversations_part_where_padding_costs_more_than_a_batch():
+    few = BATCH_COST // 100
+    assert len(batches_of([10, *[110] * few])) == 1
+    apart = [[10] * (few + 1), [110] * (few + 1)]
+    assert batches_of([*apart[1], *apart[0]]) == apart
+
+
+def test_a_conversation_is_in_one_batch_alone():
+    assert sorted(row for rows in alike([5, 700, 5, 90]) for row in rows) == [0, 1, 2, 3]
+    assert list(alike([])) == []

@@ -1,0 +1,210 @@
+"""A step of the loop: its arithmetic, its gradient, what a stage ends with, and what stops it."""
+
+import errno
+import json
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from blip3o.errors import OutputError
+from blip3o.train import trainer as loop
+from blip3o.train.objectives.objectives import encode_book
+from blip3o.train.trainer import Trainer, answered, undivided
+from blip3o.weights import checkpoint
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """However the tests were started: a shell's background jobs begin with Ctrl-C ignored."""
+    with answered((signal.SIGINT,), signal.default_int_handler), answered((signal.SIGTERM,), lambda *_: None):
+        yield
+
+
+@pytest.fixture
+def short(tiny):
+    """Gives a recipe of one stage."""
+
+    def recipe(name="tower", steps=1, precision="float32", save_every=0, **changes):
+        stage = replace(next(stage for stage in tiny.stages if stage.name == name), steps=steps, warmup=0, **changes)
+        return replace(tiny, stages=(stage,), precision=precision, save_every=save_every)
+
+    return recipe
+
+
+@pytest.fixture
+def begin(tmp_path_factory):
+    """Gives the trainer of a recipe, in a new folder where none is named."""
+
+    def trainer(recipe, folder=None, score=None, observe=lambda progress: None):
+        return Trainer(recipe, folder or tmp_path_factory.mktemp("run"), observe, score)
+
+    return trainer
+
+
+def trained_by(trainer):
+    """The weights of the trainer's stage, as they are kept and as the machine has them."""
+    machine = trainer.run()
+    [stage] = trainer.recipe.stages
+    kept, _ = checkpoint.read_tensors(trainer.folder / "stages" / stage.name / checkpoint.WEIGHTS)
+    assert all(torch.equal(kept[name], tensor) for name, tensor in machine.state_dict().items())
+    return kept
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e6])
+def test_the_optimizer_gets_a_gradient_no_longer_than_the_stage_says(short, begin, monkeypatch, clip):
+    norms = []
+
+    class Noted(loop.Optimizer):
+        def step(self, learning_rate):
+            parameters = [p for group in self.groups for p in group["params"]]
+            norms.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm().item())
+            super().step(learning_rate)
+
+    monkeypatch.setattr(loop, "Optimizer", Noted)
+    begin(short(steps=2, clip=clip)).run()
+    assert len(norms) == 2
+    if clip < 1:
+        assert norms == pytest.approx([clip, clip], rel=1e-2)
+    else:
+        assert min(norms) > 0.01
+
+
+def test_a_stage_ends_with_the_average_of_its_weights(short, begin):
+    fresh = begin(short())
+    before = {name: tensor.clone() for name, tensor in fresh.machine.state_dict().items()}
+    last = trained_by(begin(short(ema=0.0)))
+    averaged = trained_by(begin(short(ema=0.999)))  # of which the first step forgets a tenth: train/optim.py
+    moved = [name for name in before if not torch.equal(last[name], before[name])]
+    assert moved
+    for name in moved:
+        torch.testing.assert_close(averaged[name], before[name].lerp(last[name], 0.9), rtol=1e-4, atol=1e-6)
+
+
+def test_all_that_counts_in_the_loss_moves_the_weights(short, begin):
+    losses = []
+    few, much = (
+        trained_by(
+            begin(short("encoder", telling_weight=weight), observe=lambda progress: losses.append(progress.losses))
+        )
+        for weight in (0.01, 5.0)
+    )
+    assert any(not torch.equal(few[name], much[name]) for name in few if name.startswith("space.encoder."))
+    for told, weight in zip([told for told in losses if told], (0.01, 5.0), strict=True):
+        assert told["total"] == pytest.approx(told["sketch"] + weight * told["telling"])
+
+
+def test_the_statistics_of_a_space_are_those_of_the_average(short, begin):
+    trainer = begin(short("encoder", steps=2, learning_rate=0.02, ema=0.9))
+    machine = trainer.run()
+    features = encode_book(machine, trainer.book()).astype(np.float32)
+    np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
+    np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_matrix_products_are_made_in_the_precision_of_the_recipe(short, begin, precision, dtype):
+    trainer = begin(short(precision=precision))
+    seen = set()
+
+    def look(layer, given, found):
+        if layer.training:
+            seen.add(found.dtype)
+
+    for module in trainer.machine.unified.backbone.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(look)
+    kept = trained_by(trainer)
+    assert seen == {dtype}
+    assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_waits_for_what_is_undivided(number):
+    done = []
+
+    @answered((signal.SIGTERM,), signal.default_int_handler)
+    def work():
+        with undivided():
+            signal.raise_signal(number)
+            done.append("step")
+        done.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["step"]
+
+
+def test_signals_are_answered_as_before_when_it_is_over():
+    before = signal.getsignal(signal.SIGTERM)
+    with answered((signal.SIGTERM,), signal.default_int_handler):
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_keeps_its_state(short, begin, monkeypatch, number):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+
+    def stop(progress):
+        if (progress.stage, progress.step) == ("tower", 2):
+            signal.raise_signal(number)
+
+    trainer = begin(short(steps=3), observe=stop)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert checkpoint.read_tensors(trainer.folder / "state.safetensors")[1] == {"stage": "tower", "done": 2}
+
+
+def scores_of(folder):
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [(line["stage"], line["step"]) for line in lines if line["event"] == "scores"]
+
+
+def test_a_stage_that_was_stopped_before_its_scores_is_scored_later_and_once(short, begin):
+    class Killed(BaseException):
+        pass
+
+    def killed(machine, samples):
+        raise Killed
+
+    recipe, seen = short(), []
+
+    def score(machine, samples):
+        seen.append((samples.name, machine.state_dict()))
+        return {"overall": 0.5}
+
+    trainer = begin(recipe, score=killed)
+    with pytest.raises(Killed):
+        trainer.run()
+    assert scores_of(trainer.folder) == []
+    first, second = (trained_by(begin(recipe, trainer.folder, score)) for _ in range(2))
+    assert scores_of(trainer.folder) == [("tower", 1)]
+    [(samples, weights)] = seen
+    assert samples == "tower-000001"
+    assert all(
+        torch.equal(first[name], tensor) and torch.equal(second[name], tensor) for name, tensor in weights.items()
+    )
+
+
+def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(short, begin, monkeypatch):
+    whole, saved = checkpoint.save_file, []
+
+    def save(tensors, path, about):
+        if saved:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(about)
+        whole(tensors, path, about)
+
+    monkeypatch.setattr(checkpoint, "save_file", save)
+    trainer = begin(short(steps=3, save_every=1))
+    with pytest.raises(OutputError, match=r"cannot write .*state.safetensors \(No space left on device\)"):
+        trainer.run()
+    assert checkpoint.read_tensors(trainer.folder / "state.safetensors")[1] == {"stage": "tower", "done": 1}
+    assert sorted(path.name for path in trainer.folder.iterdir()) == ["log.jsonl", "state.safetensors"]

@@ -1,0 +1,74 @@
+"""Published layout -> ours and back: the same tensors, bit for bit."""
+
+import json
+
+import published_toy
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from blip3o.errors import CheckpointError
+from blip3o.pipeline.pipeline import Call
+from blip3o.weights import checkpoint
+from blip3o.weights.published import model as published
+from blip3o.weights.published.convert import to_ours, to_published
+from blip3o.weights.published.model import Source
+
+
+def tensors_of(folder):
+    """Every tensor of a published folder, under the folder of its file and its name, but for those nobody uses."""
+    found = {}
+    for path in folder.rglob("*.safetensors"):
+        place = path.parent.relative_to(folder).as_posix()
+        found |= {(place, name): value for name, value in load_file(path).items() if "model.vae" not in name}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        ("qwen2_5_vl", torch.float32),
+        ("qwen2_5_vl", torch.bfloat16),
+        ("qwen3", torch.bfloat16),
+        ("llama3", torch.bfloat16),
+    ],
+    ids=str,
+)
+def test_there_and_back_every_tensor_is_the_same(tmp_path, kind, dtype):
+    source = to_published(published_toy.machine(kind).to(dtype), tmp_path / "published")
+    ours = to_ours(Source(unified=source), tmp_path / "ours")
+    back = to_published(checkpoint.load(ours, dtype=None)[0], tmp_path / "back")
+    before, after = tensors_of(source), tensors_of(back)
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert value.dtype == after[name].dtype
+        assert torch.equal(value, after[name]), name
+    first, second = (json.loads((folder / "config.json").read_text()) for folder in (source, back))
+    assert first == second
+
+
+@torch.no_grad()
+def test_a_converted_model_draws_the_same(published, tmp_path):
+    def drawn(made):
+        asked = [made.template.nothing()]
+        sampling = made.config.sampling
+        return made.draw(asked, [3], Call(sampling=type(sampling)(steps=2, guidance=3.0, decoder_steps=2)))
+
+    ours = to_ours(Source(unified=published), tmp_path / "ours")
+    assert torch.equal(drawn(checkpoint.load(ours)[0]), drawn(published_model(published)))
+
+
+def published_model(folder):
+    return published.sketch(Source(unified=folder)).load()
+
+
+def test_the_layout_of_shards_is_that_of_the_index(published):
+    index = json.loads((published / "model.safetensors.index.json").read_text())
+    for name, file in index["weight_map"].items():
+        assert name in load_file(published / file)
+    assert len(set(index["weight_map"].values())) == 3
+
+
+def test_a_model_of_other_parts_has_no_place_in_the_published_layout(tmp_path, machine):
+    with pytest.raises(CheckpointError, match="parts that the published layout has no place for"):
+        to_published(machine, tmp_path / "no")
