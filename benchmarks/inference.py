@@ -28,7 +28,7 @@ from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import HeadConfig
 from blip3o.model.layers.sampling import Sampling
-from blip3o.model.unified import Prompts, Unified, UnifiedConfig
+from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 
 ROUNDS = 3
 VOCABULARY, PROMPT, SLOT, WIDTH = 1000, 40, 64, 256
@@ -82,14 +82,14 @@ def prompts(count: int) -> Batch:
         tokens=tokens,
         mask=torch.ones_like(tokens, dtype=torch.bool),
         labels=torch.full_like(tokens, IGNORED),
-        pictured=torch.zeros_like(tokens, dtype=torch.bool),
+        image_mask=torch.zeros_like(tokens, dtype=torch.bool),
         slot=tokens == QUERY,
     )
 
 
 def ours(unified: Unified, batch: Batch, rngs: Sequence[Generator]) -> Tensor:
     """Features of all prompts at once."""
-    return unified.imagine([Prompts.each(batch)], rngs, SAMPLING)
+    return unified.imagine([ImageRequests.each(batch)], rngs, SAMPLING)
 
 
 def plain(unified: Unified, batch: Batch, rngs: Sequence[Generator], *, keep_thought: bool) -> Tensor:

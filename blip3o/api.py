@@ -22,13 +22,13 @@ from blip3o.config import from_dict
 from blip3o.dialogue import Chat
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
 from blip3o.pipeline.generation import Assistant, OnImage, Progress, Reply, parts
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
 from blip3o.processing.images import Picturelike, square, to_image
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import Part
-from blip3o.weights.placement.device import Placement, find_device, find_dtype
+from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
 
 Pictures = Picturelike | Sequence[Picturelike]
 
@@ -50,18 +50,18 @@ class BLIP3o:
 
     def __init__(
         self,
-        machine: Machine,
+        pipeline: Pipeline,
         about: Mapping[str, object] | None = None,
         *,
         compatible: bool = False,
-        placement: Placement | None = None,
+        placement: DevicePlacement | None = None,
     ) -> None:
-        self.machine = machine.eval()
-        self.sampling = replace(machine.config.sampling, compatible=compatible)
+        self.pipeline = pipeline.eval()
+        self.sampling = replace(pipeline.config.sampling, compatible=compatible)
         self.about = dict(about or {})
-        self.placement = placement or Placement(device=machine.device)
-        self.name = machine.config.name
-        self.assistant = Assistant(self.machine, self.name)
+        self.placement = placement or DevicePlacement(device=pipeline.device)
+        self.name = pipeline.config.name
+        self.assistant = Assistant(self.pipeline, self.name)
 
     @classmethod
     def load(
@@ -94,21 +94,21 @@ class BLIP3o:
         no effect.
         """
         place = find_device(device)
-        sketch = hub.sketch(
+        deferred = hub.deferred(
             name_or_path,
             needs=needs,
             encoder=None if encoder is None else Path(encoder),
             decoder=None if decoder is None else Path(decoder),
             verify=verify,
         )
-        numbers = find_dtype(dtype, place, sum(sketch.machine.sizes.values()))
-        placement = Placement(device=place, dtype=numbers, memory=memory, quantize=quantize)
-        if compatible and not sketch.machine.space.decoder.guided:
-            raise ConfigError(f"compatible has no effect on {sketch.machine.config.name}: leave it out")
-        machine = sketch.load(placement)
+        numbers = find_dtype(dtype, place, sum(deferred.pipeline.sizes.values()))
+        placement = DevicePlacement(device=place, dtype=numbers, memory=memory, quantize=quantize)
+        if compatible and not deferred.pipeline.space.decoder.guided:
+            raise ConfigError(f"compatible has no effect on {deferred.pipeline.config.name}: leave it out")
+        pipeline = deferred.load(placement)
         if compile:
-            machine.compile()
-        return cls(machine, sketch.about, compatible=compatible, placement=placement)
+            pipeline.compile()
+        return cls(pipeline, deferred.about, compatible=compatible, placement=placement)
 
     from_pretrained = load
 
@@ -173,13 +173,13 @@ class BLIP3o:
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
-        pictures = [square(image, self.machine.target_size) for image in _listed(images)]
+        pictures = [square(image, self.pipeline.target_size) for image in _listed(images)]
         seeds = _seeds(seed, len(pictures))
         sampling = self._sampling({"decoder_steps": steps})
         made: list[Image.Image] = []
         with torch.inference_mode():
             for part in parts(len(pictures), batch_size):
-                made += [to_image(row) for row in self.machine.reconstruct(pictures[part], seeds[part], sampling)]
+                made += [to_image(row) for row in self.pipeline.reconstruct(pictures[part], seeds[part], sampling)]
         return made
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -216,11 +216,11 @@ class BLIP3o:
         if not labels or isinstance(labels, str) or not all(str(label).strip() for label in labels):
             raise PromptError(f"labels is {labels!r}: list the words for what the picture may show")
         labels = self._texts(labels)
-        normal = self.machine.template.words.normal
+        normal = self.pipeline.template.words.normal
         if len({normal(label).strip() for label in labels}) < len(labels):
             raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
-        pictures = [self.machine.template.picture(image) for image in _listed(images)]
-        template, question = self.machine.template, QUESTIONS["class"]
+        pictures = [self.pipeline.template.picture(image) for image in _listed(images)]
+        template, question = self.pipeline.template, QUESTIONS["class"]
         asked = [
             template.encode((Turn("user", (picture, question)), Turn("assistant", (label,))))
             for picture in pictures
@@ -230,15 +230,17 @@ class BLIP3o:
         with torch.inference_mode():
             for part in parts(len(asked), batch_size, times=4):
                 batch = template.collate(asked[part]).to(self.device)
-                scores += self.machine.unified.score(batch).tolist()
+                scores += self.pipeline.unified.score(batch).tolist()
         shares = torch.tensor(scores).view(len(pictures), len(labels)).softmax(-1).tolist()
         return [dict(sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])) for row in shares]
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures = [square(image, self.machine.target_size) for image in _listed(images)]
+        pictures = [square(image, self.pipeline.target_size) for image in _listed(images)]
         with torch.inference_mode():
-            made = [self.machine.features(pictures[part]).flatten(1).cpu() for part in parts(len(pictures), batch_size)]
+            made = [
+                self.pipeline.features(pictures[part]).flatten(1).cpu() for part in parts(len(pictures), batch_size)
+            ]
         return torch.cat(made).numpy()
 
     # --- talking ----------------------------------------------------------------------------------------------------
@@ -261,7 +263,7 @@ class BLIP3o:
         """The assistant's next turn in each conversation; it draws where the model writes the image-start token."""
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
-                self.machine.template.check(text)
+                self.pipeline.template.check(text)
         drawing, seeds = self._sampling(sampling), _seeds(seed, len(conversations))
         return self.assistant.reply(
             conversations,
@@ -274,9 +276,9 @@ class BLIP3o:
         )
 
     def info(self) -> dict[str, Any]:
-        """Name, version, where the weights come from, how it draws, and what it is made of (`Machine.facts`)."""
+        """Name, version, where the weights come from, how it draws, and what it is made of (`Pipeline.facts`)."""
         facts = {"name": self.name, "version": __version__, "weights": self.about, "sampling": asdict(self.sampling)}
-        return facts | self.machine.facts()
+        return facts | self.pipeline.facts()
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model, its tensors in their own dtype, and a model card.
@@ -286,8 +288,8 @@ class BLIP3o:
         path = Path(folder)
         if self.placement.memory != "full" or self.placement.quantize is not None:
             raise CheckpointError("only a whole model is saved: load it with memory full and without quantize")
-        checkpoint.save(self.machine, path, about=self.about, dtype=None)
-        checkpoint.write_card(self.machine, path)
+        checkpoint.save(self.pipeline, path, about=self.about, dtype=None)
+        checkpoint.write_card(self.pipeline, path)
         return path
 
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
@@ -298,7 +300,7 @@ class BLIP3o:
     @property
     def device(self) -> torch.device:
         """Where the model's tensors are."""
-        return self.machine.device
+        return self.pipeline.device
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -308,7 +310,7 @@ class BLIP3o:
             raise PromptError(f"what is asked is {texts!r}, expected words")
         asked = [texts] if isinstance(texts, str) else list(texts)
         for text in asked:
-            self.machine.template.check(text)
+            self.pipeline.template.check(text)
         return asked
 
     def _talks(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[Conversation]:
@@ -320,7 +322,7 @@ class BLIP3o:
             asked *= len(groups)
         if len(asked) != len(groups):
             raise PromptError(f"{len(groups)} images but {len(asked)} texts: give one text, or one for each image")
-        seen = [[self.machine.template.picture(image) for image in group] for group in groups]
+        seen = [[self.pipeline.template.picture(image) for image in group] for group in groups]
         return [(Turn("user", (*pictures, text)),) for pictures, text in zip(seen, asked, strict=True)]
 
     def _sampling(self, given: SamplingOptions) -> SamplingConfig:
@@ -329,8 +331,8 @@ class BLIP3o:
         Raises ConfigError for what is no option, has no effect on this model, or is out of bounds.
         """
         chosen = {key: value for key, value in given.items() if value is not None}
-        decoder = self.machine.space.decoder
-        heeded = {*self.machine.unified.head.options, "size", *(["decoder_steps"] if decoder.takes_steps else [])}
+        decoder = self.pipeline.space.decoder
+        heeded = {*self.pipeline.unified.head.options, "size", *(["decoder_steps"] if decoder.takes_steps else [])}
         for key in chosen:
             if key not in SamplingOptions.__annotations__:
                 raise ConfigError(f"no option {key}: choose from {', '.join(SamplingOptions.__annotations__)}")

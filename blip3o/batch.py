@@ -20,13 +20,13 @@ class Batch:
     """True at every position but padding."""
     labels: Int[Tensor, "batch seq"]
     """The token itself where the model is to write it, else IGNORED."""
-    pictured: Bool[Tensor, "batch seq"]
+    image_mask: Bool[Tensor, "batch seq"]
     """True where a token of a read picture stands, in the order of `patches`."""
     slot: Bool[Tensor, "batch seq"]
     """True where the slot stands: the same number of positions in every row, or none."""
-    patches: Float[Tensor, "patch dim"] | None = None
+    pixel_values: Float[Tensor, "patch dim"] | None = None
     """All read pictures of the batch as patches, in the order of the backbone's image processor."""
-    grid: Int[Tensor, "picture 3"] | None = None
+    image_grid_thw: Int[Tensor, "picture 3"] | None = None
     """Frames, rows and columns of patches of each read picture."""
     target: Float[Tensor, "batch channel height width"] | None = None
     """Features of the image to imagine."""

@@ -22,7 +22,7 @@ class Chat:
 
     def send(self, text: str, image: Picturelike | None = None) -> Reply:
         """Say something, with a picture or without, and get the model's reply."""
-        template = self.model.machine.template
+        template = self.model.pipeline.template
         template.check(text)
         shown = () if image is None else (template.picture(image),)
         asked = Turn("user", (*shown, text))

@@ -15,9 +15,9 @@ from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.heads.head import HeadConfig
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import UnifiedConfig
-from blip3o.pipeline.pipeline import Machine, ModelConfig
+from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.pipeline.sampling import PUBLISHED
-from blip3o.processing.tokenizer import Words, make
+from blip3o.processing.tokenizer import Tokenizer, make
 from blip3o.weights.published.convert import to_published
 from blip3o.weights.published.layout import prompt_config
 
@@ -121,9 +121,9 @@ def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | Qwen3Conf
     return from_dict(Qwen3Config, facts) if kind == "qwen3" else from_dict(Llama3Config, facts)
 
 
-def machine(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Machine:
+def pipeline(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Pipeline:
     """With the tied head of the 4B, or one of its own as the 8B, and a tokenizer that knows any word."""
-    words = Words(make(["red", "dog"]).tokenizer)
+    words = Tokenizer(make(["red", "dog"]).tokenizer)
     mind = backbone(kind, len(words), tied)
     unified = UnifiedConfig(
         backbone=mind,
@@ -143,7 +143,7 @@ def machine(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Machine:
         sampling=PUBLISHED,
     )
     torch.manual_seed(0)
-    made = Machine(config, words).eval()
+    made = Pipeline(config, words).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return made
@@ -151,7 +151,7 @@ def machine(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Machine:
 
 def write(folder: Path, kind: str = "qwen2_5_vl") -> Path:
     """Three shards, in which the target encoder and a VAE that nobody uses stand, too; the decoder beside them."""
-    made = machine(kind)
+    made = pipeline(kind)
     parts = (made.unified, made.space.encoder)
     size = sum(value.nbytes for part in parts for value in part.state_dict().values())
     to_published(made, folder, shard_bytes=int(size / 2.6), encoder_inside=True)

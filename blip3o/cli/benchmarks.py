@@ -171,15 +171,15 @@ def identity_of(model: str, device: str, loading: dict[str, Any]) -> dict[str, A
     from blip3o.weights import hub
     from blip3o.weights.placement.device import find_device, find_dtype
 
-    sketch, place = hub.sketch(model, needs=(), verify=loading["verify"]), find_device(device)
-    sizes = sketch.machine.sizes
+    deferred, place = hub.deferred(model, needs=(), verify=loading["verify"]), find_device(device)
+    sizes = deferred.pipeline.sizes
     numbers = str(find_dtype(loading["dtype"], place, sum(sizes.values()))).removeprefix("torch.")
     further = {key: str(loading[key]) for key in ("decoder", "quantize") if loading[key] is not None}
     return {
         "name": Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--"),
         "parameters": sizes,
-        "weights": sketch.fingerprint(),
-        "settings": hashlib.sha256(repr(sketch.machine.config).encode()).hexdigest()[:16],
+        "weights": deferred.fingerprint(),
+        "settings": hashlib.sha256(repr(deferred.pipeline.config).encode()).hexdigest()[:16],
         "loaded": {"device": place.type, "dtype": numbers} | further,
     }
 
@@ -193,7 +193,7 @@ def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
         name = asked.judge.removeprefix(LOCAL)
         from blip3o.weights import hub
 
-        weights = hub.sketch(name).fingerprint()
+        weights = hub.deferred(name).fingerprint()
         return Cached(LocalJudge(load(name), name), _output(asked) / "judge", weights)
     if "://" not in asked.judge:
         raise ConfigError(f"judge is {asked.judge!r}: give the base URL of a server, local:MODEL, or none")

@@ -40,7 +40,7 @@ def convert(
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():
             layout = "published"
-            convert.to_published(hub.sketch(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
+            convert.to_published(hub.deferred(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
         else:
             layout = "ours"
             convert.to_ours(Source(unified=folder, decoder=decoder), output, verify=verify)

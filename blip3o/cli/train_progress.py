@@ -15,7 +15,7 @@ from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, Tile, sheet
 from blip3o.cli.evaluate import shares
 from blip3o.cli.files import write_picture
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import log
 from blip3o.train.recipe import Recipe
 
@@ -94,13 +94,13 @@ def told(progress: log.Progress, *, brief: bool = False) -> str:
     return f"{losses}  {progress.samples_per_s:.0f} samples/s  {minutes}:{seconds:02d} left"
 
 
-def score_in(recipe: Recipe, watch: Watch) -> Callable[[Machine, Path], dict[str, float]]:
+def score_in(recipe: Recipe, watch: Watch) -> Callable[[Pipeline, Path], dict[str, float]]:
     """What the trainer calls to draw samples and to score: by what the stage, named in the folder, has learnt."""
     stages = {stage.name: stage for stage in recipe.stages}
 
-    def score(machine: Machine, folder: Path) -> dict[str, float]:
+    def score(pipeline: Pipeline, folder: Path) -> dict[str, float]:
         stage = stages[folder.name.rpartition("-")[0]]
-        model = BLIP3o(machine, {"stage": folder.name})
+        model = BLIP3o(pipeline, {"stage": folder.name})
         if stage.objective in ("space", "decoder"):
             reconstruct(model, folder)
         tasks = {*stage.draw, *stage.text}

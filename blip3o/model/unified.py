@@ -60,7 +60,7 @@ class Losses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prompts:
+class ImageRequests:
     """Conversations that end in a slot, and the images to draw from them."""
 
     batch: Batch
@@ -68,7 +68,7 @@ class Prompts:
     """The row of the batch that each image is drawn for; a row may be drawn for more than once."""
 
     @classmethod
-    def each(cls, batch: Batch) -> "Prompts":
+    def each(cls, batch: Batch) -> "ImageRequests":
         """One image for every row."""
         return cls(batch=batch, rows=range(len(batch.tokens)))
 
@@ -85,12 +85,12 @@ class Unified(nn.Module):
     def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of words and of read pictures; what stands in the slot is left to the head."""
         embeddings = self.backbone.embed(batch.tokens)
-        if batch.patches is None or batch.grid is None:
+        if batch.pixel_values is None or batch.image_grid_thw is None:
             return embeddings
-        seen = self.backbone.read(batch.patches, batch.grid).to(embeddings.dtype)
-        return embeddings.masked_scatter(batch.pictured[..., None], seen)
+        seen = self.backbone.read(batch.pixel_values, batch.image_grid_thw).to(embeddings.dtype)
+        return embeddings.masked_scatter(batch.image_mask[..., None], seen)
 
-    def reference(self, *asked: "Prompts") -> Reference | None:
+    def reference(self, *asked: "ImageRequests") -> Reference | None:
         """The picture that the slot may start from, for all images asked for; None where no prompt has one."""
         like = next((prompts.batch.reference for prompts in asked if prompts.batch.reference is not None), None)
         if like is None:
@@ -107,14 +107,14 @@ class Unified(nn.Module):
     def forward(self, batch: Batch, rngs: Sequence[Generator]) -> Losses:
         """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's."""
         embeddings = self.embed(batch)
-        filled = None
+        inputs = None
         if batch.target is not None:
-            filled = self.head.fill(batch.target, self.reference(Prompts.each(batch)), rngs)
-            embeddings = embeddings.masked_scatter(batch.slot[..., None], filled.slot.to(embeddings.dtype))
+            inputs = self.head.fill(batch.target, self.reference(ImageRequests.each(batch)), rngs)
+            embeddings = embeddings.masked_scatter(batch.slot[..., None], inputs.slot.to(embeddings.dtype))
         hidden = self.backbone.think(embeddings, batch.mask)
         image = None
-        if filled is not None:
-            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), filled)
+        if inputs is not None:
+            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
         return Losses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:
@@ -136,7 +136,7 @@ class Unified(nn.Module):
         return WeightedLoss(sum=(sums / weights).sum(), weight=weights.sum())
 
     def imagine(
-        self, asked: Sequence["Prompts"], rngs: Sequence[Generator], sampling: Sampling
+        self, asked: Sequence["ImageRequests"], rngs: Sequence[Generator], sampling: Sampling
     ) -> Float[Tensor, "image channel height width"]:
         """Features for all images asked for, image k with generator k.
 
@@ -179,7 +179,7 @@ class Unified(nn.Module):
     def writing(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> Iterator[Int[Tensor, " batch"]]:
         """The next token of every row, as they are written; IGNORED for a row that has ended."""
         cache, mask = self.backbone.new_cache(), batch.mask
-        positions = self.backbone.positions(mask, batch.pictured, batch.grid)
+        positions = self.backbone.positions(mask, batch.image_mask, batch.image_grid_thw)
         hidden = self.backbone.think(self.embed(batch), mask, cache, positions)
         after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
         going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
@@ -196,7 +196,7 @@ class Unified(nn.Module):
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""
-        positions = self.backbone.positions(batch.mask, batch.pictured, batch.grid)
+        positions = self.backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
         hidden = self.backbone.think(self.embed(batch), batch.mask, positions=positions)[:, :-1]
         labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
         logs = self.backbone.logits(hidden).float().log_softmax(-1)

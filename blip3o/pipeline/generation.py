@@ -9,10 +9,10 @@ from PIL import Image
 from blip3o import __version__
 from blip3o.batch import Batch
 from blip3o.bounds import whole
-from blip3o.pipeline.pipeline import Call, Machine
+from blip3o.pipeline.pipeline import Call, Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing import tokenizer as tok
-from blip3o.processing.chat_template import Encoded
+from blip3o.processing.chat_template import TokenizedSample
 from blip3o.processing.conversation import THINK, Conversation, Turn
 from blip3o.processing.images import to_image
 
@@ -34,8 +34,8 @@ class Reply:
 class Assistant:
     """A model that takes its turn."""
 
-    def __init__(self, machine: Machine, name: str) -> None:
-        self.machine = machine
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self.pipeline = pipeline
         self.name = name
 
     def draw(
@@ -78,7 +78,7 @@ class Assistant:
         told = ""
         for token in self._tokens(talk, max_tokens):
             ids.append(token)
-            said = self.machine.template.words.decode(ids).lstrip()
+            said = self.pipeline.template.words.decode(ids).lstrip()
             if not said.endswith("\ufffd"):  # half of a letter
                 yield said[len(told) :]
                 told = said
@@ -104,7 +104,7 @@ class Assistant:
 
     def _turn(self, talks: Sequence[Conversation], seeds: Sequence[int], call: Call, max_tokens: int) -> list[Reply]:
         written = self._write(talks, max_tokens)
-        start = self.machine.template.words.control[tok.IMAGE_START]
+        start = self.pipeline.template.words.control[tok.IMAGE_START]
         drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
         drawn = self._imagine(
             [talks[index] for index in drawing],
@@ -119,10 +119,10 @@ class Assistant:
     def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
         """What the assistant writes, up to and with the end of its turn or the image-start token."""
         with torch.inference_mode():
-            return self.machine.unified.write(self._begun(talks), self._stops, whole("max_tokens", max_tokens))
+            return self.pipeline.unified.write(self._begun(talks), self._stops, whole("max_tokens", max_tokens))
 
     def _tokens(self, talk: Conversation, max_tokens: int) -> Iterator[int]:
-        writing = self.machine.unified.writing(self._begun([talk]), self._stops, whole("max_tokens", max_tokens))
+        writing = self.pipeline.unified.writing(self._begun([talk]), self._stops, whole("max_tokens", max_tokens))
         while True:
             with torch.inference_mode():  # only while a token is computed, not while the caller has it
                 column = next(writing, None)
@@ -131,17 +131,17 @@ class Assistant:
             yield int(column[0])
 
     def _begun(self, talks: Sequence[Conversation]) -> Batch:
-        template = self.machine.template
-        return template.collate([template.ask(talk) for talk in talks], left=True).to(self.machine.device)
+        template = self.pipeline.template
+        return template.collate([template.ask(talk) for talk in talks], left=True).to(self.pipeline.device)
 
     @property
     def _stops(self) -> list[int]:
-        control = self.machine.template.words.control
+        control = self.pipeline.template.words.control
         return [control[tok.TURN_END], control[tok.IMAGE_START]]
 
     def _say(self, ids: Sequence[int]) -> tuple[str, str]:
         """Token ids as (text, reasoning)."""
-        words = self.machine.template.words
+        words = self.pipeline.template.words
         ids = list(ids)
         begin, end = words.control.get(tok.THINK_START), words.control.get(tok.THINK_END)
         if ids and ids[0] == begin:
@@ -159,23 +159,23 @@ class Assistant:
         """Draw the assistant's picture in each conversation, of which it has `begun` to write an answer."""
         if not talks:
             return []
-        template = self.machine.template
+        template = self.pipeline.template
         start = template.words.control[tok.IMAGE_START]
         with torch.inference_mode():
             asked = [self._asked(talk, [i for i in ids if i != start]) for talk, ids in zip(talks, begun, strict=True)]
-            images = [to_image(row) for row in self.machine.draw(asked, seeds, call)]
+            images = [to_image(row) for row in self.pipeline.draw(asked, seeds, call)]
         for image, talk, ids, seed in zip(images, talks, begun, seeds, strict=True):
             image.info |= self._origin(talk, ids, seed, call.sampling)
         return images
 
-    def _asked(self, talk: Conversation, begun: list[int]) -> Encoded:
+    def _asked(self, talk: Conversation, begun: list[int]) -> TokenizedSample:
         """The conversation with its slot, the features of its newest picture at hand."""
-        end = self.machine.template.words.control[tok.TURN_END]
-        encoded = self.machine.template.ask(talk, [index for index in begun if index != end], draw=True)
-        if not (encoded.pictures and self.machine.config.unified.denoiser.with_reference):
+        end = self.pipeline.template.words.control[tok.TURN_END]
+        encoded = self.pipeline.template.ask(talk, [index for index in begun if index != end], draw=True)
+        if not (encoded.pictures and self.pipeline.config.unified.denoiser.with_reference):
             return encoded
         newest = encoded.pictures[-1]
-        known = replace(newest, features=self.machine.features([newest])[0].float().cpu().numpy())
+        known = replace(newest, features=self.pipeline.features([newest])[0].float().cpu().numpy())
         return replace(encoded, pictures=[*encoded.pictures[:-1], known])
 
     def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, object]:

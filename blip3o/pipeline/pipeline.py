@@ -11,12 +11,12 @@ from torch import Generator, Tensor, nn
 from blip3o.config import check
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace, SpaceConfig
-from blip3o.model.unified import Prompts, Unified, UnifiedConfig
+from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 from blip3o.pipeline.sampling import SamplingConfig
-from blip3o.processing.chat_template import Encoded, PromptConfig, Template
+from blip3o.processing.chat_template import ChatTemplate, PromptConfig, TokenizedSample
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import squared, to_pixels
-from blip3o.processing.tokenizer import Words
+from blip3o.processing.tokenizer import Tokenizer
 
 
 @dataclass(kw_only=True)
@@ -67,10 +67,10 @@ class ModelConfig:
         )
 
 
-class Machine(nn.Module):
+class Pipeline(nn.Module):
     """The networks and the template of one model."""
 
-    def __init__(self, config: ModelConfig, words: Words) -> None:
+    def __init__(self, config: ModelConfig, words: Tokenizer) -> None:
         super().__init__()
         vocabulary = config.unified.backbone.text.vocab_size
         check(
@@ -82,7 +82,7 @@ class Machine(nn.Module):
         self.config = config
         self.unified = Unified(config.unified)
         self.space = ImageSpace(config.space, config.unified.head.channels)
-        self.template = Template(config.prompt, words)
+        self.template = ChatTemplate(config.prompt, words)
         self.sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
         """Parameters of each part."""
 
@@ -144,7 +144,7 @@ class Machine(nn.Module):
         return self.space.encode(pixels.to(self.device, self.space.mean.dtype))
 
     def draw(
-        self, asked: Sequence[Encoded], seeds: Sequence[int], call: "Call"
+        self, asked: Sequence[TokenizedSample], seeds: Sequence[int], call: "Call"
     ) -> Float[Tensor, "batch 3 height width"]:
         """The picture in [-1, 1] for the slot of each conversation, by its own seed, as a part of a call."""
         if call.sampling.compatible:
@@ -158,7 +158,7 @@ class Machine(nn.Module):
         return _in_passes(drawn, len(asked), call.sampling.rows)
 
     def _drawn(
-        self, asked: Sequence[Encoded], rngs: Sequence[Generator], call: "Call"
+        self, asked: Sequence[TokenizedSample], rngs: Sequence[Generator], call: "Call"
     ) -> Float[Tensor, "rows 3 height width"]:
         sampling = call.sampling
         features = self._imagined(asked, rngs, sampling)
@@ -167,17 +167,17 @@ class Machine(nn.Module):
         return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=call.null, size=sampling.size)
 
     def _imagined(
-        self, asked: Sequence[Encoded], rngs: Sequence[Generator], sampling: SamplingConfig
+        self, asked: Sequence[TokenizedSample], rngs: Sequence[Generator], sampling: SamplingConfig
     ) -> Float[Tensor, "rows channel height width"]:
         """Features for these conversations; equal ones are thought over once."""
-        known: list[Encoded] = []
+        known: list[TokenizedSample] = []
         places = [_place(item, known) for item in asked]
         apart = [[item] for item in known] if sampling.rows else [known]
         batches = [self.template.collate(items, left=True).to(self.device) for items in apart]
         prompts = (
-            [Prompts(batch=batches[place], rows=[0]) for place in places]
+            [ImageRequests(batch=batches[place], rows=[0]) for place in places]
             if sampling.rows
-            else [Prompts(batch=batches[0], rows=places)]
+            else [ImageRequests(batch=batches[0], rows=places)]
         )
         return self.unified.imagine(prompts, rngs, sampling)
 
@@ -203,7 +203,7 @@ class Machine(nn.Module):
         return _in_passes(painted, len(pictures), sampling.rows)
 
 
-def _place(item: Encoded, known: list[Encoded]) -> int:
+def _place(item: TokenizedSample, known: list[TokenizedSample]) -> int:
     """Where an equal conversation stands among the known ones; it is put there where none does."""
     for place, other in enumerate(known):
         if item.tokens == other.tokens and not (item.pictures or other.pictures):

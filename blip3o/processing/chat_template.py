@@ -83,7 +83,7 @@ class PromptConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class TokenizedSample:
     """One conversation as tokens."""
 
     tokens: list[int]
@@ -95,10 +95,10 @@ class Encoded:
     has_slot: bool
 
 
-class Template:
+class ChatTemplate:
     """Encodes conversations for one model."""
 
-    def __init__(self, config: PromptConfig, words: tok.Words) -> None:
+    def __init__(self, config: PromptConfig, words: tok.Tokenizer) -> None:
         self.config = config
         self.words = words
 
@@ -113,7 +113,7 @@ class Template:
             return square(image, config.picture_size)
         return whole(image, config.patch_size * config.merge_size, config.least_pixels, config.most_pixels)
 
-    def encode(self, conversation: Conversation) -> Encoded:
+    def encode(self, conversation: Conversation) -> TokenizedSample:
         """A whole conversation, for training or scoring; it ends with the assistant's turn."""
         writer = _Writer(self)
         if not conversation or conversation[-1].role != "assistant":
@@ -129,7 +129,7 @@ class Template:
         writer.token(tok.TURN_END, written=True)
         return writer.done()
 
-    def ask(self, conversation: Conversation, begun: Sequence[int] = (), *, draw: bool = False) -> Encoded:
+    def ask(self, conversation: Conversation, begun: Sequence[int] = (), *, draw: bool = False) -> TokenizedSample:
         """A conversation up to the assistant's answer, of which `begun` is there already.
 
         It ends in a slot where the assistant is to `draw`.
@@ -140,13 +140,13 @@ class Template:
         writer.ids(begun, written=False)
         return writer.slot(written=False, target=None) if draw else writer.done()
 
-    def nothing(self) -> Encoded:
+    def nothing(self) -> TokenizedSample:
         """The prompt that published code draws from where a picture is to show nothing: one space, no turns."""
         writer = _Writer(self)
         writer.ids(self.words.encode(" "), written=False)
         return writer.queries()
 
-    def collate(self, encoded: Sequence[Encoded], *, left: bool = False) -> Batch:
+    def collate(self, encoded: Sequence[TokenizedSample], *, left: bool = False) -> Batch:
         """Conversations as one batch, padded on the right, or on the `left` for writing on.
 
         Features of targets and references are taken from their pictures. Either all conversations end in a slot or none
@@ -161,23 +161,23 @@ class Template:
 
         tokens = padded([item.tokens for item in encoded], control[tok.PAD])
         pictures = [picture for item in encoded for picture in item.pictures]
-        patches, grid = self.patches(pictures) if pictures else (None, None)
+        pixel_values, image_grid_thw = self.pixel_values(pictures) if pictures else (None, None)
         slotted = encoded[0].has_slot
         newest = [item.pictures[-1] if item.pictures else None for item in encoded]
         return Batch(
             tokens=tokens,
             mask=padded([[1] * len(item.tokens) for item in encoded], 0).bool(),
             labels=padded([item.labels for item in encoded], IGNORED),
-            pictured=tokens == control[self.config.picture_tokens[1]],
+            image_mask=tokens == control[self.config.picture_tokens[1]],
             slot=tokens == control[self.config.query],
-            patches=patches,
-            grid=grid,
+            pixel_values=pixel_values,
+            image_grid_thw=image_grid_thw,
             target=features_of([item.target for item in encoded]) if slotted else None,
             reference=features_of(newest) if slotted else None,
             referenced=torch.tensor([picture is not None for picture in newest]) if slotted else None,
         )
 
-    def patches(self, pictures: list[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
+    def pixel_values(self, pictures: list[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures as the vision tower's patches and grid."""
         config = self.config
         alike = len({picture.pixels.shape for picture in pictures}) == 1
@@ -190,13 +190,15 @@ class Template:
             )
             for same in ([pictures] if alike else [[picture] for picture in pictures])
         ]
-        return torch.cat([patches for patches, _ in made]), torch.cat([grid for _, grid in made])
+        return torch.cat([pixel_values for pixel_values, _ in made]), torch.cat(
+            [image_grid_thw for _, image_grid_thw in made]
+        )
 
 
 class _Writer:
     """A conversation being written down."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: ChatTemplate) -> None:
         self.template = template
         self.words = template.words
         self.tokens: list[int] = []
@@ -245,20 +247,22 @@ class _Writer:
         self.token(tok.TURN_END, written=written)
         self.ids(self.words.encode("\n"), written=False)
 
-    def slot(self, *, written: bool, target: Picture | None) -> Encoded:
+    def slot(self, *, written: bool, target: Picture | None) -> TokenizedSample:
         if self.template.config.ends_turn:
             self.token(tok.TURN_END, written=written)
             self.ids(self.words.encode("\n"), written=False)
         return self.queries(written=written, target=target)
 
-    def queries(self, *, written: bool = False, target: Picture | None = None) -> Encoded:
+    def queries(self, *, written: bool = False, target: Picture | None = None) -> TokenizedSample:
         config = self.template.config
         self.token(tok.IMAGE_START, written=written)
         self.ids([self.words.control[config.query]] * config.slot_length, written=False)
         return self.done(has_slot=True, target=target)
 
-    def done(self, *, has_slot: bool = False, target: Picture | None = None) -> Encoded:
-        return Encoded(tokens=self.tokens, labels=self.labels, pictures=self.pictures, target=target, has_slot=has_slot)
+    def done(self, *, has_slot: bool = False, target: Picture | None = None) -> TokenizedSample:
+        return TokenizedSample(
+            tokens=self.tokens, labels=self.labels, pictures=self.pictures, target=target, has_slot=has_slot
+        )
 
 
 def features_of(pictures: Sequence[Picture | None]) -> torch.Tensor | None:

@@ -267,5 +267,5 @@ def to_patches(
     rows, columns = height // patch, width // patch
     x = pixels.view(batch, 3, rows // merge, merge, patch, columns // merge, merge, patch)
     x = x.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(batch * rows * columns, 3, 1, patch * patch)
-    grid = torch.tensor([[1, rows, columns]]).expand(batch, -1)
-    return x.expand(-1, -1, frames, -1).flatten(1), grid
+    image_grid_thw = torch.tensor([[1, rows, columns]]).expand(batch, -1)
+    return x.expand(-1, -1, frames, -1).flatten(1), image_grid_thw

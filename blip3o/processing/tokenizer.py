@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer as FastTokenizer
 
 from blip3o.errors import CheckpointError, PromptError
 from blip3o.processing.suggestions import suggestions
@@ -52,7 +53,7 @@ KNOWN = "words.txt"
 """Beside tokenizer.json where the vocabulary is closed: its words, one a line."""
 
 
-class Words:
+class Tokenizer:
     """Text <-> token ids, and the ids of the control tokens.
 
     `known` lists the words of a closed vocabulary, the only ones the model was taught; None where any word will do.
@@ -102,13 +103,13 @@ class Words:
             (folder / KNOWN).unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, folder: Path) -> "Words":
+    def load(cls, folder: Path) -> "Tokenizer":
         """Read the tokenizer's files. Raises CheckpointError where they are missing or broken."""
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise CheckpointError(f"{folder} holds no tokenizer.json: name the folder of a whole checkpoint")
         try:
-            read = Tokenizer.from_file(str(path))
+            read = FastTokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower
             raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
         known = folder / KNOWN
@@ -118,7 +119,7 @@ class Words:
             raise CheckpointError(f"{known} is no list of words ({error}): copy it again from its source") from error
 
 
-def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+def _wrap(tokenizer: FastTokenizer) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=TURN_END)
@@ -126,13 +127,13 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return wrapped
 
 
-def make(words: Iterable[str]) -> Words:
+def make(words: Iterable[str]) -> Tokenizer:
     """A closed vocabulary: each of these words is one token, the same after a space and at the start of a line; any
     other text is bytes.
 
     Case does not matter to it, nor does one space at the start of a line, and "!" is a full stop.
     """
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = FastTokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("!", "."), *_SPACED])
     split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
@@ -147,7 +148,7 @@ def make(words: Iterable[str]) -> Words:
     known = sorted(set(words))
     listed = sorted({*known, "system", "user", "assistant"})
     tokenizer.train_from_iterator(listed, trainer)
-    return Words(_wrap(tokenizer), known)
+    return Tokenizer(_wrap(tokenizer), known)
 
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]|_")
@@ -164,7 +165,7 @@ def check_characters(text: object) -> None:
         raise PromptError(f"the prompt holds {found[0]!r}, which is no character: give text in UTF-8")
 
 
-def check_text(words: Words, text: str, *, longest: int) -> None:
+def check_text(words: Tokenizer, text: str, *, longest: int) -> None:
     """Raise PromptError for a text this model cannot be asked: empty, too long, with control tokens, of unknown words.
 
     `longest` is in characters.

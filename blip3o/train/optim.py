@@ -11,13 +11,13 @@ from blip3o.errors import ConfigError
 from blip3o.train.recipe import Stage
 
 
-def trained(machine: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
+def trained(pipeline: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
     """The parameters that learn, by name; all others are frozen.
 
     Raises ConfigError where a prefix names no parameter.
     """
     chosen: dict[str, nn.Parameter] = {}
-    for name, parameter in machine.named_parameters():
+    for name, parameter in pipeline.named_parameters():
         learns = any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
         parameter.requires_grad_(learns)
         if learns:
@@ -75,9 +75,9 @@ class Optimizer:
         part.state[parameter] = dict(state)
 
 
-def linear_weights(machine: nn.Module, objective: nn.Module) -> set[str]:
+def linear_weights(pipeline: nn.Module, objective: nn.Module) -> set[str]:
     """The names, as `trained` gives them, of the weights of linear layers."""
-    modules = [*machine.named_modules(), *objective.named_modules(prefix="objective")]
+    modules = [*pipeline.named_modules(), *objective.named_modules(prefix="objective")]
     return {f"{name}.weight" for name, module in modules if isinstance(module, nn.Linear)}
 
 

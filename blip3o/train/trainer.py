@@ -15,7 +15,7 @@ from blip3o import __version__
 from blip3o.errors import CheckpointError, ConfigError, TrainingError
 from blip3o.picturebook.source import PictureBook
 from blip3o.picturebook.tasks import vocabulary
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.tokenizer import make
 from blip3o.train.log import Journal, Meter, Observer, Progress
 from blip3o.train.objectives.objectives import OBJECTIVES, Objective, seeded
@@ -24,7 +24,7 @@ from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.placement.device import find_device
 
-Score = Callable[[Machine, Path], dict[str, float]]
+Score = Callable[[Pipeline, Path], dict[str, float]]
 """Draws samples of the machine into a folder and scores it; given by the caller, because judging is not training."""
 LOG_EVERY = 20
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
@@ -44,12 +44,12 @@ class Trainer:
         self.journal = Journal(folder)
         self.commit = commit()
         torch.manual_seed(recipe.seed)
-        self.machine = Machine(recipe.model, make(vocabulary()))
+        self.pipeline = Pipeline(recipe.model, make(vocabulary()))
         if recipe.space_from:
             self.take_space(recipe.space_from)
-        self.machine.to(find_device(device))
+        self.pipeline.to(find_device(device))
 
-    def run(self, only: str | None = None) -> Machine:
+    def run(self, only: str | None = None) -> Pipeline:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the machine, ready to use."""
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
@@ -65,7 +65,7 @@ class Trainer:
                     raise CheckpointError(
                         f"stage {only} needs stage {stage.name}, which {self.folder} lacks: train it first"
                     )
-        return self.machine.eval()
+        return self.pipeline.eval()
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
@@ -86,21 +86,21 @@ class Trainer:
         other, _ = checkpoint.load(hub.find(model))
         if other.config.space != self.recipe.model.space:
             raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
-        self.machine.space.load_state_dict(other.space.state_dict())
+        self.pipeline.space.load_state_dict(other.space.state_dict())
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
         """Take the weights of a finished stage, in float32; its scores, too, where a stop came before them."""
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
-        checkpoint.load_strictly(self.machine, tensors, folder)
+        checkpoint.load_strictly(self.pipeline, tensors, folder)
         if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
             self.judge(stage, stage.steps)
 
     def run_stage(self, stage: Stage, book: PictureBook) -> None:
         """Train one stage to its end and keep the average of its weights."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
-        objective = OBJECTIVES[stage.objective](stage, self.machine, book).to(self.machine.device)
-        parameters = trained(self.machine, objective, stage.trains)
+        objective = OBJECTIVES[stage.objective](stage, self.pipeline, book).to(self.pipeline.device)
+        parameters = trained(self.pipeline, objective, stage.trains)
         steps = _Steps(self, stage, objective, parameters)
         self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
@@ -135,23 +135,23 @@ class Trainer:
         """Draw samples and score the machine as it stands."""
         if self.score is None:
             return
-        self.machine.eval()
-        scores = self.score(self.machine, self.folder / "samples" / f"{stage.name}-{step:06d}")
-        self.machine.train()
+        self.pipeline.eval()
+        scores = self.score(self.pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
     def finish(self, stage: Stage) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
         folder = self.folder / "stages" / stage.name
-        self.machine.template.words.save(folder)
-        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.machine.state_dict(), {"stage": stage.name})
+        self.pipeline.template.words.save(folder)
+        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
         (self.folder / "state.safetensors").unlink(missing_ok=True)
         self.judge(stage, stage.steps)
 
     def publish(self) -> Path:
         """Write the checkpoint of the machine as it stands, in bfloat16: `<folder>/checkpoint`."""
         about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
-        checkpoint.save(self.machine, self.folder / "checkpoint", about=about)
+        checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
         return self.folder / "checkpoint"
 
 
@@ -162,7 +162,7 @@ class _Steps:
         self, trainer: Trainer, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter]
     ) -> None:
         self.trainer, self.stage, self.objective, self.parameters = trainer, stage, objective, parameters
-        self.optimizer = Optimizer(parameters, linear_weights(trainer.machine, objective), stage)
+        self.optimizer = Optimizer(parameters, linear_weights(trainer.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.batch_size + stage.text_batch_size)
         self.done = 0
@@ -171,7 +171,7 @@ class _Steps:
     def step(self) -> None:
         """One step of the optimizer."""
         recipe = self.trainer.recipe
-        with arithmetic(recipe.precision, self.trainer.machine.device):
+        with arithmetic(recipe.precision, self.trainer.pipeline.device):
             losses = self.objective.losses(f"train/{recipe.seed}/{self.stage.name}", self.done)
             total = self.objective.total(losses)
         if not total.isfinite():

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
-from blip3o.pipeline.pipeline import Machine, ModelConfig
-from blip3o.processing.tokenizer import Words
+from blip3o.pipeline.pipeline import ModelConfig, Pipeline
+from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
-from blip3o.weights.deferred import Sketch, built
+from blip3o.weights.deferred import DeferredModel, built
 from blip3o.weights.folders import CONFIG, make_folder, whole_file
-from blip3o.weights.placement.device import Placement
+from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import Shards, about_of, complain, opened, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
@@ -49,7 +49,7 @@ def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source:
 
 
 def save(
-    machine: Machine,
+    pipeline: Pipeline,
     folder: Path,
     tensors: Mapping[str, Tensor] | None = None,
     about: Mapping[str, object] | None = None,
@@ -63,10 +63,10 @@ def save(
     """
     make_folder(folder)
     _write_digest(folder, digest.UNFINISHED)
-    held = dict(machine.state_dict() if tensors is None else tensors)
+    held = dict(pipeline.state_dict() if tensors is None else tensors)
     stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in held.items()}
-    configs.dump(machine.config, folder / CONFIG)
-    machine.template.words.save(folder)
+    configs.dump(pipeline.config, folder / CONFIG)
+    pipeline.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
     _write_digest(folder, digest.of(folder))
 
@@ -76,13 +76,13 @@ def _write_digest(folder: Path, told: Mapping[str, str]) -> None:
         temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def write_card(machine: Machine, folder: Path) -> None:
+def write_card(pipeline: Pipeline, folder: Path) -> None:
     """Write a model card that says what the model is and how to load it; one that is there already stays."""
     if (folder / CARD).is_file():
         return
-    table = "\n".join(f"| {name} | {count:,} |" for name, count in machine.facts()["parts"].items() if count)
+    table = "\n".join(f"| {name} | {count:,} |" for name, count in pipeline.facts()["parts"].items() if count)
     with whole_file(folder / CARD) as temporary:
-        temporary.write_text(_CARD.format(name=machine.config.name, table=table), encoding="utf-8")
+        temporary.write_text(_CARD.format(name=pipeline.config.name, table=table), encoding="utf-8")
 
 
 _CARD = """---
@@ -112,23 +112,23 @@ def load(
     dtype: torch.dtype | None = torch.float32,
     *,
     verify: bool = True,
-) -> tuple[Machine, dict[str, object]]:
+) -> tuple[Pipeline, dict[str, object]]:
     """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
-    sketched = sketch(folder, verify=verify)
-    return sketched.load(Placement(device=torch.device(device), dtype=dtype)), dict(sketched.about)
+    sketched = deferred(folder, verify=verify)
+    return sketched.load(DevicePlacement(device=torch.device(device), dtype=dtype)), dict(sketched.about)
 
 
-def sketch(folder: Path, *, verify: bool = True) -> Sketch:
+def deferred(folder: Path, *, verify: bool = True) -> DeferredModel:
     """A checkpoint without its tensors; of its file only the header is read. Raises CheckpointError, where it is to
     `verify` also for a folder that changed since it was saved."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
-    config, words = configs.load(ModelConfig, folder / CONFIG), Words.load(folder)
+    config, words = configs.load(ModelConfig, folder / CONFIG), Tokenizer.load(folder)
     shards = Shards.find(folder)
-    machine = built(config, words, shards.shapes)
-    shards.match(machine, str)
+    pipeline = built(config, words, shards.shapes)
+    shards.match(pipeline, str)
     if verify:
         digest.check(folder)
-    return Sketch(machine=machine, files={"": (shards, str)}, about=shards.about, verify=verify)
+    return DeferredModel(pipeline=pipeline, files={"": (shards, str)}, about=shards.about, verify=verify)

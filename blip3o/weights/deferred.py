@@ -11,28 +11,28 @@ import torch
 
 from blip3o.config import to_dict
 from blip3o.errors import CheckpointError, UserError
-from blip3o.pipeline.pipeline import Machine, ModelConfig
-from blip3o.processing.tokenizer import Words
+from blip3o.pipeline.pipeline import ModelConfig, Pipeline
+from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
-from blip3o.weights.placement.device import ROUNDED_BYTES, Placement
+from blip3o.weights.placement.device import ROUNDED_BYTES, DevicePlacement
 from blip3o.weights.placement.memory import peak_bytes, peaks
 from blip3o.weights.placement.quantize import Quantizer
-from blip3o.weights.safetensors_files import Files, Shards, Shelf, hollow
+from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow
 from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
-CPU = Placement(device=torch.device("cpu"))
+CPU = DevicePlacement(device=torch.device("cpu"))
 LOOKS = 16
 """Numbers of each tensor that are looked at to see whether there is anything in it."""
 
 
-def built(config: ModelConfig, words: Words, shapes: Mapping[str, tuple[int, ...]]) -> Machine:
+def built(config: ModelConfig, words: Tokenizer, shapes: Mapping[str, tuple[int, ...]]) -> Pipeline:
     """The machine on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
     network can be built, or one far beyond these tensors."""
     check_sizes(config.name, to_dict(config), shapes)
     try:
         with hollow():
-            return Machine(config, words)
+            return Pipeline(config, words)
     except UserError:
         raise
     except Exception as error:  # the networks' libraries raise whatever a config leads them to
@@ -42,17 +42,17 @@ def built(config: ModelConfig, words: Words, shapes: Mapping[str, tuple[int, ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sketch:
+class DeferredModel:
     """A machine on the meta device, and its files."""
 
-    machine: Machine
+    pipeline: Pipeline
     files: Files
     about: Mapping[str, object] = field(default_factory=dict)
     """The facts written with the tensors."""
     verify: bool = True
     """Whether tensors are refused that changed since they were saved or, where that cannot be told, that are empty."""
 
-    def load(self, placement: Placement = CPU) -> Machine:
+    def load(self, placement: DevicePlacement = CPU) -> Pipeline:
         """The machine, ready to use.
 
         Raises CheckpointError where there is too little memory, and for tensors missing, unknown, misshapen or changed.
@@ -60,19 +60,19 @@ class Sketch:
         self.check_room(placement)
         if self.verify:
             self.check_tensors()
-        machine = self.machine
+        pipeline = self.pipeline
         if placement.memory != "full":
             from blip3o.weights.placement.offload import offload  # opens accelerate
 
-            offload(machine, self.files, placement)
-            return machine.eval()
+            offload(pipeline, self.files, placement)
+            return pipeline.eval()
         kind = placement.quantize
-        rounds = None if kind is None else Quantizer(machine, kind, placement.device, placement.dtype)
+        rounds = None if kind is None else Quantizer(pipeline, kind, placement.device, placement.dtype)
         for place, (shards, rename) in self.files.items():
             put = None if rounds is None else partial(rounds.put, place)
-            network = machine.get_submodule(place)
+            network = pipeline.get_submodule(place)
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
-        return machine.to(placement.device).eval()
+        return pipeline.to(placement.device).eval()
 
     def paths(self) -> list[Path]:
         """The files of its tensors, each once."""
@@ -86,7 +86,7 @@ class Sketch:
         share = sum(zero * size for zero, size in zeros) / max(sum(size for _, size in zeros), 1)
         if share > 0.5:
             raise CheckpointError(
-                f"{share:.0%} of the weights of {self.machine.config.name} are 0: copy its files again, or go on with "
+                f"{share:.0%} of the weights of {self.pipeline.config.name} are 0: copy its files again, or go on with "
                 "--no-verify (in Python: verify=False)"
             )
 
@@ -101,32 +101,32 @@ class Sketch:
                     made.update(file.read(PIECE_BYTES))
         return made.hexdigest()[:16]
 
-    def check_room(self, placement: Placement) -> None:
+    def check_room(self, placement: DevicePlacement) -> None:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
-        free, machine = placement.free_bytes(), self.machine
+        free, pipeline = placement.free_bytes(), self.pipeline
         if placement.dtype is None:
             needed = sum(path.stat().st_size for path in self.paths())
         else:
-            needed = peak_bytes(machine, placement)
+            needed = peak_bytes(pipeline, placement)
         if needed <= free:
             return
         own = str(placement.dtype or torch.float32).removeprefix("torch.")
         fitting = [
             f"{' with '.join(_options(kind, memory, own))} ({size / 1e9:.1f} GB)"
-            for kind, sizes in peaks(machine).items()
+            for kind, sizes in peaks(pipeline).items()
             for memory, size in sizes.items()
             if size <= free
         ]
         advice = f"choose {' or '.join(fitting)}" if fitting else "no choice of dtype, memory and quantize fits"
         raise CheckpointError(
-            f"{machine.config.name} needs {needed / 1e9:.1f} GB of memory on {placement.device}, of which "
+            f"{pipeline.config.name} needs {needed / 1e9:.1f} GB of memory on {placement.device}, of which "
             f"{free / 1e9:.1f} GB are free: {advice}"
         )
 
 
 def _zeros(shards: Shards) -> Iterator[tuple[float, int]]:
     """The share of zeros in each matrix, from a look here and there, and its size."""
-    shelf = Shelf(shards)
+    shelf = TensorReader(shards)
     for name, shape in shards.shapes.items():
         if len(shape) > 1 and (size := prod(shape)):
             seen = shelf.read(name).flatten()[:: max(size // LOOKS, 1)]

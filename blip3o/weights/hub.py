@@ -68,14 +68,14 @@ def outlined(name_or_path: str | Path) -> Iterator[Path]:
         yield folder
 
 
-def sketch(
+def deferred(
     name_or_path: str | Path,
     *,
     needs: Collection[Part] | None = None,
     encoder: Path | None = None,
     decoder: Path | None = None,
     verify: bool = True,
-) -> "blip3o.weights.deferred.Sketch":
+) -> "blip3o.weights.deferred.DeferredModel":
     """A model by its name or folder before its tensors are read.
 
     A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
@@ -90,9 +90,9 @@ def sketch(
         for part, given in (("encoder", encoder), ("decoder", decoder)):
             if given is not None:
                 raise CheckpointError(f"{name_or_path} holds its own {part}, {given} would not be used: leave it out")
-        return checkpoint.sketch(folder, verify=verify)
+        return checkpoint.deferred(folder, verify=verify)
     source = published.Source(unified=folder, encoder=encoder, decoder=decoder)
-    return published.sketch(source, needs, verify=verify)
+    return published.deferred(source, needs, verify=verify)
 
 
 def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:

@@ -192,7 +192,7 @@ def held(shapes: Shapes, memory: str = "full") -> int:
 
 
 def _movable(shapes: Shapes) -> Iterator[list[tuple[str, tuple[int, ...]]]]:
-    """The tensors of each module that `Machine.movable` names, by their names in it."""
+    """The tensors of each module that `Pipeline.movable` names, by their names in it."""
     starts = ["unified.backbone.language_model.layers.", PARTS["vision tower"], PARTS["encoder"]]
     for start in (PARTS["head"], PARTS["decoder"]):
         inside = (name.removeprefix(start) for name in shapes if name.startswith(start))

@@ -120,7 +120,7 @@ Files = Mapping[str, tuple[Shards, Rename]]
 """Module of a network ("" is the whole) -> its files, and what their names are in it."""
 
 
-class Shelf:
+class TensorReader:
     """Files that stay open, to read one tensor after the other."""
 
     def __init__(self, shards: Shards) -> None:

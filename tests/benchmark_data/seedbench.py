@@ -11,7 +11,7 @@ QUESTIONS = [
     ("101", "image", 1, "1454426_2591111986", "What season is it?", ["Autumn", "Spring", "Winter", "Summer"], "C"),
     ("102", "image", 5, "1454426_2591111986", "How many birds are there?", ["One", "Two", "Three", "Four"], "A"),
     ("103", "image", 9, "ICDAR_3", "What does the sign say?", ["Stop", "Go", "Wait", "Turn"], "D"),
-    ("v7", "video", 10, "7.webm", "What is done with the cup?", ["Lifted", "Filled", "Washed", "Broken"], "B"),
+    ("v7", "video", 10, "7.webm", "What is done with the cup?", ["Lifted", "SlotInputs", "Washed", "Broken"], "B"),
     ("v8", "video", 12, "P03_cereals.mp4", "What comes next?", ["Milk", "Spoon", "Bowl", "Nothing"], "A"),
 ]
 TYPES = {"Scene Understanding": 1, "Instances Counting": 5, "Action Recognition": 10, "Procedure Understanding": 12}

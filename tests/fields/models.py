@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 from PIL import Image
-from published_toy import machine
+from published_toy import pipeline
 
 from blip3o.api import BLIP3o
 from blip3o.errors import UserError
-from blip3o.pipeline.pipeline import Machine, SamplingConfig
-from blip3o.processing.chat_template import Template
+from blip3o.pipeline.pipeline import Pipeline, SamplingConfig
+from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Turn
 from fields.case import TINY, Case, Change, shapes
 
@@ -18,7 +18,7 @@ UNIFIED = TINY.model.unified
 
 def asked(config, world):
     """What the backbone gets of words and pictures, and which words it may not get."""
-    template = Template(config, world.words)
+    template = ChatTemplate(config, world.words)
     picture = template.picture(Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 72, 3), np.uint8)))
     drawing = template.ask((Turn("user", ("a red dog", picture)),), draw=True)
     question = template.ask((Turn("user", (picture, "what is this?")),))
@@ -33,7 +33,7 @@ def asked(config, world):
 
 def drawn(config, world):
     """Two pictures, guided, and the features that were painted in each pass."""
-    made, passes = machine(), []
+    made, passes = pipeline(), []
     decode = made.space.decode
 
     def counted(features, *given, **how):
@@ -48,10 +48,10 @@ def drawn(config, world):
 
 def introduced(config, world):
     """What a model says of itself, and a picture of it."""
-    model = BLIP3o(world.awake(Machine(config, world.words)))
+    model = BLIP3o(world.awake(Pipeline(config, world.words)))
     image = model.generate("a dog", steps=1, decoder_steps=1)[0]
-    batch = model.machine.template.collate([model.machine.template.ask((Turn("user", ("a dog",)),), draw=True)])
-    return model.info(), shapes(model.machine), image.info, batch
+    batch = model.pipeline.template.collate([model.pipeline.template.ask((Turn("user", ("a dog",)),), draw=True)])
+    return model.info(), shapes(model.pipeline), image.info, batch
 
 
 MODELS = (
@@ -93,7 +93,7 @@ MODELS = (
     ),
     Case(
         UNIFIED,
-        lambda config, world: shapes(Machine(replace(TINY.model, unified=config), world.words)),
+        lambda config, world: shapes(Pipeline(replace(TINY.model, unified=config), world.words)),
         {
             "backbone": replace(UNIFIED.backbone, text=replace(UNIFIED.backbone.text, num_hidden_layers=1)),
             "head": replace(UNIFIED.head, kind="regression"),
@@ -102,7 +102,7 @@ MODELS = (
     ),
     Case(
         TINY.model.space,
-        lambda config, world: shapes(Machine(replace(TINY.model, space=config), world.words)),
+        lambda config, world: shapes(Pipeline(replace(TINY.model, space=config), world.words)),
         {"encoder": None, "decoder": None},
     ),
     Case(

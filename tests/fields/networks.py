@@ -11,7 +11,7 @@ from blip3o.flow.noise import generators
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.encoders.dense_caption_loss import Telling, TellingConfig
+from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
 from blip3o.model.heads.head import HeadConfig, Reference, Sampling
@@ -42,11 +42,11 @@ def thought(config, world):
     grid = torch.tensor([[1, rows, rows]])
     seen = network.read(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
     tokens = torch.arange(len(seen) + 4)[None] % 32
-    pictured = torch.zeros_like(tokens, dtype=torch.bool)
-    pictured[:, 2 : 2 + len(seen)] = True
-    mask = torch.ones_like(pictured)
-    embeddings = network.embed(tokens).masked_scatter(pictured[..., None], seen)
-    hidden = network.think(embeddings, mask, positions=network.positions(mask, pictured, grid))
+    image_mask = torch.zeros_like(tokens, dtype=torch.bool)
+    image_mask[:, 2 : 2 + len(seen)] = True
+    mask = torch.ones_like(image_mask)
+    embeddings = network.embed(tokens).masked_scatter(image_mask[..., None], seen)
+    hidden = network.think(embeddings, mask, positions=network.positions(mask, image_mask, grid))
     return shapes(network), network.logits(hidden)
 
 
@@ -63,7 +63,7 @@ def told(config, world):
     torch.manual_seed(0)
     features = normal(2, config.channels, 1, config.positions)
     said = torch.full((2, config.places, config.vocabulary), 1 / config.vocabulary)
-    return Telling(config)(features, said)
+    return DenseCaptionLoss(config)(features, said)
 
 
 def imagined(config, world):
@@ -176,7 +176,7 @@ NETWORKS = (
         },
     ),
     Case(
-        TellingConfig(vocabulary=5, places=3, channels=4, positions=6, width=8),
+        DenseCaptionConfig(vocabulary=5, places=3, channels=4, positions=6, width=8),
         told,
         {"vocabulary": 6, "places": 2, "channels": 5, "positions": 4, "width": 16},
     ),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from blip3o.api import BLIP3o
 from blip3o.picturebook.detector import training
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
 from blip3o.train.recipe import BookConfig
 from blip3o.weights import checkpoint
@@ -16,7 +16,7 @@ def trained(config, world):
     scored, and what is published."""
     folder, seen = world.folder(), []
     if config.space_from:
-        checkpoint.save(world.awake(Machine(config.model, world.words)), folder / "other")
+        checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
         config = replace(config, space_from=str(folder / "other"))
 
     def observe(progress):

@@ -19,9 +19,9 @@ from blip3o.model.decoders.sdxl import SdxlDecoder
 from blip3o.model.denoisers.next_dit import NextDiT
 from blip3o.model.encoders.eva_clip import EvaClip
 from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Filled
+from blip3o.model.heads.head import SlotInputs
 from blip3o.model.layers.sampling import Sampling
-from blip3o.model.unified import Prompts
+from blip3o.model.unified import ImageRequests
 from blip3o.weights.published.model import find_unified
 from blip3o.weights.published.spaces import find_decoder, find_encoder
 
@@ -70,21 +70,21 @@ def assert_near(found, name, tolerance, among=RECORDED):
     assert error < tolerance, f"{name} is off by {error:.2e}"
 
 
-def asked(tokens, *, draw, patches=None, grid=None):
+def asked(tokens, *, draw, pixel_values=None, image_grid_thw=None):
     """A batch of one conversation, with the image-start token and the slot behind it where it draws."""
     specials = json.loads((FOLDER / "about.json").read_text())["specials"]
     if draw:
         rest = torch.tensor([[IMAGE_START] + [specials["image_query"]] * unified().config.head.slot_length])
         tokens = torch.cat([tokens, rest], dim=1)
-    pictured = tokens == specials["image_token_id"]
+    image_mask = tokens == specials["image_token_id"]
     return Batch(
         tokens=tokens,
         mask=torch.ones_like(tokens, dtype=torch.bool),
         labels=torch.full_like(tokens, IGNORED),
-        pictured=pictured if patches is not None else torch.zeros_like(pictured),
+        image_mask=image_mask if pixel_values is not None else torch.zeros_like(image_mask),
         slot=tokens == specials["image_query"],
-        patches=patches,
-        grid=grid,
+        pixel_values=pixel_values,
+        image_grid_thw=image_grid_thw,
     )
 
 
@@ -120,20 +120,20 @@ def test_a_thought_becomes_features(name, monkeypatch):
     monkeypatch.setattr("blip3o.model.heads.flow.draw_noise", lambda shape, rngs: RECORDED[f"{prompt}.noise"])
     batch = asked(RECORDED[f"{prompt}.input_ids"], draw=True, **pictures(prompt))
     sampling = Sampling(steps=int(steps), guidance=float(guidance))
-    features = unified().imagine([Prompts.each(batch)], [torch.Generator()], sampling)
+    features = unified().imagine([ImageRequests.each(batch)], [torch.Generator()], sampling)
     assert_near(features.flatten(2).mT, name, SAMPLED)
 
 
 @torch.no_grad()
 def test_a_picture_is_read_and_becomes_a_thought():
-    patches, grid = RECORDED["i2i.pixel_values"], RECORDED["i2i.grid_thw"]
-    assert_near(unified().backbone.read(patches, grid), "i2i.image_embeds", NETWORK)
+    pixel_values, image_grid_thw = RECORDED["i2i.pixel_values"], RECORDED["i2i.grid_thw"]
+    assert_near(unified().backbone.read(pixel_values, image_grid_thw), "i2i.image_embeds", NETWORK)
     assert_near(thought(asked(RECORDED["i2i.input_ids"], draw=True, **pictures("i2i"))), "i2i.cond", NETWORK)
 
 
 def logits(batch):
     backbone = unified().backbone
-    positions = backbone.positions(batch.mask, batch.pictured, batch.grid)
+    positions = backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
     return backbone.logits(backbone.think(unified().embed(batch), batch.mask, positions=positions)[:, -1])
 
 
@@ -165,7 +165,7 @@ def test_features_become_latents_and_a_picture():
     features, null = (grid_of(recorded[f"decoder.{part}features"]) for part in ("", "negative_"))
     latents = decoder.latents(features, recorded["decoder.noise"], steps=int(steps), null=null)
     assert_near(latents, name, SAMPLED, recorded)
-    picture = decoder.develop(latents) / 2 + 0.5
+    picture = decoder.decode_latents(latents) / 2 + 0.5
     assert_near(picture.permute(0, 2, 3, 1), "decoder.image_hwc", SAMPLED, recorded)
 
 
@@ -190,10 +190,10 @@ def test_a_training_batch():
         tokens=tokens,
         mask=RECORDED["train.attention_mask"].bool(),
         labels=torch.full_like(tokens, IGNORED),
-        pictured=torch.zeros_like(tokens, dtype=torch.bool),
+        image_mask=torch.zeros_like(tokens, dtype=torch.bool),
         slot=slot,
     )
-    filled = Filled(
+    filled = SlotInputs(
         slot=head().queries.expand(len(tokens), -1, -1),
         data=data,
         reference=None,

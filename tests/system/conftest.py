@@ -29,14 +29,14 @@ def weights(tmp_path_factory):
 
     from blip3o.config import load
     from blip3o.picturebook.tasks import vocabulary
-    from blip3o.pipeline.pipeline import Machine
+    from blip3o.pipeline.pipeline import Pipeline
     from blip3o.processing.tokenizer import make
     from blip3o.train.recipe import Recipe
     from blip3o.weights import checkpoint
 
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     torch.manual_seed(0)
-    checkpoint.save(Machine(load(Recipe, TINY).model, make(vocabulary())), folder, about={"commit": "abc"})
+    checkpoint.save(Pipeline(load(Recipe, TINY).model, make(vocabulary())), folder, about={"commit": "abc"})
     return folder
 
 

@@ -174,7 +174,7 @@ def test_the_world_has_the_kinds_colours_and_places_of_the_pages():
 
 def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
     from blip3o.model.backbones.qwen2_5_vl import QwenConfig
-    from blip3o.processing.tokenizer import Words
+    from blip3o.processing.tokenizer import Tokenizer
 
     made, told = config(), rows(WALK)
     assert isinstance(made.unified.backbone, QwenConfig)
@@ -182,7 +182,7 @@ def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
     text, vision, denoiser = made.unified.backbone.text, made.unified.backbone.vision, made.unified.denoiser
     head, sampling, decoder = made.unified.head, made.sampling, made.space.decoder
     expected = {
-        "tokens known": f"{len(Words.load(CHECKPOINT))}",
+        "tokens known": f"{len(Tokenizer.load(CHECKPOINT))}",
         "positions in the slot": f"{head.slot_length}",
         "layers, width": f"{text.num_hidden_layers}, {text.hidden_size}",
         "heads, heads of the keys": f"{text.num_attention_heads}, {text.num_key_value_heads}",

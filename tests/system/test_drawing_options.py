@@ -7,7 +7,7 @@ from torch import nn
 
 from blip3o.model.unified import Unified
 from blip3o.processing import tokenizer as tok
-from blip3o.processing.tokenizer import Words
+from blip3o.processing.tokenizer import Tokenizer
 
 FAST = ("--steps", 1, "--decoder-steps", 1)
 
@@ -40,7 +40,7 @@ def test_what_draws_is_compiled_where_that_is_asked_for(blip3o, weights, command
 
 
 def test_what_was_thought_before_a_picture_is_told(blip3o, weights, monkeypatch):
-    words = Words.load(weights)
+    words = Tokenizer.load(weights)
     thought = [words.control[tok.THINK_START], *words.encode("dog"), words.control[tok.THINK_END]]
     asked = []
 

@@ -19,7 +19,7 @@ from blip3o.errors import CheckpointError, ConfigError
 from blip3o.processing.images import open_picture
 from blip3o.weights import hub
 from blip3o.weights.outline import ROUNDED_MULTIPLES, held, is_rounded, saved_bytes
-from blip3o.weights.placement.device import Placement
+from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.placement.memory import peak_bytes, peaks, working_bytes
 from blip3o.weights.published.convert import to_published
 from blip3o.weights.safetensors_files import shapes_of
@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def untied(tmp_path_factory):
     """A published folder with an output head of its own."""
-    return to_published(published_toy.machine(tied=False), tmp_path_factory.mktemp("untied") / "toy-8b")
+    return to_published(published_toy.pipeline(tied=False), tmp_path_factory.mktemp("untied") / "toy-8b")
 
 
 def pixels(image):
@@ -54,13 +54,13 @@ class Watched(TorchDispatchMode):
 
     HEAVY = ("linear", "mm", "conv", "norm")
 
-    def __init__(self, machine):
+    def __init__(self, pipeline):
         super().__init__()
-        self.machine, self.most = machine, 0
+        self.pipeline, self.most = pipeline, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if any(name in str(func) for name in self.HEAVY):
-            held = sum(value.numel() for value in self.machine.parameters() if not value.is_meta)
+            held = sum(value.numel() for value in self.pipeline.parameters() if not value.is_meta)
             self.most = max(self.most, held)
         return func(*args, **(kwargs or {}))
 
@@ -76,7 +76,7 @@ def test_what_waits_in_files_changes_nothing(published, untied, memory, head):
 @pytest.mark.parametrize("memory", ["balanced", "low"])
 def test_what_no_file_holds_keeps_its_type(published, memory):
     held, wanted = (
-        dict(BLIP3o.load(published, memory=one, dtype="bfloat16").machine.named_buffers()) for one in (memory, "full")
+        dict(BLIP3o.load(published, memory=one, dtype="bfloat16").pipeline.named_buffers()) for one in (memory, "full")
     )
     assert {name: value.dtype for name, value in held.items()} == {name: one.dtype for name, one in wanted.items()}
     assert all(torch.equal(held[name], wanted[name]) for name in wanted)
@@ -89,18 +89,18 @@ def test_a_model_of_ours_may_wait_in_its_file_too(weights):
 
 @pytest.mark.parametrize("memory", ["full", "balanced", "low"])
 def test_no_more_is_there_than_was_told(published, memory):
-    sketch = hub.sketch(published)
-    told = peak_bytes(sketch.machine, Placement(device=CPU, memory=memory))
-    told -= working_bytes(sketch.machine.space.decoder.rehearse, torch.float32)
+    deferred = hub.deferred(published)
+    told = peak_bytes(deferred.pipeline, DevicePlacement(device=CPU, memory=memory))
+    told -= working_bytes(deferred.pipeline.space.decoder.measure_memory, torch.float32)
     model = BLIP3o.load(published, memory=memory)
-    with Watched(model.machine) as watched:
+    with Watched(model.pipeline) as watched:
         model.generate("a dog", steps=1, decoder_steps=1)
         model.reconstruct(Image.new("RGB", (9, 9)), steps=1)
     assert 0.9 * told <= 4 * watched.most <= told
 
 
 def test_less_memory_is_told_for_each_mode_and_each_kind_of_numbers(published):
-    told = peaks(hub.sketch(published).machine)
+    told = peaks(hub.deferred(published).pipeline)
     assert all(sizes["full"] > sizes["balanced"] > sizes["low"] for kind, sizes in told.items() if len(sizes) > 1)
     assert told["float32"]["full"] > told["bfloat16"]["full"] > told["int8"]["full"]
 
@@ -118,7 +118,7 @@ def test_what_is_worked_with_is_counted_until_it_is_dropped():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_matrices_rounded_to_8_bits_draw_nearly_the_same(published, dtype):
     model, whole = BLIP3o.load(published, quantize="int8", dtype=dtype), BLIP3o.load(published, dtype=dtype)
-    weight = model.machine.get_parameter("unified.head.denoiser.layers.0.to_out.weight")
+    weight = model.pipeline.get_parameter("unified.head.denoiser.layers.0.to_out.weight")
     assert (weight.dtype.itemsize, weight.nbytes) == (1, 32 * 32)
     assert model.info()["parts"] == whole.info()["parts"]
     drawn, wanted = (pixels(one.generate("a dog", steps=2, decoder_steps=2)[0]) for one in (model, whole))
@@ -134,9 +134,9 @@ def test_the_shipped_model_draws_and_reads_rounded_and_takes_the_bytes_that_were
     drawn = model.generate("a red dog")[0]
     assert np.abs(pixels(drawn) - pixels(whole.generate("a red dog")[0])).mean() < 40
     assert model.understand(drawn, "what color is the dog?") == ["red"]
-    shapes = shapes_of(dict(whole.machine.named_parameters()))
+    shapes = shapes_of(dict(whole.pipeline.named_parameters()))
     told = 4 * held(shapes) - saved_bytes(shapes, kind, size=4)
-    taken = sum(value.nbytes for value in model.machine.parameters())
+    taken = sum(value.nbytes for value in model.pipeline.parameters())
     scales = sum(prod(shape) for name, shape in shapes.items() if is_rounded(name, shape, kind)) * 4 / 64
     assert taken == pytest.approx(told - (scales if kind == "nf4" else 0), abs=1)
 
@@ -176,15 +176,15 @@ def test_choices_that_do_not_go_together_are_refused(published):
 
 
 def test_too_little_memory_is_told_before_loading_with_what_would_fit(blip3o, published, monkeypatch):
-    told = peaks(hub.sketch(published).machine)
+    told = peaks(hub.deferred(published).pipeline)
     free = told["float32"]["low"] + 1
-    monkeypatch.setattr("blip3o.weights.placement.device.Placement.free_bytes", lambda _: free)
+    monkeypatch.setattr("blip3o.weights.placement.device.DevicePlacement.free_bytes", lambda _: free)
     monkeypatch.setattr("blip3o.weights.safetensors_files.Shards.read", lambda *_: pytest.fail("a tensor was read"))
     done = blip3o("generate", "a dog", "-m", published)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "toy-4b needs 0.0 GB of memory on cpu, of which 0.0 GB are free: choose memory low (0.0 GB) or" in done.err
     assert "quantize int8" in done.err
-    monkeypatch.setattr("blip3o.weights.placement.device.Placement.free_bytes", lambda _: 0)
+    monkeypatch.setattr("blip3o.weights.placement.device.DevicePlacement.free_bytes", lambda _: 0)
     assert "no choice of dtype, memory and quantize fits" in blip3o("generate", "a dog", "-m", published).err
 
 
@@ -221,4 +221,4 @@ def test_all_of_it_by_the_command_line(blip3o, published):
         done = blip3o("generate", "a dog", "-m", published, *asked, "--steps", 1, "--decoder-steps", 1, "-o", "a.png")
         assert done.code == 0, (number, done.err)
     peak = json.loads(blip3o("info", published, "--json").out)["peak"]
-    assert peak == peaks(hub.sketch(published).machine)
+    assert peak == peaks(hub.deferred(published).pipeline)

@@ -69,7 +69,7 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
     from blip3o.weights import hub, outline
 
     asked = []
-    load, sketch = BLIP3o.load.__func__, hub.sketch
+    load, deferred = BLIP3o.load.__func__, hub.deferred
 
     def loaded(cls, name, **given):
         asked.append(("load", str(name), sorted((key, str(value)) for key, value in given.items())))
@@ -77,7 +77,7 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
 
     def sketched(folder, *, decoder=None, **given):
         asked.append(("sketch", str(decoder), given))
-        return sketch(folder, **given)
+        return deferred(folder, **given)
 
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
     monkeypatch.setattr(hub, "sketch", sketched)
@@ -160,4 +160,4 @@ def test_an_encoder_of_its_own_is_refused_for_a_model_of_ours(weights):
     from blip3o.weights import hub
 
     with pytest.raises(CheckpointError, match="holds its own encoder, /etc would not be used: leave it out"):
-        hub.sketch(weights, encoder=Path("/etc"))
+        hub.deferred(weights, encoder=Path("/etc"))

@@ -127,7 +127,7 @@ def test_a_model_of_the_hub_that_is_not_here_is_told_apart_from_a_folder(blip3o)
 def test_what_is_saved_is_loaded_the_same_in_its_own_dtype(published, tmp_path):
     model = BLIP3o.load(published, dtype="bfloat16")
     again = BLIP3o.from_pretrained(model.save_pretrained(tmp_path / "saved"))
-    before, after = model.machine.state_dict(), again.machine.state_dict()
+    before, after = model.pipeline.state_dict(), again.pipeline.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], value.float()) for name, value in before.items())
     card = (tmp_path / "saved" / "README.md").read_text()
@@ -171,7 +171,7 @@ def test_it_runs_in_half_precision(published, dtype):
 def test_other_backbones_load_from_the_same_layout(tmp_path, kind):
     folder = published_toy.write(tmp_path / kind, kind)
     model = BLIP3o.load(folder)
-    assert model.machine.config.unified == published_toy.machine(kind).config.unified
+    assert model.pipeline.config.unified == published_toy.pipeline(kind).config.unified
     assert model.generate("a dog", steps=2, decoder_steps=2)[0].size == (64, 64)
     answers = model.understand([Image.new("RGB", (90, 60), color) for color in ("red", "blue")], "what?", max_tokens=3)
     assert len(answers) == 2
@@ -191,17 +191,17 @@ def test_several_pictures_and_a_batch_of_different_ones_are_read_as_each_alone(p
 
 @torch.no_grad()
 def test_every_one_of_several_pictures_is_seen_in_its_place(published):
-    machine = BLIP3o.load(published).machine
+    pipeline = BLIP3o.load(published).pipeline
     torch.manual_seed(0)
-    for parameter in machine.unified.backbone.parameters():
+    for parameter in pipeline.unified.backbone.parameters():
         torch.nn.init.normal_(parameter, std=0.3)  # wide awake: small weights let the last words alone decide
-    pictures = [machine.template.picture(Image.new("RGB", (60, 60), color)) for color in ("red", "blue", "white")]
+    pictures = [pipeline.template.picture(Image.new("RGB", (60, 60), color)) for color in ("red", "blue", "white")]
     hidden = []
     for order in ([0, 1, 2], [2, 1, 0], [0, 1]):
-        asked = machine.template.ask((Turn("user", (*(pictures[index] for index in order), "why?")),))
-        batch, backbone = machine.template.collate([asked]), machine.unified.backbone
-        positions = backbone.positions(batch.mask, batch.pictured, batch.grid)
-        hidden.append(backbone.think(machine.unified.embed(batch), batch.mask, None, positions)[:, -1])
+        asked = pipeline.template.ask((Turn("user", (*(pictures[index] for index in order), "why?")),))
+        batch, backbone = pipeline.template.collate([asked]), pipeline.unified.backbone
+        positions = backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
+        hidden.append(backbone.think(pipeline.unified.embed(batch), batch.mask, None, positions)[:, -1])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert (hidden[one] - hidden[other]).abs().max() > 1e-4
 

@@ -130,7 +130,7 @@ def checkout(tmp_path_factory):
     import torch
 
     from blip3o.picturebook.tasks import vocabulary
-    from blip3o.pipeline.pipeline import Machine
+    from blip3o.pipeline.pipeline import Pipeline
     from blip3o.processing.tokenizer import make
     from blip3o.train.recipe import Recipe
     from blip3o.weights import checkpoint
@@ -141,9 +141,9 @@ def checkout(tmp_path_factory):
     for name in ("configs", "scripts", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name)
     torch.manual_seed(0)
-    machine = Machine(load(Recipe, "picturebook").model, make(vocabulary()))
+    pipeline = Pipeline(load(Recipe, "picturebook").model, make(vocabulary()))
     for place in PLACES:
-        checkpoint.save(machine, folder / place, about={"commit": "abc"})
+        checkpoint.save(pipeline, folder / place, about={"commit": "abc"})
     return folder
 
 

@@ -134,7 +134,7 @@ def test_an_interrupt_at_the_worst_moment_spoils_nothing(whole, before, monkeypa
 
     monkeypatch.setattr(loop.Average, "swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(replace(RECIPE, score_every=2), folder, silent, lambda machine, samples: {}).run("decoder")
+        Trainer(replace(RECIPE, score_every=2), folder, silent, lambda pipeline, samples: {}).run("decoder")
     Trainer(RECIPE, folder, silent).run("decoder")
     assert same(weights(folder, "decoder"), weights(whole, "decoder"))
 
@@ -176,7 +176,7 @@ loop.Trainer(load(Recipe, {str(TINY)!r}), Path({str(tmp_path)!r}), observe).run(
 @pytest.mark.slow
 def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
     torch.manual_seed(RECIPE.seed)
-    before = loop.Machine(RECIPE.model, loop.make(loop.vocabulary())).state_dict()
+    before = loop.Pipeline(RECIPE.model, loop.make(loop.vocabulary())).state_dict()
     for stage in RECIPE.stages:
         after = weights(whole, stage.name)
         changed = {name for name in after if not torch.equal(after[name], before[name])}
@@ -191,16 +191,16 @@ def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
 @pytest.mark.slow
 def test_a_finished_run_trains_nothing_again(whole):
     told = []
-    machine = Trainer(RECIPE, whole, lambda progress: told.append(progress.stage)).run()
+    pipeline = Trainer(RECIPE, whole, lambda progress: told.append(progress.stage)).run()
     assert set(told) == {"drawing the picture book"}
-    assert same(machine.state_dict(), weights(whole, NAMES[-1]))
+    assert same(pipeline.state_dict(), weights(whole, NAMES[-1]))
 
 
 @pytest.mark.slow
 def test_what_is_published_is_the_last_stage_in_bfloat16_with_where_it_comes_from(whole):
-    machine, about = checkpoint.load(whole / "checkpoint")
+    pipeline, about = checkpoint.load(whole / "checkpoint")
     last = {name: tensor.bfloat16().float() for name, tensor in weights(whole, NAMES[-1]).items()}
-    assert same(machine.state_dict(), last)
+    assert same(pipeline.state_dict(), last)
     assert about.keys() == {"commit", "version", "seed", "recipe"}
     assert about["recipe"] == "tiny"
 
@@ -216,8 +216,8 @@ def test_scores_are_taken_of_the_average_and_leave_the_run_as_it_was(whole, befo
     folder = before("decoder")
     seen = []
 
-    def score(machine, samples):
-        seen.append((samples.name, machine.training, machine.space.decoder.state_dict()))
+    def score(pipeline, samples):
+        seen.append((samples.name, pipeline.training, pipeline.space.decoder.state_dict()))
         return {"overall": 0.25}
 
     Trainer(replace(RECIPE, score_every=2), folder, silent, score).run("decoder")
@@ -257,7 +257,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_stage_and_step(tmp_path)
 @pytest.mark.slow
 def test_a_run_may_take_its_image_space_from_another_model_and_keeps_it(whole, tmp_path):
     given = checkpoint.load(whole / "checkpoint")[0].space.state_dict()
-    fresh = Trainer(RECIPE, tmp_path / "fresh", silent).machine.space.state_dict()
+    fresh = Trainer(RECIPE, tmp_path / "fresh", silent).pipeline.space.state_dict()
     stages = tuple(stage for stage in RECIPE.stages if stage.name in ("understanding", "generation"))
     recipe = replace(RECIPE, stages=stages, space_from=str(whole / "checkpoint"))
     Trainer(recipe, tmp_path / "run", silent).run()

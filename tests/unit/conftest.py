@@ -28,17 +28,17 @@ def words():
 @pytest.fixture(scope="session")
 def template(tiny, words):
     """The template of the smallest model."""
-    from blip3o.processing.chat_template import Template
+    from blip3o.processing.chat_template import ChatTemplate
 
-    return Template(tiny.model.prompt, words)
+    return ChatTemplate(tiny.model.prompt, words)
 
 
 @pytest.fixture(scope="session")
-def machine(tiny, words, awake):
+def pipeline(tiny, words, awake):
     """The smallest whole model, with random weights. Tests that change it build their own."""
-    from blip3o.pipeline.pipeline import Machine
+    from blip3o.pipeline.pipeline import Pipeline
 
-    return awake(Machine(tiny.model, words))
+    return awake(Pipeline(tiny.model, words))
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from blip3o.processing.conversation import Picture, Turn
 
 
 @pytest.fixture(scope="module")
-def model(machine):
-    return BLIP3o(machine)
+def model(pipeline):
+    return BLIP3o(pipeline)
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_an_image_carries_numbers_as_numbers(model):
     assert [type(info[key]) for key in ("seed", "steps", "guidance")] == [int, int, float]
 
 
-def test_item_k_of_all_gets_seed_plus_k(machine):
-    model = BLIP3o(machine)
+def test_item_k_of_all_gets_seed_plus_k(pipeline):
+    model = BLIP3o(pipeline)
     model.sampling = replace(model.sampling, rows=2)  # a picture by itself, in passes of one shape
     drawn = model.generate(["a dog", "a cat"], seed=5)
     assert [image.info["seed"] for image in drawn] == [5, 6]
@@ -160,14 +160,14 @@ def test_the_last_seed_of_all_does_for_a_dialogue(model):
     ],
 )
 def test_an_option_that_cannot_be_is_refused_before_anything_is_drawn(model, monkeypatch, option, said):
-    monkeypatch.setattr(model.machine, "draw", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(model.pipeline, "draw", lambda *_: pytest.fail("drawn"))
     with pytest.raises(ConfigError, match=said):
         model.generate("a dog", **option)
 
 
 def test_an_option_that_a_head_or_a_decoder_does_not_heed_is_refused(model, monkeypatch, picture):
-    monkeypatch.setattr(type(model.machine.space.decoder), "takes_steps", False)
-    monkeypatch.setattr(type(model.machine.unified.head), "options", frozenset())
+    monkeypatch.setattr(type(model.pipeline.space.decoder), "takes_steps", False)
+    monkeypatch.setattr(type(model.pipeline.unified.head), "options", frozenset())
     for option in ({"decoder_steps": 2}, {"steps": 2}, {"guidance": 2.0}, {"solver": "heun"}):
         with pytest.raises(ConfigError, match="has no effect on tiny: leave it out"):
             model.generate("a dog", **option)
@@ -177,8 +177,8 @@ def test_an_option_that_a_head_or_a_decoder_does_not_heed_is_refused(model, monk
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_a_model_in_half_precision_draws_edits_and_reads(machine, dtype):
-    model = BLIP3o(copy.deepcopy(machine).to(dtype))
+def test_a_model_in_half_precision_draws_edits_and_reads(pipeline, dtype):
+    model = BLIP3o(copy.deepcopy(pipeline).to(dtype))
     [drawn] = model.generate("a red dog", steps=1, decoder_steps=1)
     [edited] = model.edit(drawn, "make it night", steps=1, decoder_steps=1)
     assert drawn.size == edited.size == model.reconstruct(edited, steps=1)[0].size

@@ -14,8 +14,8 @@ FAST = {"steps": 1, "decoder_steps": 1}
 
 
 @pytest.fixture(scope="module")
-def model(machine):
-    return BLIP3o(machine)
+def model(pipeline):
+    return BLIP3o(pipeline)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def asked(model, monkeypatch):
     seen = []
 
     def write(batch, stops, max_tokens):
-        decode = model.machine.template.words.tokenizer.decode
+        decode = model.pipeline.template.words.tokenizer.decode
         seen.extend(
             (decode(row[mask].tolist()), max_tokens) for row, mask in zip(batch.tokens, batch.mask, strict=True)
         )
         return [[stops[0]] for _ in batch.tokens]
 
-    monkeypatch.setattr(model.machine.unified, "write", write)
+    monkeypatch.setattr(model.pipeline.unified, "write", write)
     return seen
 
 
@@ -77,7 +77,7 @@ def test_pictures_with_the_same_words_are_edited_each_from_itself(model, picture
 
 
 def test_equal_prompts_are_thought_over_once(model, monkeypatch):
-    unified, thought = model.machine.unified, []
+    unified, thought = model.pipeline.unified, []
     think = unified.think
     monkeypatch.setattr(unified, "think", lambda batch: thought.append(len(batch.tokens)) or think(batch))
     model.generate(["a dog", "a cat", "a dog", "a dog"], **FAST)
@@ -121,8 +121,10 @@ def test_an_answer_may_be_as_long_as_it_is_told(model, picture, asked, monkeypat
     model.understand(picture, "what is this?", max_tokens=11)
     model.reply([(Turn("user", ("what is this?",)),)], max_tokens=12)
     assert [most for _, most in asked] == [11, 12]
-    dog = model.machine.template.words.encode("dog")[0]
-    monkeypatch.setattr(model.machine.unified, "writing", lambda batch, stops, most: iter([torch.tensor([dog])] * most))
+    dog = model.pipeline.template.words.encode("dog")[0]
+    monkeypatch.setattr(
+        model.pipeline.unified, "writing", lambda batch, stops, most: iter([torch.tensor([dog])] * most)
+    )
     assert "".join(model.stream(picture, "what is this?", max_tokens=5)).split() == ["dog"] * 5
 
 
@@ -154,13 +156,13 @@ def test_a_chat_keeps_what_was_said_and_gives_every_turn_a_seed_of_its_own(model
     assert heard == [(1, 5, True), (3, 6, True), (5, 7, True)]
 
 
-def test_a_model_is_compiled_where_it_is_asked_for_and_only_there(machine, tmp_path, monkeypatch):
-    checkpoint.save(machine, tmp_path)
+def test_a_model_is_compiled_where_it_is_asked_for_and_only_there(pipeline, tmp_path, monkeypatch):
+    checkpoint.save(pipeline, tmp_path)
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
     BLIP3o.load(tmp_path)
     assert compiled == []
-    parts = BLIP3o.load(tmp_path, compile=True).machine
+    parts = BLIP3o.load(tmp_path, compile=True).pipeline
     assert {id(part) for part in compiled} == {
         id(part) for part in (parts.unified.head.denoiser, *parts.space.decoder.children())
     }

@@ -57,7 +57,7 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def published_machine():
-    made = published_toy.machine()
+    made = published_toy.pipeline()
     for part, std in ((made.unified, 0.2), (made.space.decoder, 0.1)):
         torch.manual_seed(1)
         for parameter in part.parameters():
@@ -66,9 +66,9 @@ def published_machine():
 
 
 @pytest.fixture(params=["picture book", "published", "published, compatible"])
-def fresh(request, machine, published_machine):
+def fresh(request, pipeline, published_machine):
     """Makes a model that was asked nothing yet."""
-    made = machine if request.param == "picture book" else published_machine
+    made = pipeline if request.param == "picture book" else published_machine
     compatible = request.param == "published, compatible"
 
     def make(change=lambda made: None):
@@ -79,9 +79,9 @@ def fresh(request, machine, published_machine):
     return make
 
 
-def changed(machine):
+def changed(pipeline):
     with torch.no_grad():
-        for parameter in machine.unified.parameters():
+        for parameter in pipeline.unified.parameters():
             parameter.mul_(1.5)
 
 
@@ -101,7 +101,7 @@ def test_every_answer_is_that_of_a_fresh_model(fresh, tmp_path):
 def test_pictures_follow_weights_that_change_in_place(fresh, tmp_path):
     model, draw = fresh(), CALLS["generate"]
     before = draw(model, tmp_path)
-    changed(model.machine)
+    changed(model.pipeline)
     assert draw(model, tmp_path) == draw(fresh(changed), tmp_path) != before
 
 

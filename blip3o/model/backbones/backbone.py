@@ -68,7 +68,9 @@ class Backbone(nn.Module, ABC):
         return self.language_model.get_input_embeddings()(tokens)
 
     @abstractmethod
-    def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
+    def read(
+        self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
+    ) -> Float[Tensor, "seen hidden"]:
         """Embeddings of pictures given as patches, one picture after the other; `grid` tells their sizes."""
 
     def think(
@@ -95,11 +97,11 @@ class Backbone(nn.Module, ABC):
     def positions(
         self,
         mask: Bool[Tensor, "batch seq"],
-        pictured: Bool[Tensor, "batch seq"],
-        grid: Int[Tensor, "picture 3"] | None,
+        image_mask: Bool[Tensor, "batch seq"],
+        image_grid_thw: Int[Tensor, "picture 3"] | None,
     ) -> Int[Tensor, "axis batch seq"] | None:
         """Where tokens stand for a backbone that does not just count them; `grid` tells the sizes of the pictures whose
-        tokens are `pictured`. None where `think` is to count."""
+        tokens are `image_mask`. None where `think` is to count."""
         return None
 
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
@@ -199,9 +201,11 @@ class SiglipBackbone(Backbone):
         self.take(language_model, tied=tied)
         self.visual = SiglipReader(vision, language_model.config.hidden_size)
 
-    def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
+    def read(
+        self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
+    ) -> Float[Tensor, "seen hidden"]:
         """Embeddings of pictures of the tower's own size: one for each patch."""
-        return self.visual(patches, len(grid))
+        return self.visual(pixel_values, len(image_grid_thw))
 
     def restore_buffers(self) -> None:
         """Compute the rotary frequencies and the patches' numbers, which no file holds."""

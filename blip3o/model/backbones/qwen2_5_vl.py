@@ -153,12 +153,14 @@ class Qwen(Backbone):
         self.take(modeling.Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
         self.visual = modeling.Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
 
-    def read(self, patches: Float[Tensor, "patch dim"], grid: Int[Tensor, "picture 3"]) -> Float[Tensor, "seen hidden"]:
+    def read(
+        self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
+    ) -> Float[Tensor, "seen hidden"]:
         """Embeddings of pictures: one for each 2 x 2 patches."""
-        one_window = int(grid.amax()) * self.config.vision.patch_size <= self.config.vision.window_size
-        same = bool((grid == grid[0]).all())
+        one_window = int(image_grid_thw.amax()) * self.config.vision.patch_size <= self.config.vision.window_size
+        same = bool((image_grid_thw == image_grid_thw[0]).all())
         self.visual.config._attn_implementation = EQUAL_WINDOWS if same and one_window else "sdpa"
-        return self.visual(patches, grid).pooler_output
+        return self.visual(pixel_values, image_grid_thw).pooler_output
 
     def think(
         self,
@@ -175,16 +177,16 @@ class Qwen(Backbone):
     def positions(
         self,
         mask: Bool[Tensor, "batch seq"],
-        pictured: Bool[Tensor, "batch seq"],
-        grid: Int[Tensor, "picture 3"] | None,
+        image_mask: Bool[Tensor, "batch seq"],
+        image_grid_thw: Int[Tensor, "picture 3"] | None,
     ) -> Int[Tensor, "axis batch seq"] | None:
         """Frame, row and column of every token: a word stands at the next number on all axes, a picture's token at its
         row and column counted from there (arXiv 2409.12191, section 2.1). None where `think` is to count."""
-        if grid is None or not self.config.reads_by_grid:
+        if image_grid_thw is None or not self.config.reads_by_grid:
             return None
-        merge, grids = self.config.vision.spatial_merge_size, iter(grid.tolist())
+        merge, grids = self.config.vision.spatial_merge_size, iter(image_grid_thw.tolist())
         positions = torch.zeros(3, *mask.shape, dtype=torch.long, device=mask.device)
-        for row, (there, seen) in enumerate(zip(mask, pictured, strict=True)):
+        for row, (there, seen) in enumerate(zip(mask, image_mask, strict=True)):
             after, runs = 0, []
             for shown, length in _runs(seen[there].tolist()):
                 if shown:

@@ -63,7 +63,7 @@ class Decoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """Do what takes the most memory in painting one picture of its own size. On the meta device nothing is computed
         and memory can be counted."""
 
@@ -91,7 +91,7 @@ class NoDecoder(Decoder):
     ) -> Float[Tensor, "batch 3 height width"]:
         raise _missing()
 
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """Nothing."""
 
 

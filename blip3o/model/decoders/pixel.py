@@ -154,7 +154,7 @@ class PixelDecoder(Decoder):
         guess = self.velocity(point(pixels, noise, time), time, self.sketcher(features))
         return WeightedLoss.of_rows((guess.float() - velocity(pixels, noise)).square().flatten(1).mean(1))
 
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """One step of the flow."""
         size, side = self.config.size, self.config.size // (self.config.fold * prod(self.config.sketch_zooms))
         like = next(self.parameters())

@@ -136,14 +136,14 @@ class SanaDecoder(Decoder):
             return guided(asked, unasked, self.config.guidance)
 
         latents = solve(field, noise, solver_times(steps, self.config.shift))
-        return self.develop(latents)
+        return self.decode_latents(latents)
 
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """Develop one picture."""
         side = self.config.size // self.shrinks_by
-        self.develop(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
+        self.decode_latents(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
 
-    def develop(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
         """The pictures of latents, in [-1, 1]."""
         scaled = (latents / self.vae.config["scaling_factor"]).to(self.vae.dtype)
         return self.vae.decode(scaled, return_dict=False)[0].clamp(-1, 1)

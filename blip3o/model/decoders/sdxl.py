@@ -125,12 +125,12 @@ class SdxlDecoder(Decoder):
         """
         side = self.size_to_paint(size) // self.shrinks_by
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
-        return self.develop(self.latents(features, noise, steps=steps, null=null))
+        return self.decode_latents(self.latents(features, noise, steps=steps, null=null))
 
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """Develop one picture."""
         side = self.config.size // self.shrinks_by
-        self.develop(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
+        self.decode_latents(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
 
     def latents(
         self,
@@ -153,6 +153,6 @@ class SdxlDecoder(Decoder):
             x = scheduler.step(found, step, x, return_dict=False)[0]
         return x
 
-    def develop(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
         """The pictures of latents, in [-1, 1]."""
         return self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0].clamp(-1, 1)

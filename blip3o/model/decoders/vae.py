@@ -48,7 +48,7 @@ class VaeDecoder(Decoder):
         self.size_to_paint(size)
         return self.developed(features).clamp(-1, 1)
 
-    def rehearse(self) -> None:
+    def measure_memory(self) -> None:
         """Develop one picture."""
         side = self.config.side
         self.developed(next(self.parameters()).new_empty(1, self.config.channels, side, side))

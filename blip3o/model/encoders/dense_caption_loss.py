@@ -18,7 +18,7 @@ from blip3o.model.loss import WeightedLoss
 
 
 @dataclass(frozen=True, kw_only=True)
-class TellingConfig:
+class DenseCaptionConfig:
     """Sizes: words that can be said, places that can be asked for, and the features that are looked at."""
 
     vocabulary: int
@@ -28,10 +28,10 @@ class TellingConfig:
     width: int = 128
 
 
-class Telling(nn.Module):
+class DenseCaptionLoss(nn.Module):
     """Image features -> what is said of each place -> the loss of equation (1)."""
 
-    def __init__(self, config: TellingConfig) -> None:
+    def __init__(self, config: DenseCaptionConfig) -> None:
         super().__init__()
         width = config.width
         self.place = nn.Parameter(torch.randn(config.places, width))

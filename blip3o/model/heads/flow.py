@@ -14,7 +14,7 @@ from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Condition, Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Condition, Denoiser, Head, HeadConfig, Reference, SlotInputs, Think
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -36,10 +36,10 @@ class FlowHead(Head):
         data: Float[Tensor, "batch channel height width"],
         reference: Reference | None,
         rngs: Sequence[Generator],
-    ) -> Filled:
+    ) -> SlotInputs:
         """The queries, and `draws` noised versions of the features, one whole batch after the other."""
         draws, shift = range(self.config.draws), self.config.shift
-        return Filled(
+        return SlotInputs(
             slot=self.queries.expand(len(data), -1, -1),
             data=data,
             reference=reference,
@@ -48,22 +48,22 @@ class FlowHead(Head):
             time=torch.cat([draw_times(shift, rngs) for _ in draws]).to(data.device),
         )
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Mean squared error of the velocity, the mean over the draws."""
-        assert filled.noise is not None
-        assert filled.time is not None
-        draws = len(filled.noise) // len(filled.data)
-        data = filled.data.repeat(draws, 1, 1, 1)
-        condition = self.denoiser.condition(hidden * filled.keep.view(-1, 1, 1)).repeat(draws)
-        given = filled.reference
+        assert inputs.noise is not None
+        assert inputs.time is not None
+        draws = len(inputs.noise) // len(inputs.data)
+        data = inputs.data.repeat(draws, 1, 1, 1)
+        condition = self.denoiser.condition(hidden * inputs.keep.view(-1, 1, 1)).repeat(draws)
+        given = inputs.reference
         guess = self.denoiser(
-            point(data, filled.noise, filled.time),
-            filled.time,
+            point(data, inputs.noise, inputs.time),
+            inputs.time,
             condition,
             None if given is None else given.features.repeat(draws, 1, 1, 1),
             None if given is None else given.given.repeat(draws),
         )
-        error = (guess.float() - velocity(data, filled.noise)).square().flatten(1).mean(1)
+        error = (guess.float() - velocity(data, inputs.noise)).square().flatten(1).mean(1)
         return WeightedLoss.of_rows(error.view(draws, -1).mean(0))
 
     def sample(

@@ -94,7 +94,7 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class SlotInputs:
     """What entered the slot, and what to grade its hidden states against."""
 
     slot: Float[Tensor, "batch slot hidden"]
@@ -120,11 +120,11 @@ class Head(nn.Module, ABC):
         data: Float[Tensor, "batch channel height width"],
         reference: Reference | None,
         rngs: Sequence[Generator],
-    ) -> Filled:
+    ) -> SlotInputs:
         """What enters the slot for these features, in training; what is drawn for row k comes from generator k."""
 
     @abstractmethod
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Grade what came out of the slot; a row weighs 1."""
 
     @abstractmethod

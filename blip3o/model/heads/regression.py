@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.errors import ConfigError
-from blip3o.model.heads.head import Denoiser, Filled, Head, HeadConfig, Reference, Think
+from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, SlotInputs, Think
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -38,10 +38,10 @@ class RegressionHead(Head):
         data: Float[Tensor, "batch channel height width"],
         reference: Reference | None,
         rngs: Sequence[Generator],
-    ) -> Filled:
+    ) -> SlotInputs:
         """The queries; nothing is drawn."""
         keep = torch.ones(len(data), dtype=torch.bool, device=data.device)
-        return Filled(slot=self.queries.expand(len(data), -1, -1), data=data, reference=reference, keep=keep)
+        return SlotInputs(slot=self.queries.expand(len(data), -1, -1), data=data, reference=reference, keep=keep)
 
     def features(
         self, hidden: Float[Tensor, "batch slot hidden"], reference: Reference | None
@@ -53,10 +53,10 @@ class RegressionHead(Head):
             features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)
         return features.mT.unflatten(-1, (side, side))
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], filled: Filled) -> WeightedLoss:
+    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Mean squared error of the features."""
-        guess = self.features(hidden, filled.reference).float()
-        return WeightedLoss.of_rows((guess - filled.data).square().flatten(1).mean(1))
+        guess = self.features(hidden, inputs.reference).float()
+        return WeightedLoss.of_rows((guess - inputs.data).square().flatten(1).mean(1))
 
     def sample(
         self,

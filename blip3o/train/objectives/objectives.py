@@ -17,11 +17,11 @@ from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
-from blip3o.model.encoders.dense_caption_loss import Telling, TellingConfig
+from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.loss import WeightedLoss
 from blip3o.picturebook.source import TOLD, PictureBook
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.images import to_pixels
 from blip3o.train.recipe import Stage
 
@@ -48,21 +48,21 @@ def addresses(place: str, step: int, count: int) -> list[str]:
 class Objective(nn.Module, ABC):
     """The losses of a stage; a module, because some bring parameters of their own that no checkpoint keeps."""
 
-    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
+    def __init__(self, stage: Stage, pipeline: Pipeline, book: PictureBook) -> None:
         super().__init__()
         self.stage = stage
         self.book = book
-        self._machine = [machine]
+        self._machine = [pipeline]
 
     @property
-    def machine(self) -> Machine:
+    def pipeline(self) -> Pipeline:
         """The machine that learns (held so that its parameters are not counted as the objective's own)."""
         return self._machine[0]
 
     @property
     def device(self) -> torch.device:
         """Where the machine learns."""
-        return self.machine.device
+        return self.pipeline.device
 
     @abstractmethod
     def losses(self, place: str, step: int) -> Losses:
@@ -89,14 +89,16 @@ class Objective(nn.Module, ABC):
 class SpaceObjective(Objective):
     """Encoder and sketcher together: features that tell what stands where, and that pictures can be painted from."""
 
-    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
-        super().__init__(stage, machine, book)
-        encoder, decoder = machine.config.space.encoder, machine.space.decoder
+    def __init__(self, stage: Stage, pipeline: Pipeline, book: PictureBook) -> None:
+        super().__init__(stage, pipeline, book)
+        encoder, decoder = pipeline.config.space.encoder, pipeline.space.decoder
         if encoder is None or not isinstance(decoder, PixelDecoder):
             raise ConfigError("the objective space trains an encoder with the sketcher of a pixel decoder: name both")
         self.sketch_loss = decoder.sketch_loss
-        sizes = TellingConfig(vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions)
-        self.telling = Telling(sizes)
+        sizes = DenseCaptionConfig(
+            vocabulary=len(SAID), places=TOLD, channels=encoder.channels, positions=encoder.positions
+        )
+        self.telling = DenseCaptionLoss(sizes)
 
     @property
     def factors(self) -> Mapping[str, float]:
@@ -107,7 +109,7 @@ class SpaceObjective(Objective):
         """Sketching and telling, both from noised features."""
         indices, rngs = self.drawn(place, step)
         pixels = to_pixels([self.book.picture(index) for index in indices]).to(self.device)
-        features = self.machine.space.encode(pixels.contiguous(memory_format=torch.channels_last))
+        features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
         noised = features + self.stage.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
         said = shares([self.book.told(index) for index in indices], SAID).to(self.device)
         return {"sketch": self.sketch_loss(noised, pixels), "telling": self.telling(noised, said)}
@@ -115,10 +117,10 @@ class SpaceObjective(Objective):
     def finish(self) -> None:
         """Measure the space's statistics, from here on part of it; features from before are no longer true."""
         self.book.features = None
-        space = self.machine.space
+        space = self.pipeline.space
         space.mean.zero_()
         space.deviation.fill_(1)
-        space.measure(torch.from_numpy(encode_book(self.machine, self.book, min(len(self.book), 6000))).float())
+        space.measure(torch.from_numpy(encode_book(self.pipeline, self.book, min(len(self.book), 6000))).float())
 
 
 class TowerObjective(Objective):
@@ -131,17 +133,19 @@ class TowerObjective(Objective):
 
     ids: Tensor
 
-    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
-        super().__init__(stage, machine, book)
-        ids = torch.tensor([machine.template.words.encode(word) for word in LABELS]).squeeze(1)
+    def __init__(self, stage: Stage, pipeline: Pipeline, book: PictureBook) -> None:
+        super().__init__(stage, pipeline, book)
+        ids = torch.tensor([pipeline.template.words.encode(word) for word in LABELS]).squeeze(1)
         self.register_buffer("ids", ids)
 
     def losses(self, place: str, step: int) -> Losses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
-        backbone = self.machine.unified.backbone
+        backbone = self.pipeline.unified.backbone
         indices, _ = self.drawn(place, step)
-        patches, grid = self.machine.template.patches([self.book.picture(index) for index in indices])
-        tokens = backbone.read(patches.to(self.device), grid.to(self.device))
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(
+            [self.book.picture(index) for index in indices]
+        )
+        tokens = backbone.read(pixel_values.to(self.device), image_grid_thw.to(self.device))
         seen = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
         true = shares([self.book.labelled(index) for index in indices], LABELS).to(self.device)
@@ -152,9 +156,9 @@ class TowerObjective(Objective):
 class DecoderObjective(Objective):
     """The decoder alone, on features computed once."""
 
-    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
-        super().__init__(stage, machine, book)
-        encode_once(machine, book)
+    def __init__(self, stage: Stage, pipeline: Pipeline, book: PictureBook) -> None:
+        super().__init__(stage, pipeline, book)
+        encode_once(pipeline, book)
 
     def losses(self, place: str, step: int) -> Losses:
         """Painting from noised features."""
@@ -163,16 +167,16 @@ class DecoderObjective(Objective):
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
         noised = features + self.stage.feature_noise * draw_noise(features.shape[1:], rngs)
         pixels = to_pixels(pictures).to(self.device)
-        return {"paint": self.machine.space.decoder.loss(noised.to(self.device), pixels, rngs)}
+        return {"paint": self.pipeline.space.decoder.loss(noised.to(self.device), pixels, rngs)}
 
 
 class UnifiedObjective(Objective):
     """The unified model: words, and features computed once. Every step runs both kinds of batch that the stage has."""
 
-    def __init__(self, stage: Stage, machine: Machine, book: PictureBook) -> None:
-        super().__init__(stage, machine, book)
+    def __init__(self, stage: Stage, pipeline: Pipeline, book: PictureBook) -> None:
+        super().__init__(stage, pipeline, book)
         if stage.draw:
-            encode_once(machine, book)
+            encode_once(pipeline, book)
 
     @property
     def factors(self) -> Mapping[str, float]:
@@ -181,14 +185,14 @@ class UnifiedObjective(Objective):
 
     def losses(self, place: str, step: int) -> Losses:
         """Cross-entropy of what is written, and the head's loss of what is imagined."""
-        parts = [self.machine.unified(batch, rngs) for batch, rngs in self.batches(place, step)]
+        parts = [self.pipeline.unified(batch, rngs) for batch, rngs in self.batches(place, step)]
         found = {"text": [part.text for part in parts], "image": [part.image for part in parts]}
         there = {name: [loss for loss in losses if loss is not None] for name, losses in found.items()}
         return {name: reduce(add, losses) for name, losses in there.items() if losses}
 
     def batches(self, place: str, step: int) -> Iterator[tuple[Batch, list[Generator]]]:
         """The step's conversations, those of like length together, so that little is padding, and their generators."""
-        stage, template = self.stage, self.machine.template
+        stage, template = self.stage, self.pipeline.template
         kinds = (("draw", stage.draw, stage.batch_size), ("text", stage.text, stage.text_batch_size))
         for kind, weights, count in kinds:
             places = addresses(f"{place}/{kind}", step, count)
@@ -198,7 +202,7 @@ class UnifiedObjective(Objective):
                 yield template.collate([encoded[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
 
 
-OBJECTIVES: dict[str, Callable[[Stage, Machine, PictureBook], Objective]] = {
+OBJECTIVES: dict[str, Callable[[Stage, Pipeline, PictureBook], Objective]] = {
     "space": SpaceObjective,
     "tower": TowerObjective,
     "decoder": DecoderObjective,
@@ -239,18 +243,18 @@ def seeded(place: str) -> Generator:
     return torch.Generator().manual_seed(random.Random(place).getrandbits(62))
 
 
-def encode_once(machine: Machine, book: PictureBook) -> None:
+def encode_once(pipeline: Pipeline, book: PictureBook) -> None:
     """Give the book its features, unless a stage before this one has."""
     if book.features is None:
-        book.features = encode_book(machine, book)
+        book.features = encode_book(pipeline, book)
 
 
 @torch.no_grad()
-def encode_book(machine: Machine, book: PictureBook, count: int | None = None) -> np.ndarray:
+def encode_book(pipeline: Pipeline, book: PictureBook, count: int | None = None) -> np.ndarray:
     """Features of the book's pictures (the first `count`), float16 [pictures, channel, rows, columns]."""
     total = len(book) if count is None else count
     parts = []
     for start in range(0, total, 500):
         pictures = [book.picture(index) for index in range(start, min(start + 500, total))]
-        parts.append(machine.features(pictures).half().cpu().numpy())
+        parts.append(pipeline.features(pictures).half().cpu().numpy())
     return np.concatenate(parts)

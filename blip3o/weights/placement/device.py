@@ -16,7 +16,7 @@ SMALL_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
+class DevicePlacement:
     """Where a model's tensors are, and as what."""
 
     device: torch.device

@@ -11,22 +11,22 @@ from torch.utils._pytree import tree_leaves
 
 from blip3o.config import from_dict, to_dict
 from blip3o.model.space import ImageSpace, SpaceConfig
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import outline
-from blip3o.weights.placement.device import Placement
+from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import hollow, shapes_of
 
 
-def peaks(machine: Machine) -> dict[str, dict[str, int]]:
+def peaks(pipeline: Pipeline) -> dict[str, dict[str, int]]:
     """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most."""
-    return outline.peaks(_shapes(machine), _working(machine))
+    return outline.peaks(_shapes(pipeline), _working(pipeline))
 
 
-def peak_bytes(machine: Machine, placement: Placement) -> int:
+def peak_bytes(pipeline: Pipeline, placement: DevicePlacement) -> int:
     """Memory that a model on the meta device takes on its device while it draws one picture: the weights that are there
     at a time, and what the decoder, which needs most, works with."""
-    dtype, shapes = placement.dtype or next(machine.parameters()).dtype, _shapes(machine)
-    needed = dtype.itemsize * (outline.held(shapes, placement.memory) + _working(machine))
+    dtype, shapes = placement.dtype or next(pipeline.parameters()).dtype, _shapes(pipeline)
+    needed = dtype.itemsize * (outline.held(shapes, placement.memory) + _working(pipeline))
     saved = 0 if placement.quantize is None else outline.saved_bytes(shapes, placement.quantize, dtype.itemsize)
     return needed - saved
 
@@ -36,15 +36,15 @@ def count_numbers(decoder: Mapping[str, Any]) -> int:
     config = from_dict(SpaceConfig, {"encoder": None, "decoder": decoder})
     with hollow():
         space = ImageSpace(config, channels=1)
-    return working_bytes(space.decoder.rehearse, torch.int8)
+    return working_bytes(space.decoder.measure_memory, torch.int8)
 
 
-def _shapes(machine: Machine) -> outline.Shapes:
-    return shapes_of(dict(machine.named_parameters()))
+def _shapes(pipeline: Pipeline) -> outline.Shapes:
+    return shapes_of(dict(pipeline.named_parameters()))
 
 
-def _working(machine: Machine) -> int:
-    decoder = machine.config.space.decoder
+def _working(pipeline: Pipeline) -> int:
+    decoder = pipeline.config.space.decoder
     return outline.working_numbers(None if decoder is None else to_dict(decoder))
 
 

@@ -13,21 +13,21 @@ from accelerate.hooks import ModelHook, add_hook_to_module, attach_align_device_
 from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
-from blip3o.pipeline.pipeline import Machine
-from blip3o.weights.placement.device import Placement
-from blip3o.weights.safetensors_files import Files, Shelf, place, restore_buffers, shapes_of
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.weights.placement.device import DevicePlacement
+from blip3o.weights.safetensors_files import Files, TensorReader, place, restore_buffers, shapes_of
 
 
-class Waiting(Mapping[str, Tensor]):
+class OffloadedWeights(Mapping[str, Tensor]):
     """The tensors of a machine, by their names in it, each read from its file when it is asked for."""
 
-    def __init__(self, machine: Machine, files: Files, dtype: torch.dtype | None) -> None:
+    def __init__(self, pipeline: Pipeline, files: Files, dtype: torch.dtype | None) -> None:
         self.dtype = dtype
-        self.shapes = shapes_of(machine.state_dict())
-        self.shelves: dict[str, tuple[Shelf, str]] = {}
+        self.shapes = shapes_of(pipeline.state_dict())
+        self.shelves: dict[str, tuple[TensorReader, str]] = {}
         for module, (shards, rename) in files.items():
-            shelf = Shelf(shards)
-            for new, old in shards.match(machine.get_submodule(module), rename).items():
+            shelf = TensorReader(shards)
+            for new, old in shards.match(pipeline.get_submodule(module), rename).items():
                 self.shelves[f"{module}.{new}" if module else new] = (shelf, old)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -42,17 +42,17 @@ class Waiting(Mapping[str, Tensor]):
         return len(self.shelves)
 
 
-def offload(machine: Machine, files: Files, placement: Placement) -> None:
+def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> None:
     """Put on its device what always stays there, and hook everything else. `machine` is on the meta device.
 
     Raises CheckpointError for files that do not fit it.
     """
-    waiting = Waiting(machine, files, placement.dtype)
-    parts, device = machine.movable(), placement.device
-    for name, parameter in machine.named_parameters():  # buffers that no file holds keep their type, as in `fill`
-        place(machine, name, parameter.to(placement.dtype))
-    _settle(machine, waiting, tuple(f"{name}." for name in parts), device)
-    turns = Turns(waiting, device)
+    waiting = OffloadedWeights(pipeline, files, placement.dtype)
+    parts, device = pipeline.movable(), placement.device
+    for name, parameter in pipeline.named_parameters():  # buffers that no file holds keep their type, as in `fill`
+        place(pipeline, name, parameter.to(placement.dtype))
+    _settle(pipeline, waiting, tuple(f"{name}." for name in parts), device)
+    turns = PartScheduler(waiting, device)
     for name, part in parts.items():
         if placement.memory == "low":
             attach_align_device_hook(part, device, offload=True, weights_map=waiting, module_name=name)
@@ -62,18 +62,18 @@ def offload(machine: Machine, files: Files, placement: Placement) -> None:
                     add_hook_to_module(module, Turn(turns, name, part))
 
 
-def _settle(machine: Machine, waiting: Waiting, moving: tuple[str, ...], device: torch.device) -> None:
-    restore_buffers(machine)
-    stay = {name for name, _ in machine.named_buffers()}
-    stay |= {name for name, _ in machine.named_parameters() if not name.startswith(moving)}
+def _settle(pipeline: Pipeline, waiting: OffloadedWeights, moving: tuple[str, ...], device: torch.device) -> None:
+    restore_buffers(pipeline)
+    stay = {name for name, _ in pipeline.named_buffers()}
+    stay |= {name for name, _ in pipeline.named_parameters() if not name.startswith(moving)}
     for name in stay:
-        place(machine, name, (waiting[name] if name in waiting else machine.get_buffer(name)).to(device))
+        place(pipeline, name, (waiting[name] if name in waiting else pipeline.get_buffer(name)).to(device))
 
 
-class Turns:
+class PartScheduler:
     """Which part is on the device."""
 
-    def __init__(self, waiting: Waiting, device: torch.device) -> None:
+    def __init__(self, waiting: OffloadedWeights, device: torch.device) -> None:
         self.waiting, self.device = waiting, device
         self.name, self.part = "", nn.Module()
 
@@ -92,7 +92,7 @@ class Turns:
 class Turn(ModelHook):
     """Before the forward of a layer, its part is there."""
 
-    def __init__(self, turns: Turns, name: str, part: nn.Module) -> None:
+    def __init__(self, turns: PartScheduler, name: str, part: nn.Module) -> None:
         self.turns, self.name, self.part = turns, name, part
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -23,9 +23,9 @@ class Quantizer:
     Raises ConfigError where there is none to round, and where the library cannot do it here.
     """
 
-    def __init__(self, machine: nn.Module, kind: str, device: torch.device, dtype: torch.dtype | None) -> None:
-        self.bitsandbytes, self.machine, self.kind, self.dtype = _library(), machine, kind, dtype
-        named = shapes_of(dict(machine.named_parameters()))
+    def __init__(self, pipeline: nn.Module, kind: str, device: torch.device, dtype: torch.dtype | None) -> None:
+        self.bitsandbytes, self.pipeline, self.kind, self.dtype = _library(), pipeline, kind, dtype
+        named = shapes_of(dict(pipeline.named_parameters()))
         self.chosen = {name for name, shape in named.items() if is_rounded(name, shape, kind)}
         if not self.chosen:
             rows, columns = ROUNDED_MULTIPLES[kind]
@@ -56,9 +56,9 @@ class Quantizer:
         if name not in self.chosen:
             return False
         within = name.removesuffix(".weight")
-        linear = self.machine.get_submodule(within)
+        linear = self.pipeline.get_submodule(within)
         assert isinstance(linear, nn.Linear)
-        self.machine.set_submodule(within, self._rounded(linear, value))
+        self.pipeline.set_submodule(within, self._rounded(linear, value))
         return True
 
     def _rounded(self, linear: nn.Linear, value: Tensor) -> nn.Linear:

@@ -13,46 +13,46 @@ from torch import Tensor
 from blip3o.errors import CheckpointError
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import checkpoint
 from blip3o.weights.checkpoint import whole_file, write_tensors
 from blip3o.weights.folders import DECODER_FOLDER, TOWER_FOLDER
-from blip3o.weights.placement.device import Placement
+from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.published import model as published
 from blip3o.weights.published.layout import CONFIG, TOWER, published_config, published_name
 from blip3o.weights.published.model import Source
 from blip3o.weights.published.spaces import WEIGHTS
 
-AS_IT_IS = Placement(device=torch.device("cpu"), dtype=None)
+AS_IT_IS = DevicePlacement(device=torch.device("cpu"), dtype=None)
 SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""
 
 
 def to_ours(source: Source, folder: Path, *, verify: bool = True) -> Path:
     """Write a published model as one folder of ours, its tensors in their own dtype. Raises CheckpointError."""
-    machine = published.sketch(source, verify=verify).load(AS_IT_IS)
-    checkpoint.save(machine, folder, dtype=None)
+    pipeline = published.deferred(source, verify=verify).load(AS_IT_IS)
+    checkpoint.save(pipeline, folder, dtype=None)
     return folder
 
 
 def to_published(
-    machine: Machine, folder: Path, *, shard_bytes: int = SHARD_BYTES, encoder_inside: bool = False
+    pipeline: Pipeline, folder: Path, *, shard_bytes: int = SHARD_BYTES, encoder_inside: bool = False
 ) -> Path:
     """Write a machine of the published architecture in the published layout.
 
     The target encoder gets a folder of its own, or goes `encoder_inside` the model's files. Raises CheckpointError for
     a model of another architecture.
     """
-    space = machine.config.space
+    space = pipeline.config.space
     encoder, decoder = space.encoder, space.decoder
     if not isinstance(encoder, EvaClipConfig | None) or not isinstance(decoder, SdxlConfig | None):
         raise CheckpointError(
-            f"{machine.config.name} has parts that the published layout has no place for: it takes an EVA-CLIP encoder "
+            f"{pipeline.config.name} has parts that the published layout has no place for: it takes an EVA-CLIP encoder "
             "and an SDXL decoder"
         )
-    tensors = {published_name(name): value for name, value in machine.unified.state_dict().items()}
+    tensors = {published_name(name): value for name, value in pipeline.unified.state_dict().items()}
     tensors["model.latent_queries"] = tensors["model.latent_queries"][None]
-    tower = {} if encoder is None else dict(machine.space.encoder.state_dict())
+    tower = {} if encoder is None else dict(pipeline.space.encoder.state_dict())
     if encoder_inside:
         tensors |= {TOWER + name: value for name, value in tower.items()}
     elif tower:
@@ -60,10 +60,10 @@ def to_published(
         facts = {"vision_cfg": {"head_width": encoder.channels // encoder.num_heads}} if encoder else {}
         _write_json(folder / TOWER_FOLDER / CONFIG, facts)
     _write_shards(folder, tensors, shard_bytes)
-    _write_json(folder / CONFIG, published_config(machine.config.unified, 1 if encoder is None else encoder.pool))
-    machine.template.words.save(folder)
+    _write_json(folder / CONFIG, published_config(pipeline.config.unified, 1 if encoder is None else encoder.pool))
+    pipeline.template.words.save(folder)
     if decoder is not None:
-        _write_decoder(folder / DECODER_FOLDER, decoder, dict(machine.space.decoder.state_dict()))
+        _write_decoder(folder / DECODER_FOLDER, decoder, dict(pipeline.space.decoder.state_dict()))
     return folder
 
 

@@ -13,11 +13,11 @@ from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import Unified
 from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.pipeline.sampling import PUBLISHED
-from blip3o.processing.tokenizer import Words
-from blip3o.weights.deferred import Sketch, built
+from blip3o.processing.tokenizer import Tokenizer
+from blip3o.weights.deferred import DeferredModel, built
 from blip3o.weights.folders import DECODER_FOLDER, Part
 from blip3o.weights.published.layout import prompt_config, read_config, renamed, sensible, unified_config
-from blip3o.weights.published.spaces import Found, find_decoder, find_encoder, holds_encoder
+from blip3o.weights.published.spaces import NetworkFiles, find_decoder, find_encoder, holds_encoder
 from blip3o.weights.safetensors_files import Files, Shards
 
 ABOUT = {"layout": "published"}
@@ -34,11 +34,11 @@ class Source:
     decoder: Path | None = None
     """A folder with unet, vae and scheduler; default: `diffusion-decoder` in the model's folder."""
 
-    def find_encoder(self) -> Found[Encoder]:
+    def find_encoder(self) -> NetworkFiles[Encoder]:
         """The target encoder in its files. Raises CheckpointError where it is nowhere."""
         return find_encoder(self.unified, self.encoder)
 
-    def find_decoder(self) -> Found[Decoder]:
+    def find_decoder(self) -> NetworkFiles[Decoder]:
         """The decoder in its files. Raises CheckpointError where it is nowhere."""
         return find_decoder(self.decoder or self.unified / DECODER_FOLDER)
 
@@ -49,21 +49,21 @@ class Source:
         return there | ({"decoder"} if self.decoder or (self.unified / DECODER_FOLDER).is_dir() else set())
 
 
-def sketch(source: Source, needs: Collection[Part] | None = None, *, verify: bool = True) -> Sketch:
+def deferred(source: Source, needs: Collection[Part] | None = None, *, verify: bool = True) -> DeferredModel:
     """A published model without its tensors, from its configs and the headers of its files.
 
     `needs` are the parts that must be there; None takes those that are. Raises CheckpointError for what is missing, and
     for parts that do not fit together.
     """
     config, files = gather(source, needs)
-    words = Words.load(source.unified)
+    words = Tokenizer.load(source.unified)
     shapes = {f"{place}.{name}": shape for place, (held, _) in files.items() for name, shape in held.shapes.items()}
-    machine = built(config, words, shapes)
+    pipeline = built(config, words, shapes)
     for place, (held, rename) in files.items():
-        held.match(machine.get_submodule(place), rename)
+        held.match(pipeline.get_submodule(place), rename)
     channels = config.unified.head.channels
-    machine.space.mean, machine.space.deviation = torch.zeros(channels), torch.ones(channels)
-    return Sketch(machine=machine, files=files, about=ABOUT, verify=verify)
+    pipeline.space.mean, pipeline.space.deviation = torch.zeros(channels), torch.ones(channels)
+    return DeferredModel(pipeline=pipeline, files=files, about=ABOUT, verify=verify)
 
 
 def gather(source: Source, needs: Collection[Part] | None = None) -> tuple[ModelConfig, Files]:
@@ -85,7 +85,10 @@ def gather(source: Source, needs: Collection[Part] | None = None) -> tuple[Model
 
 
 def _config(
-    folder: Path, unified: Found[Unified], encoder: Found[Encoder] | None, decoder: Found[Decoder] | None
+    folder: Path,
+    unified: NetworkFiles[Unified],
+    encoder: NetworkFiles[Encoder] | None,
+    decoder: NetworkFiles[Decoder] | None,
 ) -> ModelConfig:
     with sensible(folder):
         prompt = prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length)
@@ -101,10 +104,10 @@ def _config(
         raise CheckpointError(f"the parts of {folder} do not fit together: {error}") from error
 
 
-def find_unified(folder: Path) -> Found[Unified]:
+def find_unified(folder: Path) -> NetworkFiles[Unified]:
     """The unified model of a folder. Raises CheckpointError for a folder that holds no such model."""
     facts, shards = read_config(folder), Shards.find(folder)
     with sensible(folder):
         config = unified_config(facts, shards.shapes)
     tied = config.backbone.text.tie_word_embeddings
-    return Found(config=config, make=Unified, files={"": (shards, lambda name: renamed(name, tied))})
+    return NetworkFiles(config=config, make=Unified, files={"": (shards, lambda name: renamed(name, tied))})

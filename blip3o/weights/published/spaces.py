@@ -64,7 +64,7 @@ Network = TypeVar("Network", bound=nn.Module, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found(Generic[Network]):
+class NetworkFiles(Generic[Network]):
     """A network in its files: known by its config, not yet read."""
 
     config: Any
@@ -88,7 +88,7 @@ def holds_encoder(folder: Path) -> bool:
     return any((folder / TOWER_FOLDER).glob("*.safetensors")) or TOWER + FIRST in Shards.find(folder).shapes
 
 
-def find_encoder(model: Path, apart: Path | None = None) -> Found[Encoder]:
+def find_encoder(model: Path, apart: Path | None = None) -> NetworkFiles[Encoder]:
     """The target encoder of a model's folder: in a folder `apart`, in its own `eva_clip_vision_tower`, or inside.
 
     Raises CheckpointError where it is nowhere.
@@ -114,10 +114,10 @@ def find_encoder(model: Path, apart: Path | None = None) -> Found[Encoder]:
     def rename(name: str) -> str | None:
         return name.removeprefix(start) if name.startswith(start) else None
 
-    return Found(config=config, make=EvaClip, files={"": (shards, rename)})
+    return NetworkFiles(config=config, make=EvaClip, files={"": (shards, rename)})
 
 
-def find_decoder(folder: Path) -> Found[Decoder]:
+def find_decoder(folder: Path) -> NetworkFiles[Decoder]:
     """The decoder in a folder: unet, vae and scheduler in the layout of diffusers, or SigLIP2_SANA.
 
     Raises CheckpointError where the folder or a part of it is missing.
@@ -136,14 +136,14 @@ def find_decoder(folder: Path) -> Found[Decoder]:
     with sensible(folder):
         size = unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
         config = SdxlConfig(unet=unet, vae=vae, scheduler=scheduler, size=size)
-    return Found(config=config, make=SdxlDecoder, files=files)
+    return NetworkFiles(config=config, make=SdxlDecoder, files=files)
 
 
 def _of_siglip(shapes: Shapes) -> bool:
     return any(name.startswith("encoder.") and VISION in name for name in shapes)
 
 
-def _siglip(folder: Path, shards: Shards) -> Found[SiglipEncoder]:
+def _siglip(folder: Path, shards: Shards) -> NetworkFiles[SiglipEncoder]:
     def rename(name: str) -> str | None:
         _, found, rest = name.partition(VISION)
         return f"tower.{rest}" if found and name.startswith("encoder.") and not rest.startswith("head.") else None
@@ -153,10 +153,10 @@ def _siglip(folder: Path, shards: Shards) -> Found[SiglipEncoder]:
     tower = siglip_config(shapes, int(facts.get("num_attention_heads", SIGLIP_HEADS)))
     pooled = int(facts.get("num_pooled_tokens", -1))
     config = SiglipEncoderConfig(kind="siglip", tower=tower, side=tower.rows if pooled < 0 else round(pooled**0.5))
-    return Found(config=config, make=SiglipEncoder, files={"": (shards, rename)})
+    return NetworkFiles(config=config, make=SiglipEncoder, files={"": (shards, rename)})
 
 
-def _sana(folder: Path, shards: Shards) -> Found[SanaDecoder]:
+def _sana(folder: Path, shards: Shards) -> NetworkFiles[SanaDecoder]:
     nested = any(name.startswith("transformer.transformer.") for name in shards.shapes)
 
     def rename(name: str) -> str | None:
@@ -190,4 +190,4 @@ def _sana(folder: Path, shards: Shards) -> Found[SanaDecoder]:
         channels=shape_of(shapes, "connector.0.weight")[1],
         size=transformer["sample_size"] * 2 ** (len(vae["encoder_block_out_channels"]) - 1),
     )
-    return Found(config=config, make=SanaDecoder, files={"": (shards, rename)})
+    return NetworkFiles(config=config, make=SanaDecoder, files={"": (shards, rename)})

@@ -12,15 +12,15 @@ from blip3o.data.mixture import draw_conversation
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
 from blip3o.model.layers.sampling import Sampling
-from blip3o.model.unified import Prompts
+from blip3o.model.unified import ImageRequests
 from blip3o.processing import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
-def unified(machine):
-    return machine.unified
+def unified(pipeline):
+    return pipeline.unified
 
 
 @pytest.fixture(scope="module")
@@ -89,17 +89,17 @@ def test_no_row_is_longer_than_it_may_be(unified, template, asked):
 @torch.no_grad()
 def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn):
     sampling = Sampling(steps=2, guidance=2.0)
-    whole = Prompts.each(template.collate(drawn, left=True))
+    whole = ImageRequests.each(template.collate(drawn, left=True))
     together = unified.imagine([whole], generators([7, 8, 9]), sampling)
     for row, item in enumerate(drawn):
-        alone = unified.imagine([Prompts.each(template.collate([item]))], generators([7 + row]), sampling)
+        alone = unified.imagine([ImageRequests.each(template.collate([item]))], generators([7 + row]), sampling)
         assert_close(together[row : row + 1], alone)
 
 
 @torch.no_grad()
 def test_a_prompt_is_thought_over_once_for_all_its_pictures(unified, template, drawn, monkeypatch):
-    first, last = (Prompts(batch=template.collate([item]), rows=[0]) for item in (drawn[0], drawn[1]))
-    many = Prompts(batch=template.collate(drawn, left=True), rows=[1, 0, 1])
+    first, last = (ImageRequests(batch=template.collate([item]), rows=[0]) for item in (drawn[0], drawn[1]))
+    many = ImageRequests(batch=template.collate(drawn, left=True), rows=[1, 0, 1])
     sampling, rngs = Sampling(steps=2, guidance=2.0), partial(generators, [5, 6, 7])
     lengths = []
     think = unified.backbone.think
@@ -134,7 +134,8 @@ def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
     batch = template.collate(drawn, left=True)
     other = replace(batch, tokens=batch.tokens.masked_fill(batch.slot, template.words.control[tok.IMAGE_END]))
     one, two = (
-        unified.imagine([Prompts.each(given)], generators([0, 1, 2]), Sampling(steps=1)) for given in (batch, other)
+        unified.imagine([ImageRequests.each(given)], generators([0, 1, 2]), Sampling(steps=1))
+        for given in (batch, other)
     )
     assert torch.equal(one, two)
 
@@ -142,9 +143,9 @@ def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
 @torch.no_grad()
 def test_a_read_picture_is_seen(unified, template, asked):
     batch = template.collate(asked, left=True)
-    dark = replace(batch, patches=batch.patches - 1)
+    dark = replace(batch, pixel_values=batch.pixel_values - 1)
     bright, black = (unified.backbone.think(unified.embed(b), b.mask)[:, -1] for b in (batch, dark))
-    seen = batch.pictured.any(1)
+    seen = batch.image_mask.any(1)
     assert seen.tolist() == [True, True, False]
     assert (bright - black).abs().amax(1)[seen].min() > 1e-3
     torch.testing.assert_close(bright[~seen], black[~seen])

@@ -64,5 +64,5 @@ def test_every_task_makes_conversations_that_become_a_batch(book, template, task
             assert batch.tokens.max() < len(template.words)
             assert (batch.target is not None) == batch.slot.any() == drawing
             shown = [picture for item in encoded for picture in item.pictures]
-            assert batch.pictured.sum() == sum(template.config.tokens_of(picture) for picture in shown)
+            assert batch.image_mask.sum() == sum(template.config.tokens_of(picture) for picture in shown)
             assert (batch.labels >= 0).any(1).all()

@@ -23,8 +23,8 @@ def sampling(tiny):
 
 
 @pytest.fixture
-def assistant(machine):
-    return Assistant(machine, "tiny")
+def assistant(pipeline):
+    return Assistant(pipeline, "tiny")
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def writes(assistant, monkeypatch):
         left, asked = list(rows), []
 
         def write(batch, stops, max_tokens):
-            words = assistant.machine.template.words
+            words = assistant.pipeline.template.words
             asked.extend(
                 words.tokenizer.decode(row[mask].tolist()) for row, mask in zip(batch.tokens, batch.mask, strict=True)
             )
             return [left.pop(0) for _ in batch.tokens]
 
-        monkeypatch.setattr(assistant.machine.unified, "write", write)
+        monkeypatch.setattr(assistant.pipeline.unified, "write", write)
         return asked
 
     return make
@@ -65,7 +65,7 @@ def draws(assistant, monkeypatch):
         seen.extend(zip(encoded, seeds, strict=True))
         return torch.full((len(encoded), 3, 8, 8), -1.0)
 
-    monkeypatch.setattr(assistant.machine, "draw", draw)
+    monkeypatch.setattr(assistant.pipeline, "draw", draw)
     return seen
 
 
@@ -116,18 +116,18 @@ def test_an_edit_starts_from_the_newest_picture_of_its_conversation(assistant, s
     assistant.draw([(Turn("user", (*pictures, "make it night")),)], [0], sampling, **DRAW)
     read = draws[0][0].pictures
     assert read[0].features is None
-    wanted = assistant.machine.features([pictures[1]])[0].numpy()
+    wanted = assistant.pipeline.features([pictures[1]])[0].numpy()
     np.testing.assert_allclose(read[1].features, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_an_edit_that_starts_from_other_features_is_another_picture(assistant, sampling, template, monkeypatch):
     talk = (Turn("user", (template.picture(Image.new("RGB", (72, 72), "red")), "make it night")),)
-    config = assistant.machine.config.unified.head
+    config = assistant.pipeline.config.unified.head
 
     def drawn(seed):
         rng = torch.Generator().manual_seed(seed)
         features = torch.randn(1, config.channels, config.side, config.side, generator=rng)
-        monkeypatch.setattr(assistant.machine, "features", lambda pictures: features)
+        monkeypatch.setattr(assistant.pipeline, "features", lambda pictures: features)
         return np.asarray(assistant.draw([talk], [0], sampling, **DRAW)[0], np.int16)
 
     assert np.abs(drawn(1) - drawn(2)).max() > 2
@@ -137,7 +137,7 @@ def test_a_letter_is_told_when_it_is_whole(assistant, monkeypatch, template):
     ids = list(template.words.encode("ü"))
     assert len(ids) > 1
     columns = [torch.tensor([id]) for id in (*ids, *template.words.encode("dog"))]
-    monkeypatch.setattr(assistant.machine.unified, "writing", lambda batch, stops, max_tokens: iter(columns))
+    monkeypatch.setattr(assistant.pipeline.unified, "writing", lambda batch, stops, max_tokens: iter(columns))
     pieces = list(assistant.stream(TALKS[0], max_tokens=9))
     assert "".join(pieces) == template.words.decode([int(column[0]) for column in columns]).lstrip()
     assert not any("\ufffd" in piece for piece in pieces)

@@ -6,11 +6,11 @@ import pytest
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_parts_of_a_published_model_hold_all_its_parameters(tied):
-    made = published_toy.machine(tied=tied)
+    made = published_toy.pipeline(tied=tied)
     assert sum(made.sizes.values()) == sum(parameter.numel() for parameter in made.parameters())
 
 
-def test_the_parts_hold_every_parameter_but_no_one_twice(machine):
-    owned = [id(parameter) for part in machine.parts().values() for parameter in part.parameters()]
+def test_the_parts_hold_every_parameter_but_no_one_twice(pipeline):
+    owned = [id(parameter) for part in pipeline.parts().values() for parameter in part.parameters()]
     assert len(set(owned)) == len(owned)
-    assert set(owned) == {id(parameter) for parameter in machine.parameters()}
+    assert set(owned) == {id(parameter) for parameter in pipeline.parameters()}

@@ -13,7 +13,7 @@ from blip3o.batch import IGNORED
 from blip3o.errors import ConfigError, PictureError, PromptError
 from blip3o.picturebook.world.scene import SIZE
 from blip3o.processing import tokenizer as tok
-from blip3o.processing.chat_template import Template
+from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Picture, Turn
 
 SYSTEM = Turn("system", ("Think before you draw.",))
@@ -106,11 +106,11 @@ def test_pictures_stand_at_their_places_in_order(template):
     talk = (Turn("user", (picture(10), picture(20), "make it night")), Turn("assistant", (picture(30),)))
     batch = template.collate([template.encode(talk), template.encode((ASKED, Turn("assistant", (picture(40),))))])
     per_picture = template.config.tokens_of(picture())
-    assert batch.pictured.sum(1).tolist() == [2 * per_picture, 0]
+    assert batch.image_mask.sum(1).tolist() == [2 * per_picture, 0]
     assert batch.slot.sum(1).tolist() == [template.config.slot_length] * 2
     side = SIZE // template.config.patch_size
-    assert batch.grid.tolist() == [[1, side, side]] * 2
-    shades = ((batch.patches.view(2, -1)[:, 0] + 1) * 127.5).round()
+    assert batch.image_grid_thw.tolist() == [[1, side, side]] * 2
+    shades = ((batch.pixel_values.view(2, -1)[:, 0] + 1) * 127.5).round()
     assert shades.tolist() == [10, 20]
 
 
@@ -142,7 +142,7 @@ def test_a_batch_moves_whole_to_another_device(template):
     assert moved.tokens.device == torch.device("meta")
     assert moved.target is not None
     assert moved.target.device == torch.device("meta")
-    assert moved.patches is None
+    assert moved.pixel_values is None
 
 
 # --- the words of published models ----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_batch_moves_whole_to_another_device(template):
 @pytest.fixture
 def published(template):
     wording = {"system": "You are a helpful assistant.", "request": "Please draw: {}"}
-    return Template(replace(template.config, **wording), template.words)
+    return ChatTemplate(replace(template.config, **wording), template.words)
 
 
 def test_a_prompt_is_put_into_the_request_and_the_system_speaks_first(published, template):
@@ -169,7 +169,7 @@ def test_questions_edits_and_a_system_turn_of_ones_own_stay_as_they_are(publishe
 
 
 def test_the_form_of_published_training_ends_the_turn_before_the_slot(template):
-    training = Template(replace(template.config, ends_turn=True), template.words)
+    training = ChatTemplate(replace(template.config, ends_turn=True), template.words)
     inference, control = template.ask((ASKED,), draw=True).tokens, template.words.control
     at = inference.index(control[tok.IMAGE_START])
     between = [control[tok.TURN_END], *template.words.encode("\n")]
@@ -188,23 +188,23 @@ def test_pictures_of_any_shape_are_read_as_the_librarys_processor_reads_them(tem
     mean, deviation = (0.48, 0.45, 0.40), (0.26, 0.27, 0.28)
     config = replace(template.config, picture_size=None, patch_size=14, temporal_patch_size=2, least_pixels=56 * 56)
     config = replace(config, most_pixels=28 * 28 * 40, mean=mean, deviation=deviation)
-    reader = Template(config, template.words)
+    reader = ChatTemplate(config, template.words)
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)) for width, height in sizes]
     library = Qwen2VLImageProcessorPil(
         min_pixels=config.least_pixels, max_pixels=config.most_pixels, image_mean=mean, image_std=deviation
     )(images, return_tensors="pt")
     read = [reader.picture(image) for image in images]
-    patches, grid = reader.patches(read)
-    assert torch.equal(grid, library["image_grid_thw"])
-    torch.testing.assert_close(patches, library["pixel_values"], rtol=1e-4, atol=1e-5)
+    pixel_values, image_grid_thw = reader.pixel_values(read)
+    assert torch.equal(image_grid_thw, library["image_grid_thw"])
+    torch.testing.assert_close(pixel_values, library["pixel_values"], rtol=1e-4, atol=1e-5)
     asked = reader.ask((Turn("user", (*read, "what?")),))
     shown = asked.tokens.count(reader.words.control[tok.IMAGE_PAD])
-    assert shown == grid.prod(1).sum() // 4
+    assert shown == image_grid_thw.prod(1).sum() // 4
 
 
 def test_a_picture_too_long_for_its_width_is_refused(template):
-    reader = Template(replace(template.config, picture_size=None), template.words)
+    reader = ChatTemplate(replace(template.config, picture_size=None), template.words)
     with pytest.raises(PictureError, match="the picture has 4000 x 10 px: crop it"):
         reader.picture(Image.new("RGB", (4000, 10)))
 

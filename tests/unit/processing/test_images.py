@@ -215,6 +215,6 @@ def test_patches_are_those_of_the_published_image_processor(patch, merge, frames
         image_mean=[0.5] * 3, image_std=[0.5] * 3, patch_size=patch, merge_size=merge, temporal_patch_size=frames
     )
     published = processor(list(map(Image.fromarray, drawn)), do_resize=False, return_tensors="pt")
-    patches, grid = to_patches(to_pixels([Picture(array) for array in drawn]), patch, merge, frames)
-    torch.testing.assert_close(patches, published["pixel_values"], rtol=1e-5, atol=1e-5)
-    assert torch.equal(grid, published["image_grid_thw"])
+    pixel_values, image_grid_thw = to_patches(to_pixels([Picture(array) for array in drawn]), patch, merge, frames)
+    torch.testing.assert_close(pixel_values, published["pixel_values"], rtol=1e-5, atol=1e-5)
+    assert torch.equal(image_grid_thw, published["image_grid_thw"])

@@ -1,12 +1,13 @@
 """The tokenizer of a small world: every word a token, control tokens out of reach, strange words told by name."""
 
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models
 from transformers import PreTrainedTokenizerFast
 
 from blip3o.errors import CheckpointError, PromptError
 from blip3o.picturebook.tasks import vocabulary
-from blip3o.processing.tokenizer import CONTROL, PAD, TURN_END, Words
+from blip3o.processing.tokenizer import CONTROL, PAD, TURN_END, Tokenizer
 
 SENTENCE = "a red dog is left of two blue cats, at night."
 
@@ -52,27 +53,27 @@ def test_control_tokens_are_left_out_of_what_is_read_back(words):
 
 def test_a_saved_tokenizer_is_read_back_the_same(words, tmp_path):
     words.save(tmp_path)
-    read = Words.load(tmp_path)
+    read = Tokenizer.load(tmp_path)
     assert read.encode(SENTENCE + "<think>") == words.encode(SENTENCE + "<think>")
     assert (read.control, len(read), read.known) == (words.control, len(words), words.known)
 
 
 def test_a_folder_without_a_tokenizer_or_with_a_broken_one_is_refused(words, tmp_path):
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
-        Words.load(tmp_path)
+        Tokenizer.load(tmp_path)
     words.save(tmp_path)
     file = tmp_path / "tokenizer.json"
     file.write_text(file.read_text()[:500])
     with pytest.raises(CheckpointError, match=r"tokenizer\.json is no tokenizer"):
-        Words.load(tmp_path)
+        Tokenizer.load(tmp_path)
 
 
 def test_a_tokenizer_without_the_control_tokens_is_refused_once_with_their_names(tmp_path):
     with pytest.raises(CheckpointError, match=r"^the tokenizer lacks the control tokens <\|im_start\|>"):
-        Words(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), pad_token=PAD))
-    Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
+        Tokenizer(PreTrainedTokenizerFast(tokenizer_object=FastTokenizer(models.BPE()), pad_token=PAD))
+    FastTokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(CheckpointError, match=r"^the tokenizer lacks the control tokens"):
-        Words.load(tmp_path)
+        Tokenizer.load(tmp_path)
 
 
 def test_known_words_are_taken(template):
@@ -111,21 +112,21 @@ def test_a_misspelt_word_is_answered_with_the_nearest_ones(template):
 
 
 def test_an_open_vocabulary_takes_any_word(words):
-    from blip3o.processing.tokenizer import Words, check_text
+    from blip3o.processing.tokenizer import Tokenizer, check_text
 
-    check_text(Words(words.tokenizer), "ein Zeppelin über 日本", longest=100)
+    check_text(Tokenizer(words.tokenizer), "ein Zeppelin über 日本", longest=100)
 
 
 @pytest.mark.parametrize("text", ["a dog\udce9", "\ud800", "a\0dog", "dog \udfff cat"])
 def test_text_that_is_no_text_is_refused_by_any_tokenizer(words, text):
-    from blip3o.processing.tokenizer import Words, check_text
+    from blip3o.processing.tokenizer import Tokenizer, check_text
 
     for ask in (
         lambda open_words: check_text(open_words, text, longest=100),
         lambda open_words: open_words.encode(text),
     ):
         with pytest.raises(PromptError, match="which is no character: give text in UTF-8"):
-            ask(Words(words.tokenizer))
+            ask(Tokenizer(words.tokenizer))
 
 
 def test_a_piece_of_a_word_is_no_word_of_a_closed_vocabulary(template):

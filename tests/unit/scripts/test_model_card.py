@@ -48,14 +48,14 @@ def test_a_run_gets_its_card_with_curves_and_facts(tmp_path, monkeypatch):
     import torch
 
     from blip3o.picturebook.tasks import vocabulary
-    from blip3o.pipeline.pipeline import Machine
+    from blip3o.pipeline.pipeline import Pipeline
     from blip3o.processing.tokenizer import make
     from blip3o.weights import checkpoint
 
     recipe = load(Recipe, "tests/tiny.yaml")
     run, output = tmp_path / "run", tmp_path / "card"
     torch.manual_seed(0)
-    checkpoint.save(Machine(recipe.model, make(vocabulary())), run / "checkpoint", about={"commit": "abc"})
+    checkpoint.save(Pipeline(recipe.model, make(vocabulary())), run / "checkpoint", about={"commit": "abc"})
     dump(recipe, run / "recipe.yaml")
     (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in EVENTS))
     monkeypatch.setattr(sys, "argv", ["model_card.py", "--run", str(run), "--output", str(output)])

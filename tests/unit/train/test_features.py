@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from blip3o.picturebook.source import PictureBook
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives.objectives import OBJECTIVES, encode_book
 
 
 @pytest.fixture
 def fresh(tiny, words, awake):
     """A new machine, the same every time."""
-    return awake(Machine(tiny.model, words))
+    return awake(Pipeline(tiny.model, words))
 
 
 def test_after_the_encoder_has_learned_features_are_made_anew(tiny, fresh):

@@ -9,7 +9,7 @@ import torch
 from blip3o.config import from_dict, load, to_dict
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import ConfigError
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives.objectives import OBJECTIVES
 from blip3o.train.optim import trained
 from blip3o.train.recipe import Recipe, Stage
@@ -37,9 +37,9 @@ def test_a_shipped_recipe_comes_back_as_it_was_written(shipped):
 
 def test_a_shipped_recipe_builds_a_machine_that_its_stages_find_their_parts_in(shipped, words):
     with torch.device("meta"):
-        machine = Machine(shipped.model, words)
+        pipeline = Pipeline(shipped.model, words)
     for stage in shipped.stages:
-        assert trained(machine, torch.nn.Module(), stage.trains)
+        assert trained(pipeline, torch.nn.Module(), stage.trains)
 
 
 def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, book):

@@ -46,10 +46,10 @@ def begin(tmp_path_factory):
 
 def trained_by(trainer):
     """The weights of the trainer's stage, as they are kept and as the machine has them."""
-    machine = trainer.run()
+    pipeline = trainer.run()
     [stage] = trainer.recipe.stages
     kept, _ = checkpoint.read_tensors(trainer.folder / "stages" / stage.name / checkpoint.WEIGHTS)
-    assert all(torch.equal(kept[name], tensor) for name, tensor in machine.state_dict().items())
+    assert all(torch.equal(kept[name], tensor) for name, tensor in pipeline.state_dict().items())
     return kept
 
 
@@ -74,7 +74,7 @@ def test_the_optimizer_gets_a_gradient_no_longer_than_the_stage_says(short, begi
 
 def test_a_stage_ends_with_the_average_of_its_weights(short, begin):
     fresh = begin(short())
-    before = {name: tensor.clone() for name, tensor in fresh.machine.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in fresh.pipeline.state_dict().items()}
     last = trained_by(begin(short(ema=0.0)))
     averaged = trained_by(begin(short(ema=0.999)))  # of which the first step forgets a tenth: train/optim.py
     moved = [name for name in before if not torch.equal(last[name], before[name])]
@@ -98,8 +98,8 @@ def test_all_that_counts_in_the_loss_moves_the_weights(short, begin):
 
 def test_the_statistics_of_a_space_are_those_of_the_average(short, begin):
     trainer = begin(short("encoder", steps=2, learning_rate=0.02, ema=0.9))
-    machine = trainer.run()
-    features = encode_book(machine, trainer.book()).astype(np.float32)
+    pipeline = trainer.run()
+    features = encode_book(pipeline, trainer.book()).astype(np.float32)
     np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
     np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
 
@@ -113,7 +113,7 @@ def test_matrix_products_are_made_in_the_precision_of_the_recipe(short, begin, p
         if layer.training:
             seen.add(found.dtype)
 
-    for module in trainer.machine.unified.backbone.modules():
+    for module in trainer.pipeline.unified.backbone.modules():
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(look)
     kept = trained_by(trainer)
@@ -170,13 +170,13 @@ def test_a_stage_that_was_stopped_before_its_scores_is_scored_later_and_once(sho
     class Killed(BaseException):
         pass
 
-    def killed(machine, samples):
+    def killed(pipeline, samples):
         raise Killed
 
     recipe, seen = short(), []
 
-    def score(machine, samples):
-        seen.append((samples.name, machine.state_dict()))
+    def score(pipeline, samples):
+        seen.append((samples.name, pipeline.state_dict()))
         return {"overall": 0.5}
 
     trainer = begin(recipe, score=killed)

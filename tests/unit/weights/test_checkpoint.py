@@ -10,7 +10,7 @@ from torch import nn
 
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, ConfigError, OutputError
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import checkpoint
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2), "b": torch.tensor([1, 2, 3])}
@@ -26,9 +26,9 @@ class Small(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def saved(machine, tmp_path_factory):
+def saved(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    checkpoint.save(machine, folder, about={"seed": 7})
+    checkpoint.save(pipeline, folder, about={"seed": 7})
     return folder
 
 
@@ -40,26 +40,26 @@ def copied(saved, tmp_path):
     return tmp_path
 
 
-def test_a_checkpoint_comes_back_bit_for_bit_in_bfloat16(machine, saved, tmp_path):
+def test_a_checkpoint_comes_back_bit_for_bit_in_bfloat16(pipeline, saved, tmp_path):
     loaded, about = checkpoint.load(saved)
     assert about == {"seed": 7}
-    assert loaded.config == machine.config
+    assert loaded.config == pipeline.config
     assert not loaded.training
-    for name, tensor in machine.state_dict().items():
+    for name, tensor in pipeline.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor.bfloat16().float()), name
     checkpoint.save(loaded, tmp_path, about=about)
     for file in saved.iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_what_is_loaded_speaks_the_same_tokens(machine, saved):
+def test_what_is_loaded_speaks_the_same_tokens(pipeline, saved):
     loaded, _ = checkpoint.load(saved)
-    assert loaded.template.words.encode("a red dog") == machine.template.words.encode("a red dog")
+    assert loaded.template.words.encode("a red dog") == pipeline.template.words.encode("a red dog")
 
 
-def test_an_average_is_saved_in_place_of_the_weights(machine, tmp_path):
-    average = {name: torch.zeros_like(tensor) for name, tensor in machine.state_dict().items()}
-    checkpoint.save(machine, tmp_path, average)
+def test_an_average_is_saved_in_place_of_the_weights(pipeline, tmp_path):
+    average = {name: torch.zeros_like(tensor) for name, tensor in pipeline.state_dict().items()}
+    checkpoint.save(pipeline, tmp_path, average)
     loaded, _ = checkpoint.load(tmp_path)
     assert max(tensor.abs().max() for tensor in loaded.state_dict().values()) == 0
 
@@ -164,7 +164,7 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tiny, words):
     with pytest.raises(
         ConfigError, match=f"the tokenizer has a token {words.highest}, but the model has 500 embeddings"
     ):
-        Machine(replace(tiny.model, unified=replace(unified, backbone=few)), words)
+        Pipeline(replace(tiny.model, unified=replace(unified, backbone=few)), words)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -205,11 +205,11 @@ def test_an_interrupt_while_writing_leaves_the_old_file_and_nothing_else(file, m
     assert file.read_bytes() == before
 
 
-def test_a_place_that_cannot_be_written_to_is_refused_by_name(machine, file):
+def test_a_place_that_cannot_be_written_to_is_refused_by_name(pipeline, file):
     with pytest.raises(OutputError, match="cannot make"):
         checkpoint.write_tensors(file / "below" / "a.safetensors", TENSORS)
     with pytest.raises(OutputError, match="cannot make"):
-        checkpoint.save(machine, file)
+        checkpoint.save(pipeline, file)
     with pytest.raises(OutputError, match="cannot write"):
         checkpoint.write_tensors(file.parent, TENSORS)
     assert not list(file.parent.parent.glob(f".{file.parent.name}.*"))
@@ -219,5 +219,5 @@ def test_what_is_saved_may_be_read_by_others(file):
     assert file.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_saved_config_is_the_config(saved, machine):
-    assert configs.load(type(machine.config), saved / checkpoint.CONFIG) == machine.config
+def test_a_saved_config_is_the_config(saved, pipeline):
+    assert configs.load(type(pipeline.config), saved / checkpoint.CONFIG) == pipeline.config

@@ -13,9 +13,9 @@ from blip3o.weights import checkpoint, digest, folders
 
 
 @pytest.fixture(scope="module")
-def saved(machine, tmp_path_factory):
+def saved(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("digest") / "saved"
-    checkpoint.save(machine, folder)
+    checkpoint.save(pipeline, folder)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_an_older_folder_without_a_digest_loads(own):
 
 @pytest.mark.parametrize("existing", ["nothing", "an older one", "a whole one"])
 @pytest.mark.parametrize("stops_at", ["config", "tokenizer", "weights", "digest"])
-def test_a_save_that_was_stopped_is_refused(machine, own, tmp_path, monkeypatch, existing, stops_at):
+def test_a_save_that_was_stopped_is_refused(pipeline, own, tmp_path, monkeypatch, existing, stops_at):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
@@ -90,23 +90,23 @@ def test_a_save_that_was_stopped_is_refused(machine, own, tmp_path, monkeypatch,
         (own / digest.FILE).unlink()
     place = {
         "config": "blip3o.config.dump",
-        "tokenizer": "blip3o.processing.tokenizer.Words.save",
+        "tokenizer": "blip3o.processing.tokenizer.Tokenizer.save",
         "weights": "blip3o.weights.checkpoint.write_tensors",
         "digest": "blip3o.weights.digest.of",
     }[stops_at]
-    larger = {name: value + 1 for name, value in machine.state_dict().items()}
+    larger = {name: value + 1 for name, value in pipeline.state_dict().items()}
     with monkeypatch.context() as patch:
         patch.setattr(place, stop)
         with pytest.raises(KeyboardInterrupt):
-            checkpoint.save(machine, folder, larger)
+            checkpoint.save(pipeline, folder, larger)
     with pytest.raises(CheckpointError, match=r"holds no|was not saved to its end"):
         checkpoint.load(folder)
-    checkpoint.save(machine, folder)
+    checkpoint.save(pipeline, folder)
     checkpoint.load(folder)
 
 
-def test_a_model_without_a_list_of_words_does_not_inherit_one(machine, own):
-    words = machine.template.words
+def test_a_model_without_a_list_of_words_does_not_inherit_one(pipeline, own):
+    words = pipeline.template.words
     type(words)(words.tokenizer).save(own)
     assert not (own / "words.txt").exists()
 
@@ -116,9 +116,9 @@ def test_what_is_shipped_is_what_its_digest_says(folder):
     assert json.loads((folder / digest.FILE).read_text()) == digest.of(folder)
 
 
-def test_weights_mostly_zero_are_refused_where_no_digest_vouches_for_them(machine, tmp_path):
-    zeros = {name: torch.zeros_like(value) for name, value in machine.state_dict().items()}
-    checkpoint.save(machine, tmp_path, zeros)
+def test_weights_mostly_zero_are_refused_where_no_digest_vouches_for_them(pipeline, tmp_path):
+    zeros = {name: torch.zeros_like(value) for name, value in pipeline.state_dict().items()}
+    checkpoint.save(pipeline, tmp_path, zeros)
     checkpoint.load(tmp_path)
     (tmp_path / digest.FILE).unlink()
     with pytest.raises(CheckpointError, match="100% of the weights of tiny are 0"):

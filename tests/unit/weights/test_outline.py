@@ -17,7 +17,7 @@ from blip3o.model.decoders.pixel import PixelDecoderConfig
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.layers.vae import VaeConfig
-from blip3o.pipeline.pipeline import Machine, ModelConfig
+from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import SHIPPED, read_header
 from blip3o.weights.outline import MEMORIES, held, is_rounded, read, working_numbers
@@ -35,15 +35,15 @@ def folder(request, tmp_path_factory, tiny, words):
         return SHIPPED / "picturebook"
     if request.param in BACKBONES:
         return published_toy.write(made, request.param)
-    built = Machine(tiny.model, words) if request.param == "ours" else published_toy.machine()
+    built = Pipeline(tiny.model, words) if request.param == "ours" else published_toy.pipeline()
     checkpoint.save(built, made, about={"commit": "abc"})
     return made
 
 
 @pytest.fixture(scope="session")
-def machine(folder):
+def pipeline(folder):
     """The same model, built, without its tensors."""
-    return hub.sketch(folder).machine
+    return hub.deferred(folder).pipeline
 
 
 def test_it_tells_what_the_loaded_model_tells(folder):
@@ -51,22 +51,22 @@ def test_it_tells_what_the_loaded_model_tells(folder):
     assert {key: value for key, value in told.items() if key != "peak"} == model.info()
 
 
-def test_it_tells_the_memory_that_building_the_model_would_show(folder, machine):
-    assert read(folder).facts()["peak"] == peaks(machine)
+def test_it_tells_the_memory_that_building_the_model_would_show(folder, pipeline):
+    assert read(folder).facts()["peak"] == peaks(pipeline)
 
 
-def test_what_is_rounded_are_the_matrices_of_repeated_blocks(folder, machine):
-    stacks = tuple(f"{name}." for name, module in machine.named_modules() if isinstance(module, nn.ModuleList))
+def test_what_is_rounded_are_the_matrices_of_repeated_blocks(folder, pipeline):
+    stacks = tuple(f"{name}." for name, module in pipeline.named_modules() if isinstance(module, nn.ModuleList))
     blocks = {
         f"{name}.weight"
-        for name, module in machine.named_modules()
+        for name, module in pipeline.named_modules()
         if isinstance(module, nn.Linear) and name.startswith(stacks)
     }
     assert {name for name, shape in read(folder).shapes.items() if is_rounded(name, shape, "int8")} == blocks
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_what_is_held_is_what_the_modules_hold(folder, machine, memory):
+def test_what_is_held_is_what_the_modules_hold(folder, pipeline, memory):
     def numbers(module):
         return sum(parameter.numel() for parameter in module.parameters())
 
@@ -74,13 +74,13 @@ def test_what_is_held_is_what_the_modules_hold(folder, machine, memory):
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
         return own + max(map(on_the_way, module.children()), default=0)
 
-    parts = machine.movable().values()
+    parts = pipeline.movable().values()
     most = {
         "full": sum(map(numbers, parts)),
         "balanced": max(map(numbers, parts)),
         "low": max(map(on_the_way, parts)),
     }
-    wanted = numbers(machine) - sum(map(numbers, parts)) + most[memory]
+    wanted = numbers(pipeline) - sum(map(numbers, parts)) + most[memory]
     assert held(read(folder).shapes, memory) == wanted
 
 
@@ -180,4 +180,4 @@ def test_a_damaged_file_is_one_line(own, damaged):
 
 def test_shapes_are_those_of_the_library(own):
     with torch.device("meta"):
-        assert read(own).shapes == shapes_of(dict(hub.sketch(own).machine.named_parameters()))
+        assert read(own).shapes == shapes_of(dict(hub.deferred(own).pipeline.named_parameters()))

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from blip3o.errors import CheckpointError
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights.safetensors_files import Shards, hollow, shapes_of, strange
 
 
@@ -159,7 +159,7 @@ def test_a_tensor_is_put_in_its_place_without_a_walk_through_all_modules(tmp_pat
 def test_a_network_built_hollow_has_its_shapes_no_numbers_and_draws_none(tiny, words):
     before = torch.get_rng_state()
     with hollow():
-        built = Machine(tiny.model, words)
+        built = Pipeline(tiny.model, words)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.is_meta for parameter in built.parameters())
-    assert shapes_of(built.state_dict()) == shapes_of(Machine(tiny.model, words).state_dict())
+    assert shapes_of(built.state_dict()) == shapes_of(Pipeline(tiny.model, words).state_dict())

@@ -37,7 +37,7 @@ def put(values, place, value) -> Any:
 @pytest.fixture(scope="module", params=["picture book", "qwen2_5_vl", "qwen3", "llama3"])
 def config(request, tiny):
     """A model's config as plain values."""
-    made = tiny.model if request.param == "picture book" else published_toy.machine(request.param).config
+    made = tiny.model if request.param == "picture book" else published_toy.pipeline(request.param).config
     return to_dict(made)
 
 

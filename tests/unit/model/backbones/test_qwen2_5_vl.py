@@ -142,45 +142,45 @@ def pictures(backbone, *sides, seed=0):
     """Random patches of square pictures of these sides, in patches."""
     vision, count = backbone.config.vision, sum(side**2 for side in sides)
     dim = 3 * vision.temporal_patch_size * vision.patch_size**2
-    patches = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
-    return patches, torch.tensor([[1, side, side] for side in sides])
+    pixel_values = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
+    return pixel_values, torch.tensor([[1, side, side] for side in sides])
 
 
-def read_by_the_library(backbone, patches, grid):
+def read_by_the_library(backbone, pixel_values, image_grid_thw):
     backbone.visual.config._attn_implementation = "sdpa"
-    return backbone.visual(patches, grid).pooler_output
+    return backbone.visual(pixel_values, image_grid_thw).pooler_output
 
 
 def test_pictures_of_one_size_are_read_as_the_library_reads_them(backbone, side, seen):
-    patches, grid = pictures(backbone, side, side, side)
-    read = backbone.read(patches, grid)
+    pixel_values, image_grid_thw = pictures(backbone, side, side, side)
+    read = backbone.read(pixel_values, image_grid_thw)
     assert backbone.visual.config._attn_implementation == EQUAL_WINDOWS
     assert read.shape == (3 * seen, backbone.width)
-    assert_close(read, read_by_the_library(backbone, patches, grid))
+    assert_close(read, read_by_the_library(backbone, pixel_values, image_grid_thw))
 
 
 def test_pictures_of_several_sizes_are_read_as_if_alone(backbone, side, seen):
-    patches, grid = pictures(backbone, side, side - 2)
-    read = backbone.read(patches, grid)
-    assert_close(read[:seen], backbone.read(patches[: side**2], grid[:1]))
-    assert_close(read[seen:], backbone.read(patches[side**2 :], grid[1:]))
+    pixel_values, image_grid_thw = pictures(backbone, side, side - 2)
+    read = backbone.read(pixel_values, image_grid_thw)
+    assert_close(read[:seen], backbone.read(pixel_values[: side**2], image_grid_thw[:1]))
+    assert_close(read[seen:], backbone.read(pixel_values[side**2 :], image_grid_thw[1:]))
 
 
 def test_a_picture_of_several_windows_is_left_to_the_library(config, awake, side):
     smaller = (side - 2) * config.vision.patch_size
     windowed = awake(Qwen(replace(config, vision=replace(config.vision, window_size=smaller))))
-    patches, grid = pictures(windowed, side, side)
-    read = windowed.read(patches, grid)
+    pixel_values, image_grid_thw = pictures(windowed, side, side)
+    read = windowed.read(pixel_values, image_grid_thw)
     assert windowed.visual.config._attn_implementation == "sdpa"
-    whole = awake(Qwen(config)).read(patches, grid)
+    whole = awake(Qwen(config)).read(pixel_values, image_grid_thw)
     assert (read - whole).abs().max() > 1e-3
 
 
 def test_a_change_of_one_picture_leaves_the_others_as_read(backbone, side, seen):
-    patches, grid = pictures(backbone, side, side)
-    changed = patches.clone()
+    pixel_values, image_grid_thw = pictures(backbone, side, side)
+    changed = pixel_values.clone()
     changed[: side**2] += 1
-    before, after = backbone.read(patches, grid), backbone.read(changed, grid)
+    before, after = backbone.read(pixel_values, image_grid_thw), backbone.read(changed, image_grid_thw)
     assert torch.equal(before[seen:], after[seen:])
     assert (before[:seen] - after[:seen]).abs().max() > 1e-3
 

@@ -121,8 +121,8 @@ def test_padding_and_the_cache_change_nothing(make, awake):
 def test_a_picture_becomes_the_towers_tokens_in_the_words_width(make, awake):
     backbone = awake(make(), std=0.1)
     pixels = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    patches, grid = to_patches(pixels, 8, 1, 1)
-    seen = backbone.read(patches, grid)
+    pixel_values, image_grid_thw = to_patches(pixels, 8, 1, 1)
+    seen = backbone.read(pixel_values, image_grid_thw)
     assert seen.shape == (2 * 9, 32)
     library = backbone.visual.tower(pixels).last_hidden_state
     assert_close(seen, backbone.visual.projector(library).flatten(0, 1))
@@ -136,7 +136,7 @@ def test_what_no_file_holds_is_computed_again(make, awake):
         empty = make()
     empty.load_state_dict(backbone.state_dict(), assign=True)
     empty.restore_buffers()
-    patches, grid = to_patches(torch.ones(1, 3, 24, 24), 8, 1, 1)
-    assert torch.equal(empty.read(patches, grid), backbone.read(patches, grid))
+    pixel_values, image_grid_thw = to_patches(torch.ones(1, 3, 24, 24), 8, 1, 1)
+    assert torch.equal(empty.read(pixel_values, image_grid_thw), backbone.read(pixel_values, image_grid_thw))
     said, there = torch.ones(1, 3, 32), torch.ones(1, 3, dtype=torch.bool)
     assert torch.equal(empty.think(said, there), backbone.think(said, there))

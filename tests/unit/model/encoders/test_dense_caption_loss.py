@@ -2,9 +2,9 @@
 
 import torch
 
-from blip3o.model.encoders.dense_caption_loss import Telling, TellingConfig
+from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 
-SIZES = TellingConfig(vocabulary=7, places=3, channels=6, positions=4, width=16)
+SIZES = DenseCaptionConfig(vocabulary=7, places=3, channels=6, positions=4, width=16)
 SAID = torch.zeros(2, 3, 7)
 SAID[:, :, 1] = SAID[:, :, 4] = 0.5
 
@@ -15,7 +15,7 @@ def features(seed=0):
 
 @torch.no_grad()
 def test_two_words_that_are_equally_likely_cost_at_least_the_log_of_two():
-    telling = Telling(SIZES)
+    telling = DenseCaptionLoss(SIZES)
     assert telling(features(), SAID).mean() > torch.tensor(2.0).log()
     last = telling.answer[-1]
     last.get_parameter("weight").zero_()
@@ -25,21 +25,21 @@ def test_two_words_that_are_equally_likely_cost_at_least_the_log_of_two():
 
 def test_the_loss_teaches_the_features():
     seen = features().requires_grad_()
-    Telling(SIZES)(seen, SAID).mean().backward()
+    DenseCaptionLoss(SIZES)(seen, SAID).mean().backward()
     assert seen.grad is not None
     assert seen.grad.abs().max() > 0
 
 
 @torch.no_grad()
 def test_where_something_stands_can_be_told(awake):
-    telling = awake(Telling(SIZES))
+    telling = awake(DenseCaptionLoss(SIZES))
     straight, turned = (telling(seen, SAID).mean() for seen in (features(), features().flip(-1)))
     assert (straight - turned).abs() > 1e-6
 
 
 @torch.no_grad()
 def test_a_picture_weighs_one(awake):
-    telling = awake(Telling(SIZES))
+    telling = awake(DenseCaptionLoss(SIZES))
     whole, parts = (
         telling(features(), SAID),
         [telling(features()[row : row + 1], SAID[row : row + 1]) for row in (0, 1)],

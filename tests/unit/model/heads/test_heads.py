@@ -47,9 +47,9 @@ def think(slot):
 @pytest.mark.parametrize("draws", [1, 3])
 def test_a_head_fills_its_slot_and_grades_every_row(head, kind, draws):
     network = head(kind, draws=draws)
-    filled = network.fill(draw(5, *SHAPE), None, generators(range(5)))
-    assert filled.slot.shape == (5, SLOT, 12)
-    loss = network.loss(filled.slot, filled)
+    inputs = network.fill(draw(5, *SHAPE), None, generators(range(5)))
+    assert inputs.slot.shape == (5, SLOT, 12)
+    loss = network.loss(inputs.slot, inputs)
     assert loss.weight == 5
     assert 0 < loss.mean() < torch.inf
 
@@ -80,8 +80,8 @@ def test_a_reference_is_heard_in_training_by_the_rows_that_have_one(head, kind):
 
     def loss(seed, given):
         reference = Reference(features=draw(1, *SHAPE, seed=seed), given=torch.tensor([given]))
-        filled = network.fill(draw(1, *SHAPE), reference, generators([0]))
-        return network.loss(draw(1, SLOT, 12, seed=1), filled).mean()
+        inputs = network.fill(draw(1, *SHAPE), reference, generators([0]))
+        return network.loss(draw(1, SLOT, 12, seed=1), inputs).mean()
 
     assert (loss(2, given=True) - loss(3, given=True)).abs() > 1e-3
     assert torch.equal(loss(2, given=False), loss(3, given=False))
@@ -105,8 +105,8 @@ def test_as_many_thoughts_are_dropped_as_the_head_is_told(head):
 def test_the_loss_teaches_every_part_that_is_used(head, kind):
     network = head(kind)
     reference = Reference(features=draw(5, *SHAPE, seed=1), given=torch.ones(5, dtype=torch.bool))
-    filled = network.fill(draw(5, *SHAPE), reference, generators(range(5)))
-    network.loss(think(filled.slot), filled).mean().backward()
+    inputs = network.fill(draw(5, *SHAPE), reference, generators(range(5)))
+    network.loss(think(inputs.slot), inputs).mean().backward()
     untaught = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert untaught == []
 
@@ -199,8 +199,8 @@ def test_what_makes_no_sense_is_refused(given, said):
 def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
     for dropout, heard in ((1.0, False), (0.0, True)):
         network = head("flow", dropout=dropout)
-        filled = network.fill(draw(2, *SHAPE), None, generators([0, 1]))
-        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), filled).mean() for seed in (1, 2))
+        inputs = network.fill(draw(2, *SHAPE), None, generators([0, 1]))
+        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), inputs).mean() for seed in (1, 2))
         assert torch.equal(one, other) != heard
 
 
@@ -232,21 +232,21 @@ def test_a_size_that_no_head_can_have_is_refused_by_name(change):
 def test_more_draws_average_over_more_noise(head):
     network = head("flow", draws=3)
     data = draw(2, *SHAPE)
-    filled = network.fill(data, None, generators([0, 1]))
+    inputs = network.fill(data, None, generators([0, 1]))
     hidden = draw(2, SLOT, 12, seed=1)
     parts = [
-        network.loss(hidden, replace(filled, noise=noise, time=time)).mean()
-        for noise, time in zip(filled.noise.chunk(3), filled.time.chunk(3), strict=True)
+        network.loss(hidden, replace(inputs, noise=noise, time=time)).mean()
+        for noise, time in zip(inputs.noise.chunk(3), inputs.time.chunk(3), strict=True)
     ]
-    torch.testing.assert_close(network.loss(hidden, filled).mean(), torch.stack(parts).mean(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(network.loss(hidden, inputs).mean(), torch.stack(parts).mean(), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_a_regression_that_is_right_has_no_loss(head):
     network = head("regression")
     hidden = draw(2, SLOT, 12)
-    filled = network.fill(network.features(hidden, None), None, generators([0, 1]))
-    assert network.loss(hidden, filled).sum < 1e-10
+    inputs = network.fill(network.features(hidden, None), None, generators([0, 1]))
+    assert network.loss(hidden, inputs).sum < 1e-10
 
 
 def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
@@ -265,9 +265,9 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
         [random] = generators([0])
         for _ in range(150):
             sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random) * 2 - 1
-            filled = network.fill(sign * mode, None, [random] * 64)
+            inputs = network.fill(sign * mode, None, [random] * 64)
             optimizer.zero_grad()
-            network.loss(filled.slot, filled).mean().backward()
+            network.loss(inputs.slot, inputs).mean().backward()
             optimizer.step()
         with torch.no_grad():
             answers[kind] = network.sample(think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))

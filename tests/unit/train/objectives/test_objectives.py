@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from blip3o.pipeline.pipeline import Machine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives import objectives
 from blip3o.train.objectives.objectives import (
     BATCH_COST,
@@ -26,7 +26,7 @@ from blip3o.train.optim import trained
 def fresh(tiny, words):
     """A new machine, the same every time."""
     torch.manual_seed(0)
-    return Machine(tiny.model, words)
+    return Pipeline(tiny.model, words)
 
 
 STAGES = ("encoder", "decoder", "tower", "understanding", "generation", "instruction")
@@ -75,13 +75,13 @@ def test_a_step_is_determined_by_its_run_and_number(tiny, fresh, pages, name):
 
 @pytest.mark.parametrize("name", STAGES)
 @torch.no_grad()
-def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tiny, machine, pages, name):
+def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tiny, pipeline, pages, name):
     stage = named(tiny, name)
     torch.manual_seed(0)
-    whole = OBJECTIVES[stage.objective](stage, machine, pages)
+    whole = OBJECTIVES[stage.objective](stage, pipeline, pages)
     one = replace(stage, batch_size=min(stage.batch_size, 1), text_batch_size=min(stage.text_batch_size, 1))
     torch.manual_seed(0)
-    alone = OBJECTIVES[stage.objective](one, machine, pages)
+    alone = OBJECTIVES[stage.objective](one, pipeline, pages)
     samples = [alone.losses("run", number) for number in range(8, 12)]
     for key, loss in whole.losses("run", 2).items():
         added = reduce(add, [sample[key] for sample in samples])
@@ -117,7 +117,7 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
     tiny, words, awake, pages, monkeypatch
 ):
     stage = replace(named(tiny, "instruction"), batch_size=6, text_batch_size=6)
-    objective = UnifiedObjective(stage, awake(Machine(tiny.model, words)), pages)
+    objective = UnifiedObjective(stage, awake(Pipeline(tiny.model, words)), pages)
     batches = objective.batches
     rows = []
 
@@ -131,9 +131,9 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
     def step():
         rows.append([])
         losses = objective.losses("run", 0)
-        objective.machine.zero_grad()
+        objective.pipeline.zero_grad()
         objective.total(losses).backward()
-        gradient = [p.grad.flatten() for p in objective.machine.parameters() if p.grad is not None]
+        gradient = [p.grad.flatten() for p in objective.pipeline.parameters() if p.grad is not None]
         return torch.stack([losses[name].mean().detach() for name in ("text", "image")]), torch.cat(gradient)
 
     found = []
@@ -206,9 +206,9 @@ def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages):
             torch.testing.assert_close(objective.total(losses), plain + weight * weighed)
 
 
-def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, machine, pages):
+def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, pipeline, pages):
     stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = UnifiedObjective(stage, machine, pages)
+    objective = UnifiedObjective(stage, pipeline, pages)
     known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
     for batch, _ in objective.batches("run", 0):
         assert batch.reference is not None
@@ -220,9 +220,9 @@ def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, ma
 
 
 @torch.no_grad()
-def test_other_pictures_to_change_give_another_loss(tiny, machine, pages, monkeypatch):
+def test_other_pictures_to_change_give_another_loss(tiny, pipeline, pages, monkeypatch):
     stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = UnifiedObjective(stage, machine, pages)
+    objective = UnifiedObjective(stage, pipeline, pages)
     true, batches = objective.losses("run", 0)["image"].mean(), list(objective.batches("run", 0))
     changed = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
     monkeypatch.setattr(objective, "batches", lambda *_: changed)

@@ -35,7 +35,7 @@ def tensors_of(folder):
     ids=str,
 )
 def test_there_and_back_every_tensor_is_the_same(tmp_path, kind, dtype):
-    source = to_published(published_toy.machine(kind).to(dtype), tmp_path / "published")
+    source = to_published(published_toy.pipeline(kind).to(dtype), tmp_path / "published")
     ours = to_ours(Source(unified=source), tmp_path / "ours")
     back = to_published(checkpoint.load(ours, dtype=None)[0], tmp_path / "back")
     before, after = tensors_of(source), tensors_of(back)
@@ -59,7 +59,7 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
 
 
 def published_model(folder):
-    return published.sketch(Source(unified=folder)).load()
+    return published.deferred(Source(unified=folder)).load()
 
 
 def test_the_layout_of_shards_is_that_of_the_index(published):
@@ -69,6 +69,6 @@ def test_the_layout_of_shards_is_that_of_the_index(published):
     assert len(set(index["weight_map"].values())) == 3
 
 
-def test_a_model_of_other_parts_has_no_place_in_the_published_layout(tmp_path, machine):
+def test_a_model_of_other_parts_has_no_place_in_the_published_layout(tmp_path, pipeline):
     with pytest.raises(CheckpointError, match="parts that the published layout has no place for"):
-        to_published(machine, tmp_path / "no")
+        to_published(pipeline, tmp_path / "no")
