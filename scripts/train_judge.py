@@ -1,6 +1,6 @@
 """Trains the picture-book judge, measures it on scenes it never saw, and writes it with its card.
 
-    python scripts/train_judge.py --output blip3o/evals/judges/picturebook
+    python scripts/train_judge.py --output blip3o/picturebook/detector/checkpoint
 
 One thread, about 7 minutes. The result depends on the seed, the steps, the batch and the drawings alone.
 """

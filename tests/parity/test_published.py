@@ -107,7 +107,7 @@ def test_words_become_a_thought():
 def pictures(prompt):
     return {
         key: RECORDED[f"{prompt}.{name}"]
-        for key, name in (("patches", "pixel_values"), ("grid", "grid_thw"))
+        for key, name in (("pixel_values", "pixel_values"), ("image_grid_thw", "grid_thw"))
         if f"{prompt}.{name}" in RECORDED
     }
 

@@ -20,7 +20,7 @@ PAGES = {
         ROOT / "README.md",
         *sorted((ROOT / "docs").glob("*.md")),
         CHECKPOINT / "README.md",
-        ROOT / "blip3o" / "evals" / "judges" / "picturebook" / "README.md",
+        ROOT / "blip3o" / "picturebook" / "detector" / "checkpoint" / "README.md",
     )
 }
 WALK, GLOSSARY, RECIPE, README = (

@@ -80,7 +80,7 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
         return deferred(folder, **given)
 
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
-    monkeypatch.setattr(hub, "sketch", sketched)
+    monkeypatch.setattr(hub, "deferred", sketched)
     monkeypatch.setattr(outline, "read", recording(outline.read, asked))
     monkeypatch.setattr(
         "blip3o.weights.published.convert.to_ours", lambda *given, **named: asked.append(str((given, named)))

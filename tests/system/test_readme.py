@@ -186,8 +186,8 @@ def test_every_relative_link_leads_somewhere(page):
     assert [link for link in relative if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_file_that_a_page_names_is_there(page):
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "LOG"], ids=lambda page: page.stem)
+def test_every_file_that_a_page_names_is_there(page):  # the log tells of files as they were called at its time
     named = re.findall(
         r"`((?:blip3o|configs|tests|scripts|benchmarks|docs)/[\w./]*\w)`", page.read_text(encoding="utf-8")
     )

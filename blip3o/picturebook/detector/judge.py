@@ -16,7 +16,7 @@ from blip3o.picturebook.detector.network import CELL, Detector, Maps, to_pixels
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, SIZE
 from blip3o.weights.checkpoint import load_strictly, read_tensors
 
-WEIGHTS = Path(__file__).parent / "picturebook" / "model.safetensors"
+WEIGHTS = Path(__file__).parent / "checkpoint" / "model.safetensors"
 FAINTEST = 0.05
 """Boxes below this score are not reported at all; every rule's threshold lies above."""
 BATCH = 128

@@ -47,8 +47,8 @@ def to_published(
     encoder, decoder = space.encoder, space.decoder
     if not isinstance(encoder, EvaClipConfig | None) or not isinstance(decoder, SdxlConfig | None):
         raise CheckpointError(
-            f"{pipeline.config.name} has parts that the published layout has no place for: it takes an EVA-CLIP encoder "
-            "and an SDXL decoder"
+            f"{pipeline.config.name} has parts that the published layout has no place for: it takes an EVA-CLIP "
+            "encoder and an SDXL decoder"
         )
     tensors = {published_name(name): value for name, value in pipeline.unified.state_dict().items()}
     tensors["model.latent_queries"] = tensors["model.latent_queries"][None]

@@ -14,7 +14,7 @@ from blip3o.weights.published.layout import TOWER
 from blip3o.weights.published.model import find_unified
 from blip3o.weights.published.spaces import find_decoder, find_encoder
 
-OWN = Path(__file__).parents[2] / "parity" / "published_8b_layout"
+OWN = Path(__file__).parents[3] / "parity" / "published_8b_layout"
 WORDS = torch.tensor([[3, 1, 4, 1, 5]])
 
 
