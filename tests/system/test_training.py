@@ -16,7 +16,7 @@ import torch
 
 from blip3o.config import load
 from blip3o.errors import CheckpointError, ConfigError, TrainingError
-from blip3o.train import trainer
+from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
 from blip3o.train.trainer import Trainer
 from blip3o.weights import checkpoint
@@ -47,13 +47,13 @@ def cut_off(stage, step, by: type[BaseException] = Killed):
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
     """However the tests were started: a shell's background jobs, and what they start, begin with it ignored."""
-    with trainer.answered((signal.SIGINT,), signal.default_int_handler):
+    with loop.answered((signal.SIGINT,), signal.default_int_handler):
         yield
 
 
 @pytest.fixture(autouse=True)
 def every_step_is_told(monkeypatch):
-    monkeypatch.setattr(trainer, "LOG_EVERY", 1)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
     """The folder of an unbroken run."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "LOG_EVERY", 1)
+        patch.setattr(loop, "LOG_EVERY", 1)
         trainer = Trainer(RECIPE, folder, silent)
         trainer.run()
         trainer.publish()
@@ -125,14 +125,14 @@ def test_an_interrupted_run_loses_no_step(whole, before, stage):
 
 @pytest.mark.slow
 def test_an_interrupt_at_the_worst_moment_spoils_nothing(whole, before, monkeypatch):
-    folder, swap = before("decoder"), trainer.Average.swap
+    folder, swap = before("decoder"), loop.Average.swap
 
     def interrupted(average, parameters):
         swap(average, parameters)
-        monkeypatch.setattr(trainer.Average, "swap", swap)
+        monkeypatch.setattr(loop.Average, "swap", swap)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.Average, "swap", interrupted)
+    monkeypatch.setattr(loop.Average, "swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Trainer(replace(RECIPE, score_every=2), folder, silent, lambda pipeline, samples: {}).run("decoder")
     Trainer(RECIPE, folder, silent).run("decoder")
@@ -176,7 +176,7 @@ trainer.Trainer(load(Recipe, {str(TINY)!r}), Path({str(tmp_path)!r}), observe).r
 @pytest.mark.slow
 def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
     torch.manual_seed(RECIPE.seed)
-    before = trainer.Pipeline(RECIPE.model, trainer.make(trainer.vocabulary())).state_dict()
+    before = loop.Pipeline(RECIPE.model, loop.make(loop.vocabulary())).state_dict()
     for stage in RECIPE.stages:
         after = weights(whole, stage.name)
         changed = {name for name in after if not torch.equal(after[name], before[name])}
