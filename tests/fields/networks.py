@@ -40,13 +40,13 @@ def thought(config, world):
     network, vision = world.awake(BACKBONES[type(config)](config)), config.vision
     rows = getattr(vision, "image_size", 168) // vision.patch_size
     grid = torch.tensor([[1, rows, rows]])
-    seen = network.read(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
+    seen = network.encode_images(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
     tokens = torch.arange(len(seen) + 4)[None] % 32
     image_mask = torch.zeros_like(tokens, dtype=torch.bool)
     image_mask[:, 2 : 2 + len(seen)] = True
     mask = torch.ones_like(image_mask)
     embeddings = network.embed(tokens).masked_scatter(image_mask[..., None], seen)
-    hidden = network.think(embeddings, mask, positions=network.positions(mask, image_mask, grid))
+    hidden = network(embeddings, mask, positions=network.positions(mask, image_mask, grid))
     return shapes(network), network.logits(hidden)
 
 
