@@ -102,7 +102,7 @@ def plain(unified: Unified, batch: Batch, rngs: Sequence[Generator], *, keep_tho
         words = unified.backbone.embed(batch.tokens[row : row + 1])
 
         def think(words: Tensor = words, slot: Tensor = slot, mask: Tensor = mask) -> Tensor:
-            hidden = unified.backbone.think(words.masked_scatter(slot[..., None], head.queries), mask)
+            hidden = unified.backbone(words.masked_scatter(slot[..., None], head.queries), mask)
             return hidden[slot][None]
 
         thought, x = think(), draw_noise((WIDTH, 8, 8), [rng])

@@ -55,7 +55,7 @@ def language_model(recipe: Recipe, times: int) -> dict[str, float]:
 
     def step(precision: str) -> None:
         with arithmetic(precision, torch.device("cpu")):
-            loss = backbone.think(embeddings, mask).float().square().mean()
+            loss = backbone(embeddings, mask).float().square().mean()
         cleared(backbone)
         loss.backward()
 

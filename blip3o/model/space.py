@@ -44,9 +44,9 @@ class SpaceConfig:
 
 
 class ImageSpace(nn.Module):
-    """Where images are imagined: features whose every channel has mean 0 and deviation 1 over the training pictures.
+    """Where images are generated: features whose every channel has mean 0 and deviation 1 over the training pictures.
 
-    The published models imagine features as their encoder gives them: their mean here is 0, their deviation 1.
+    The published models generate features as their encoder gives them: their mean here is 0, their deviation 1.
     """
 
     mean: Tensor
@@ -75,7 +75,7 @@ class ImageSpace(nn.Module):
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1] of normalised features, row k with the noise of generator k; away from `null` features,
         where the decoder is guided; `size` px high and wide, where that is not the decoder's own."""
-        return self.decoder.paint(features, rngs, steps=steps, null=null, size=size)
+        return self.decoder(features, rngs, steps=steps, null=null, size=size)
 
     def blank(self) -> Float[Tensor, "1 channel rows columns"]:
         """Features of a picture that shows nothing."""

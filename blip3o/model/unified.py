@@ -113,7 +113,7 @@ class Unified(nn.Module):
         embeddings = self.backbone.embed(batch.tokens)
         if batch.pixel_values is None or batch.image_grid_thw is None:
             return embeddings
-        seen = self.backbone.read(batch.pixel_values, batch.image_grid_thw).to(embeddings.dtype)
+        seen = self.backbone.encode_images(batch.pixel_values, batch.image_grid_thw).to(embeddings.dtype)
         return embeddings.masked_scatter(batch.image_mask[..., None], seen)
 
     def reference(self, *asked: "ImageRequests") -> Reference | None:
@@ -137,7 +137,7 @@ class Unified(nn.Module):
         if batch.target is not None:
             inputs = self.head.fill(batch.target, self.reference(ImageRequests.each(batch)), rngs)
             embeddings = embeddings.masked_scatter(batch.slot[..., None], inputs.slot.to(embeddings.dtype))
-        hidden = self.backbone.think(embeddings, batch.mask)
+        hidden = self.backbone(embeddings, batch.mask)
         image = None
         if inputs is not None:
             image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
@@ -189,11 +189,11 @@ class Unified(nn.Module):
         assert batch.slot[:, -length:].all(), "every row must end in its slot"
         cache = self.backbone.new_cache()
         before = batch.mask.shape[1] - length
-        self.backbone.think(self.embed(batch)[:, :before], batch.mask[:, :before], cache)
+        self.backbone(self.embed(batch)[:, :before], batch.mask[:, :before], cache)
 
         def go_on(rows: Sequence[int], slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
             branch = self.backbone.branch(cache, rows)
-            return self.backbone.think(slot, batch.mask[list(rows)], branch)
+            return self.backbone(slot, batch.mask[list(rows)], branch)
 
         return go_on
 
@@ -206,7 +206,7 @@ class Unified(nn.Module):
         """The next token of every row, as they are written; IGNORED for a row that has ended."""
         cache, mask = self.backbone.new_cache(), batch.mask
         positions = self.backbone.positions(mask, batch.image_mask, batch.image_grid_thw)
-        hidden = self.backbone.think(self.embed(batch), mask, cache, positions)
+        hidden = self.backbone(self.embed(batch), mask, cache, positions)
         after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
         going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
         stop_ids = torch.tensor(list(stops), device=mask.device)
@@ -218,12 +218,12 @@ class Unified(nn.Module):
                 return
             mask = torch.cat([mask, going[:, None]], dim=1)
             next_one = None if after is None else after + written - 1
-            hidden = self.backbone.think(self.backbone.embed(token[:, None]), mask, cache, next_one)
+            hidden = self.backbone(self.backbone.embed(token[:, None]), mask, cache, next_one)
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""
         positions = self.backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
-        hidden = self.backbone.think(self.embed(batch), batch.mask, positions=positions)[:, :-1]
+        hidden = self.backbone(self.embed(batch), batch.mask, positions=positions)[:, :-1]
         labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
         logs = self.backbone.logits(hidden).float().log_softmax(-1)
         asked = labels != IGNORED

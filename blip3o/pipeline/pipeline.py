@@ -88,10 +88,10 @@ class Pipeline(nn.Module):
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts that a user would name."""
-        output = self.unified.backbone.lm_head
+        tied = self.config.unified.backbone.text.tie_word_embeddings
         return {
             "language model": self.unified.backbone.language_model,
-            **({} if output is None else {"output head": output}),
+            **({} if tied else {"output head": self.unified.backbone.lm_head}),
             "vision tower": self.unified.backbone.get_submodule("visual"),
             "head": self.unified.head,
             "encoder": self.space.encoder,

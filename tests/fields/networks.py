@@ -34,7 +34,7 @@ def painted(config, world, side=4):
     """Features as a picture, guided where the decoder can be."""
     network = world.awake(DECODERS[config.kind](config), std=0.1)
     features, null = normal(1, config.channels, side, side), normal(1, config.channels, side, side, seed=1)
-    return shapes(network), network.paint(features, generators([0]), steps=2, null=null if network.guided else None)
+    return shapes(network), network(features, generators([0]), steps=2, null=null if network.guided else None)
 
 
 def thought(config, world):
@@ -42,13 +42,13 @@ def thought(config, world):
     network, vision = world.awake(BACKBONES[config.kind](config)), config.vision
     rows = getattr(vision, "image_size", 168) // vision.patch_size
     grid = torch.tensor([[1, rows, rows]])
-    seen = network.read(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
+    seen = network.encode_images(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
     tokens = torch.arange(len(seen) + 4)[None] % 32
     image_mask = torch.zeros_like(tokens, dtype=torch.bool)
     image_mask[:, 2 : 2 + len(seen)] = True
     mask = torch.ones_like(image_mask)
     embeddings = network.embed(tokens).masked_scatter(image_mask[..., None], seen)
-    hidden = network.think(embeddings, mask, positions=network.positions(mask, image_mask, grid))
+    hidden = network(embeddings, mask, positions=network.positions(mask, image_mask, grid))
     return shapes(network), network.logits(hidden)
 
 

@@ -127,14 +127,14 @@ def test_a_thought_becomes_features(name, monkeypatch):
 @torch.no_grad()
 def test_a_picture_is_read_and_becomes_a_thought():
     pixel_values, image_grid_thw = RECORDED["i2i.pixel_values"], RECORDED["i2i.grid_thw"]
-    assert_near(unified().backbone.read(pixel_values, image_grid_thw), "i2i.image_embeds", NETWORK)
+    assert_near(unified().backbone.encode_images(pixel_values, image_grid_thw), "i2i.image_embeds", NETWORK)
     assert_near(thought(asked(RECORDED["i2i.input_ids"], draw=True, **pictures("i2i"))), "i2i.cond", NETWORK)
 
 
 def logits(batch):
     backbone = unified().backbone
     positions = backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
-    return backbone.logits(backbone.think(unified().embed(batch), batch.mask, positions=positions)[:, -1])
+    return backbone.logits(backbone(unified().embed(batch), batch.mask, positions=positions)[:, -1])
 
 
 @torch.no_grad()
@@ -202,7 +202,7 @@ def test_a_training_batch():
         time=(RECORDED["train.u"] * 1000).floor() / 1000,
     )
     embeddings = model.embed(batch).masked_scatter(slot[..., None], filled.slot)
-    hidden = model.backbone.think(embeddings, batch.mask)[slot].view_as(filled.slot)
+    hidden = model.backbone(embeddings, batch.mask)[slot].view_as(filled.slot)
     loss = head().loss(hidden, filled).mean()
     model.zero_grad()
     loss.backward()

@@ -201,7 +201,7 @@ def test_every_one_of_several_pictures_is_seen_in_its_place(published):
         asked = pipeline.template.ask((Turn("user", (*(pictures[index] for index in order), "why?")),))
         batch, backbone = pipeline.template.collate([asked]), pipeline.unified.backbone
         positions = backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
-        hidden.append(backbone.think(pipeline.unified.embed(batch), batch.mask, None, positions)[:, -1])
+        hidden.append(backbone(pipeline.unified.embed(batch), batch.mask, None, positions)[:, -1])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert (hidden[one] - hidden[other]).abs().max() > 1e-4
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
@@ -41,15 +42,28 @@ WORDS = "blip3o"
 """The name under which `transformers` knows `attend_to_words`."""
 
 
+class TiedHead(nn.Module):
+    """An output head whose matrix is that of the input embedding, of which it is no second owner: it holds no parameter
+    and adds no tensor to a checkpoint."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self._embedding = (embedding,)  # in a tuple, which keeps it from being registered here, too
+
+    def forward(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
+        weight = self._embedding[0].weight
+        assert isinstance(weight, Tensor)
+        return F.linear(hidden, weight.to(hidden.dtype))
+
+
 class Backbone(nn.Module, ABC):
     """Vectors in, hidden states out; it does not know what stands at which position.
 
-    Inside stand `language_model`, of `transformers`, `lm_head`, which scores words where the embedding does not do it,
-    and `visual`, a vision tower.
+    Inside stand `language_model`, of `transformers`, `lm_head`, which scores words, and `visual`, a vision tower.
     """
 
     language_model: PreTrainedModel
-    lm_head: nn.Linear | None
+    lm_head: nn.Linear | TiedHead
 
     def take(self, language_model: PreTrainedModel, *, tied: bool) -> None:
         """Put the language model in its place, with a head of its own unless that is `tied` to the embedding."""
@@ -61,34 +75,37 @@ class Backbone(nn.Module, ABC):
         language_model.config._attn_implementation = WORDS
         self.width: int = language_model.config.hidden_size
         self.language_model = language_model
-        self.lm_head = None if tied else nn.Linear(self.width, language_model.config.vocab_size, bias=False)
+        embedding = language_model.get_input_embeddings()
+        self.lm_head = (
+            TiedHead(embedding) if tied else nn.Linear(self.width, language_model.config.vocab_size, bias=False)
+        )
 
     def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of token ids."""
         return self.language_model.get_input_embeddings()(tokens)
 
     @abstractmethod
-    def read(
+    def encode_images(
         self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
     ) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of pictures given as patches, one picture after the other; `grid` tells their sizes."""
+        """Embeddings of images given as patches, one image after the other; the grid tells how many patches of each."""
 
-    def think(
+    def forward(
         self,
-        embeddings: Float[Tensor, "batch seq hidden"],
-        mask: Bool[Tensor, "batch past_and_seq"],
+        inputs_embeds: Float[Tensor, "batch seq hidden"],
+        attention_mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation, causal.
 
-        `mask` is False at padding, on either side; it covers what the cache already holds, too. A cache is extended in
-        place. Without `positions` tokens that are no padding are counted.
+        The mask is False at padding, on either side; it covers what the cache already holds, too. A cache is extended
+        in place. Without `positions` tokens that are no padding are counted.
         """
-        counted = (mask.cumsum(-1) - 1).clamp(min=0)[:, -embeddings.shape[1] :]
+        counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
         return self.language_model(
-            inputs_embeds=embeddings,
-            attention_mask=mask.long(),
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask.long(),
             position_ids=counted if positions is None else positions,
             past_key_values=cache,
             use_cache=cache is not None,
@@ -101,17 +118,15 @@ class Backbone(nn.Module, ABC):
         image_grid_thw: Int[Tensor, "picture 3"] | None,
     ) -> Int[Tensor, "axis batch seq"] | None:
         """Where tokens stand for a backbone that does not just count them; `grid` tells the sizes of the pictures whose
-        tokens are `image_mask`. None where `think` is to count."""
+        tokens are `image_mask`. None where `forward` is to count."""
         return None
 
     def logits(self, hidden: Float[Tensor, "*any hidden"]) -> Float[Tensor, "*any vocabulary"]:
         """Scores of the next token."""
-        head = self.language_model.get_input_embeddings() if self.lm_head is None else self.lm_head
-        assert isinstance(head.weight, Tensor)
-        return hidden @ head.weight.T.to(hidden.dtype)
+        return self.lm_head(hidden)
 
     def new_cache(self) -> Cache:
-        """An empty cache for `think`."""
+        """An empty cache for `forward`."""
         from transformers import DynamicCache
 
         return DynamicCache()
@@ -201,10 +216,10 @@ class SiglipBackbone(Backbone):
         self.take(language_model, tied=tied)
         self.visual = SiglipReader(vision, language_model.config.hidden_size)
 
-    def read(
+    def encode_images(
         self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
     ) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of pictures of the tower's own size: one for each patch."""
+        """Embeddings of images of the tower's own size: one for each patch."""
         return self.visual(pixel_values, len(image_grid_thw))
 
     def restore_buffers(self) -> None:

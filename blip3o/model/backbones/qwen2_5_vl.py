@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.backbones.backbone import Backbone, possible
@@ -111,21 +112,23 @@ def attend_by_picture(
     attention_mask: object,
     **rest: object,
 ) -> tuple[Float[Tensor, "1 seq head dim"], None]:
-    """Attention of the vision tower in one call for all windows of equal length, where the library loops over them.
+    """Attention of the vision tower: in one call where all windows are equally long, else window by window.
 
     Takes and gives what an attention function of `transformers` does; the windows' bounds stand in `cu_seq_lens_q`, and
     no mask is used.
     """
-    bounds = rest["cu_seq_lens_q"]
+    bounds, scale = rest["cu_seq_lens_q"], rest["scaling"]
     assert isinstance(bounds, Tensor)
-    lengths = bounds.diff()
-    assert bool((lengths == lengths[0]).all()), "windows of different lengths need the library's own attention"
-    parts = [x[0].unflatten(1, (len(lengths), -1)).transpose(0, 1) for x in (query, key, value)]
-    out = attend(*parts, scale=rest["scaling"])  # pyright: ignore[reportArgumentType]
-    return out.transpose(1, 2).flatten(0, 1)[None], None
+    assert isinstance(scale, float)
+    lengths = bounds.diff().tolist()
+    if len(set(lengths)) == 1:
+        parts = [x[0].unflatten(1, (len(lengths), -1)).transpose(0, 1) for x in (query, key, value)]
+        return attend(*parts, scale=scale).transpose(1, 2).flatten(0, 1)[None], None
+    windows = zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True)
+    return torch.cat([F.scaled_dot_product_attention(*one, scale=scale) for one in windows], 2).transpose(1, 2), None
 
 
-EQUAL_WINDOWS = "flash_by_picture"
+BY_PICTURE = "flash_by_picture"
 """The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
 
 
@@ -149,31 +152,29 @@ class Qwen(Backbone):
         published = config.published()
         assert isinstance(published.text_config, configuration.Qwen2_5_VLTextConfig)
         assert isinstance(published.vision_config, configuration.Qwen2_5_VLVisionConfig)
-        AttentionInterface.register(EQUAL_WINDOWS, attend_by_picture)
+        AttentionInterface.register(BY_PICTURE, attend_by_picture)
         self.config = config
         self.take(modeling.Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
         self.visual = modeling.Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
+        self.visual.config._attn_implementation = BY_PICTURE  # after building: only then "flash" is not looked for
 
-    def read(
+    def encode_images(
         self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
     ) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of pictures: one for each 2 x 2 patches."""
-        one_window = int(image_grid_thw.amax()) * self.config.vision.patch_size <= self.config.vision.window_size
-        same = bool((image_grid_thw == image_grid_thw[0]).all())
-        self.visual.config._attn_implementation = EQUAL_WINDOWS if same and one_window else "sdpa"
+        """Embeddings of images: one for each 2 x 2 patches."""
         return self.visual(pixel_values, image_grid_thw).pooler_output
 
-    def think(
+    def forward(
         self,
-        embeddings: Float[Tensor, "batch seq hidden"],
-        mask: Bool[Tensor, "batch past_and_seq"],
+        inputs_embeds: Float[Tensor, "batch seq hidden"],
+        attention_mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation, causal."""
         if positions is None:
-            positions = (mask.cumsum(-1) - 1).clamp(min=0)[None, :, -embeddings.shape[1] :]
-        return super().think(embeddings, mask, cache, positions.expand(3, -1, -1))
+            positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[None, :, -inputs_embeds.shape[1] :]
+        return super().forward(inputs_embeds, attention_mask, cache, positions.expand(3, -1, -1))
 
     def positions(
         self,
@@ -182,7 +183,7 @@ class Qwen(Backbone):
         image_grid_thw: Int[Tensor, "picture 3"] | None,
     ) -> Int[Tensor, "axis batch seq"] | None:
         """Frame, row and column of every token: a word stands at the next number on all axes, a picture's token at its
-        row and column counted from there (arXiv 2409.12191, section 2.1). None where `think` is to count."""
+        row and column counted from there (arXiv 2409.12191, section 2.1). None where `forward` is to count."""
         if image_grid_thw is None or not self.config.reads_by_grid:
             return None
         merge, grids = self.config.vision.spatial_merge_size, iter(image_grid_thw.tolist())

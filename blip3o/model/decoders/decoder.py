@@ -48,7 +48,7 @@ class Decoder(nn.Module, ABC):
         """How badly it paints these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
 
     @abstractmethod
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],
@@ -80,7 +80,7 @@ class NoDecoder(Decoder):
     ) -> WeightedLoss:
         raise _missing()
 
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],

@@ -163,7 +163,7 @@ class PixelDecoder(Decoder):
         sketched = self.sketcher(like.new_empty(1, self.config.channels, side, side))
         self.velocity(like.new_empty(1, 3, size, size), like.new_empty(1), sketched)
 
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],

@@ -110,7 +110,7 @@ class SanaDecoder(Decoder):
         guess = self.velocity(point(latents, noise, time), time, self.captions(features))
         return WeightedLoss.of_rows((guess.float() - velocity(latents, noise)).square().flatten(1).mean(1))
 
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],
@@ -139,7 +139,7 @@ class SanaDecoder(Decoder):
         return self.decode_latents(latents)
 
     def measure_memory(self) -> None:
-        """Develop one picture."""
+        """Decode the latents of one picture."""
         side = self.config.size // self.shrinks_by
         self.decode_latents(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
 

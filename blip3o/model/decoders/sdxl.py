@@ -110,7 +110,7 @@ class SdxlDecoder(Decoder):
         guess = self.noise_of(noised / scale, step.to(latents), features)
         return WeightedLoss.of_rows((guess.float() - noise.float()).square().flatten(1).mean(1))
 
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],
@@ -129,7 +129,7 @@ class SdxlDecoder(Decoder):
         return self.decode_latents(self.latents(features, noise, steps=steps, null=null))
 
     def measure_memory(self) -> None:
-        """Develop one picture."""
+        """Decode the latents of one picture."""
         side = self.config.size // self.shrinks_by
         self.decode_latents(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
 

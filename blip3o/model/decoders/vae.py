@@ -33,9 +33,9 @@ class VaeDecoder(Decoder):
         self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
     ) -> WeightedLoss:
         """Mean squared error of the pixels."""
-        return WeightedLoss.of_rows((self.developed(features).float() - pixels).square().flatten(1).mean(1))
+        return WeightedLoss.of_rows((self.decode_latents(features).float() - pixels).square().flatten(1).mean(1))
 
-    def paint(
+    def forward(
         self,
         features: Features,
         rngs: Sequence[Generator],
@@ -46,14 +46,14 @@ class VaeDecoder(Decoder):
     ) -> Float[Tensor, "batch 3 height width"]:
         """Pictures in [-1, 1] of the size that their latents have."""
         self.size_to_paint(size)
-        return self.developed(features).clamp(-1, 1)
+        return self.decode_latents(features).clamp(-1, 1)
 
     def measure_memory(self) -> None:
-        """Develop one picture."""
+        """Decode the latents of one picture."""
         side = self.config.side
-        self.developed(next(self.parameters()).new_empty(1, self.config.channels, side, side))
+        self.decode_latents(next(self.parameters()).new_empty(1, self.config.channels, side, side))
 
-    def developed(self, features: Features) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, features: Features) -> Float[Tensor, "batch 3 height width"]:
         """The pictures of latents."""
         latents = features / self.vae.config["scaling_factor"] + (self.vae.config["shift_factor"] or 0.0)
         return self.vae.decode(latents.to(self.vae.dtype), return_dict=False)[0]

@@ -1,13 +1,12 @@
-"""Next-DiT with cross-attention: the diffusion transformer that imagines image features from a thought.
+"""Next-DiT with cross-attention: the diffusion transformer that makes image features from a condition.
 
 The network of the published BLIP3-o (arXiv 2505.09568, section 4.1; after Lumina-Next, arXiv 2406.18583), tensor for
 tensor: sandwich normalisation, a scale but no shift from the time, self- and cross-attention that share their query's
-input and their output projection, a tanh gate per head on what is read from the thought.
+input and their output projection, a tanh gate per head on what is read from the condition.
 
 The published network counts sigma = 1 - t from data to noise and predicts noise - data; both turn here, nowhere else.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -19,8 +18,10 @@ from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
+from blip3o.model.layers.condition import Condition
 from blip3o.model.layers.norm import RMSNorm
-from blip3o.model.layers.rope import grid_angles, rotate
+from blip3o.model.layers.rope import Angles, grid_angles
+from blip3o.model.layers.time_embedding import TimeEmbedding
 
 NAMES = (
     ("caption_projection.linear_1.", "caption_projection.0."),
@@ -35,6 +36,8 @@ NAMES = (
     ("norm_out.linear_2.", "final."),
 )
 """Part of a tensor's name in the published files -> the same here; all others are equal."""
+WAVES = 256
+"""Cosines and sines of a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,65 +83,8 @@ class NextDiTConfig:
         return -(-inner // self.mlp_multiple) * self.mlp_multiple
 
 
-@dataclass(frozen=True, kw_only=True)
-class Angles:
-    """Cosine and sine of the rotary angles of a grid."""
-
-    cos: Float[Tensor, "seq pairs"]
-    sin: Float[Tensor, "seq pairs"]
-
-    def turn(self, x: Float[Tensor, "batch head seq head_dim"]) -> Float[Tensor, "batch head seq head_dim"]:
-        """Rotate each position by its angle, in float32."""
-        return rotate(x.float(), self.cos, self.sin).to(x.dtype)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """What the network keeps of a thought: computed once, used at every time."""
-
-    pooled: Float[Tensor, "batch condition"]
-    keys: list[Float[Tensor, "batch head slot head_dim"]]
-    values: list[Float[Tensor, "batch head slot head_dim"]]
-    angles: Angles
-    """Of the grid that is imagined: not of the thought, but as lasting."""
-
-    def repeat(self, times: int) -> "Condition":
-        """The condition for `times` copies of the batch, one after the other."""
-        return Condition(
-            pooled=self.pooled.repeat(times, 1),
-            keys=[key.repeat(times, 1, 1, 1) for key in self.keys],
-            values=[value.repeat(times, 1, 1, 1) for value in self.values],
-            angles=self.angles,
-        )
-
-    def first(self, rows: int) -> "Condition":
-        """The condition of the first rows."""
-        return Condition(
-            pooled=self.pooled[:rows],
-            keys=[key[:rows] for key in self.keys],
-            values=[value[:rows] for value in self.values],
-            angles=self.angles,
-        )
-
-
-class TimeEmbedding(nn.Module):
-    """A time as a vector: sines and cosines of 1000 (1 - t), then a two-layer network."""
-
-    def __init__(self, width: int, num_frequencies: int = 128) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(2 * num_frequencies, width)
-        self.linear_2 = nn.Linear(width, width)
-        self.num_frequencies = num_frequencies
-
-    def forward(self, time: Float[Tensor, " batch"]) -> Float[Tensor, "batch condition"]:
-        exponents = torch.arange(self.num_frequencies, device=time.device, dtype=torch.float32) / self.num_frequencies
-        angles = 1000 * (1 - time.float())[:, None] * torch.exp(-math.log(10000.0) * exponents)
-        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return self.linear_2(F.silu(self.linear_1(waves.to(self.linear_1.weight.dtype))))
-
-
-class Attention(nn.Module):
-    """The self-attention or the cross-attention half of a block, without its output projection."""
+class NextDiTAttention(nn.Module):
+    """The self-attention or the cross-attention half of a block, without its output projection, which both share."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -153,10 +99,6 @@ class Attention(nn.Module):
         """Split the channels into heads."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def query(self, x: Float[Tensor, "batch seq dim"], angles: Angles) -> Float[Tensor, "batch head seq head_dim"]:
-        """The rotated, normalised queries."""
-        return angles.turn(self.heads(self.norm_q(self.to_q(x))))
-
     def key(self, x: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "batch head seq head_dim"]:
         """The normalised keys, not rotated."""
         return self.heads(self.norm_k(self.to_k(x)))
@@ -164,6 +106,16 @@ class Attention(nn.Module):
     def value(self, x: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "batch head seq head_dim"]:
         """The values."""
         return self.heads(self.to_v(x))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch seq dim"],
+        key: Float[Tensor, "batch head key head_dim"],
+        value: Float[Tensor, "batch head key head_dim"],
+        angles: Angles,
+    ) -> Float[Tensor, "batch head seq head_dim"]:
+        """What the rotated, normalised queries of `x` read."""
+        return attend(angles.turn(self.heads(self.norm_q(self.to_q(x)))), key, value)
 
 
 class FeedForward(nn.Module):
@@ -179,15 +131,15 @@ class FeedForward(nn.Module):
         return self.linear_2(F.silu(self.linear_1(x)) * self.linear_3(x))
 
 
-class Block(nn.Module):
-    """One block: attend to the picture and to the thought, then think by itself; both gated by the time."""
+class NextDiTBlock(nn.Module):
+    """One block: attend to the image and to the condition, then the MLP; both gated by the time."""
 
     def __init__(self, config: NextDiTConfig) -> None:
         super().__init__()
         width = config.width
         self.gate = nn.Parameter(torch.zeros(config.num_heads))
-        self.attn1 = Attention(width, config.num_heads)
-        self.attn2 = Attention(width, config.num_heads)
+        self.attn1 = NextDiTAttention(width, config.num_heads)
+        self.attn2 = NextDiTAttention(width, config.num_heads)
         self.to_out = nn.Linear(width, width, bias=False)
         self.feed_forward = FeedForward(width, config.mlp_width)
         self.modulation = nn.Linear(config.embedding_width, 4 * width)
@@ -200,15 +152,17 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch seq dim"],
-        condition: Float[Tensor, "batch condition"],
+        embedded: Float[Tensor, "batch condition"],
         key: Float[Tensor, "batch head slot head_dim"],
         value: Float[Tensor, "batch head slot head_dim"],
         angles: Angles,
     ) -> Float[Tensor, "batch seq dim"]:
-        scale_msa, gate_msa, scale_mlp, gate_mlp = self.modulation(condition)[:, None].chunk(4, dim=-1)
+        """`embedded` is the time and the pooled condition; `key` and `value` are what the block's own attention made of
+        the condition (`NextDiT.condition`)."""
+        scale_msa, gate_msa, scale_mlp, gate_mlp = self.modulation(embedded)[:, None].chunk(4, dim=-1)
         h = self.norm1(x) * (1 + scale_msa)
-        seen = attend(self.attn1.query(h, angles), angles.turn(self.attn1.key(h)), self.attn1.value(h))
-        read = attend(self.attn2.query(h, angles), key, value)
+        seen = self.attn1(h, angles.turn(self.attn1.key(h)), self.attn1.value(h), angles)
+        read = self.attn2(h, key, value, angles)
         both = seen + read * self.gate.tanh().view(-1, 1, 1).to(read.dtype)
         x = x + gate_msa.tanh() * self.norm2(self.to_out(both.transpose(1, 2).flatten(2)))
         h = self.ffn_norm1(x) * (1 + scale_mlp)
@@ -216,7 +170,7 @@ class Block(nn.Module):
 
 
 class NextDiT(nn.Module):
-    """Noised features, a time and a thought -> the velocity towards the data."""
+    """Noised features, a time and a condition -> the velocity towards the data."""
 
     def __init__(self, config: NextDiTConfig) -> None:
         super().__init__()
@@ -227,9 +181,9 @@ class NextDiT(nn.Module):
         self.caption_projection = nn.Sequential(
             nn.Linear(config.condition_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
         )
-        self.time_embedding = TimeEmbedding(condition)
+        self.time_embedding = TimeEmbedding(WAVES, condition)
         self.pooled_embedding = nn.Sequential(nn.LayerNorm(width, eps=1e-5), nn.Linear(width, condition))
-        self.layers = cast("Sequence[Block]", nn.ModuleList(Block(config) for _ in range(config.depth)))
+        self.layers = cast("Sequence[NextDiTBlock]", nn.ModuleList(NextDiTBlock(config) for _ in range(config.depth)))
         self.final_modulation = nn.Linear(condition, width)
         self.final_norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.final = nn.Linear(width, config.channels)
@@ -244,15 +198,15 @@ class NextDiT(nn.Module):
         nn.init.zeros_(self.final.weight)
         nn.init.zeros_(self.final.bias)
 
-    def condition(self, thought: Float[Tensor, "batch slot hidden"]) -> Condition:
-        """Project the thought once: its mean for the modulation, its keys and values for every block."""
-        context = self.caption_projection(thought)
+    def condition(self, hidden: Float[Tensor, "batch slot hidden"]) -> Condition:
+        """Project the hidden states once: their mean for the modulation, their keys and values for every block."""
+        context = self.caption_projection(hidden)
         contexts = [block.norm1_context(context) for block in self.layers]
         return Condition(
             pooled=self.pooled_embedding(context.mean(dim=1)),
             keys=[block.attn2.key(context) for block, context in zip(self.layers, contexts, strict=True)],
             values=[block.attn2.value(context) for block, context in zip(self.layers, contexts, strict=True)],
-            angles=self.angles(thought.device),
+            angles=self.angles(hidden.device),
         )
 
     def angles(self, device: torch.device) -> Angles:
@@ -276,9 +230,9 @@ class NextDiT(nn.Module):
         height, width = x.shape[-2:]
         tokens = self.patch_embedder(x.flatten(2).mT)
         if self.reference_embedder is not None and reference is not None and referenced is not None:
-            given = self.reference_embedder(reference.flatten(2).mT.to(tokens.dtype))
-            tokens = tokens + given * referenced.view(-1, 1, 1)
-        embedded = F.silu(self.time_embedding(time) + condition.pooled)
+            embeddings = self.reference_embedder(reference.flatten(2).mT.to(tokens.dtype))
+            tokens = tokens + embeddings * referenced.view(-1, 1, 1)
+        embedded = F.silu(self.time_embedding(1000 * (1 - time.float())) + condition.pooled)
         for block, key, value in zip(self.layers, condition.keys, condition.values, strict=True):
             tokens = block(tokens, embedded, key, value, condition.angles)
         tokens = self.final_norm(tokens) * (1 + self.final_modulation(embedded)[:, None])

@@ -73,7 +73,7 @@ class EvaClipConfig:
         return self.side**2
 
 
-class Attention(nn.Module):
+class EvaAttention(nn.Module):
     """Multi-head attention with one matrix for queries, keys and values."""
 
     def __init__(self, width: int, num_heads: int) -> None:
@@ -99,13 +99,13 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class Block(nn.Module):
+class EvaBlock(nn.Module):
     """x + norm1(attn(x)), then x + norm2(mlp(x))."""
 
     def __init__(self, config: EvaClipConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.channels, eps=1e-6)
-        self.attn = Attention(config.channels, config.num_heads)
+        self.attn = EvaAttention(config.channels, config.num_heads)
         self.norm2 = nn.LayerNorm(config.channels, eps=1e-6)
         self.mlp = Mlp(config.channels, config.mlp_width)
 
@@ -137,7 +137,7 @@ class EvaClip(Encoder):
         self.patch_embed = PatchEmbedding(width, config.patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, config.patches**2 + 1, width))
-        self.blocks = cast("Sequence[Block]", nn.ModuleList(Block(config) for _ in range(config.depth)))
+        self.blocks = cast("Sequence[EvaBlock]", nn.ModuleList(EvaBlock(config) for _ in range(config.depth)))
 
     def tokens(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
         """Every patch's token after the last block, of pictures normalised by `MEAN` and `DEVIATION`."""

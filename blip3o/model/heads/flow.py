@@ -1,4 +1,4 @@
-"""The flow head of BLIP3-o: learned queries think once, and a diffusion transformer flows from noise to features.
+"""The flow head of BLIP3-o: learned queries run once, and a diffusion transformer flows from noise to features.
 
 Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
 """
@@ -17,7 +17,8 @@ from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Condition, Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
+from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
+from blip3o.model.layers.condition import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -50,7 +51,7 @@ class FlowHeadConfig(HeadSizes):
 
 
 class FlowHead(Head):
-    """Learned queries fill the slot; their hidden states are the thought that conditions the denoiser."""
+    """Learned queries fill the slot; their hidden states condition the denoiser."""
 
     options = frozenset({"steps", "guidance", "solver", "guided_from", "guided_until"})
     causal = True
@@ -85,13 +86,13 @@ class FlowHead(Head):
         draws = len(inputs.noise) // len(inputs.data)
         data = inputs.data.repeat(draws, 1, 1, 1)
         condition = self.denoiser.condition(hidden * inputs.keep.view(-1, 1, 1)).repeat(draws)
-        given = inputs.reference
+        reference = inputs.reference
         guess = self.denoiser(
             point(data, inputs.noise, inputs.time),
             inputs.time,
             condition,
-            None if given is None else given.features.repeat(draws, 1, 1, 1),
-            None if given is None else given.given.repeat(draws),
+            None if reference is None else reference.features.repeat(draws, 1, 1, 1),
+            None if reference is None else reference.given.repeat(draws),
         )
         error = (guess.float() - velocity(data, inputs.noise)).square().flatten(1).mean(1)
         return WeightedLoss.of_rows(error.view(draws, -1).mean(0))

@@ -1,4 +1,4 @@
-"""The slot's protocol: an image to be imagined is a run of positions, and only the head knows what stands there."""
+"""The slot's protocol: an image to be generated is a run of positions, and only the head knows what stands there."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from blip3o.model.layers.condition import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -32,24 +33,11 @@ class HeadSizes:
 
 
 @runtime_checkable
-class Condition(Protocol):
-    """What a denoiser keeps of a thought: computed once, used at every time."""
-
-    def repeat(self, times: int) -> "Condition":
-        """The condition for `times` copies of the batch, one after the other."""
-        ...
-
-    def first(self, rows: int) -> "Condition":
-        """The condition of the first rows."""
-        ...
-
-
-@runtime_checkable
 class Denoiser(Protocol):
     """What a flow head asks of its diffusion transformer."""
 
-    def condition(self, thought: Float[Tensor, "batch slot hidden"]) -> Condition:
-        """Take in the thought."""
+    def condition(self, hidden: Float[Tensor, "batch slot hidden"]) -> Condition:
+        """What the hidden states of the slot are to the denoiser."""
         ...
 
     def __call__(
@@ -81,7 +69,7 @@ class SlotInputs:
     data: Float[Tensor, "batch channel height width"]
     reference: Reference | None
     keep: Bool[Tensor, " batch"]
-    """False where the thought is dropped."""
+    """False where the condition is dropped."""
     noise: Float[Tensor, "noised channel height width"] | None = None
     time: Float[Tensor, " noised"] | None = None
 

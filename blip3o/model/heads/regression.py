@@ -33,7 +33,7 @@ class RegressionHeadConfig(HeadSizes):
 
 
 class RegressionHead(Head):
-    """Learned queries fill the slot; one linear map turns the thought, a token per feature, into the features."""
+    """Learned queries fill the slot; one linear map turns their hidden states, each into a feature."""
 
     causal = True
 
@@ -57,7 +57,7 @@ class RegressionHead(Head):
     def features(
         self, hidden: Float[Tensor, "batch slot hidden"], reference: Reference | None
     ) -> Float[Tensor, "batch channel height width"]:
-        """The features that the thought stands for."""
+        """The features that the hidden states stand for."""
         side = self.config.side
         features = self.project(hidden)
         if reference is not None:

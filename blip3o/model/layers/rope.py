@@ -4,6 +4,8 @@ Channel pairs (2j, 2j + 1) of a head turn by the angle p * theta^(-4 floor(j / 2
 even j and the column for odd j.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,3 +26,15 @@ def rotate(
     """Turn each consecutive pair of channels by its position's angle, given as cosine and sine."""
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Angles:
+    """Cosine and sine of the rotary angles of a grid."""
+
+    cos: Float[Tensor, "seq pairs"]
+    sin: Float[Tensor, "seq pairs"]
+
+    def turn(self, x: Float[Tensor, "batch head seq head_dim"]) -> Float[Tensor, "batch head seq head_dim"]:
+        """Rotate each position by its angle, in float32."""
+        return rotate(x.float(), self.cos, self.sin).to(x.dtype)

@@ -5,7 +5,6 @@ The network of `diffusers.UNet2DModel` without attention, tensor for tensor and 
 Source: Denoising Diffusion Probabilistic Models, arXiv 2006.11239, appendix B.
 """
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -13,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from blip3o.model.layers.time_embedding import TimeEmbedding
 
 GROUPS = 8
 """Of every group normalisation."""
@@ -61,25 +62,21 @@ class Level(nn.Module):
         if zooms is not None:
             self.add_module(zooms, nn.ModuleList([Zoom(widths[-1][1], finer=zooms == "upsamplers")]))
 
-    def zoomed(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel tall wide"]:
-        """At the next level's number of positions."""
-        return x if self.zooms is None else self.get_submodule(f"{self.zooms}.0")(x)
-
-
-class TimeEmbedding(nn.Module):
-    """A time as a vector: cosines and sines, then a two-layer network."""
-
-    def __init__(self, waves: int, width: int) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(waves, width)
-        self.linear_2 = nn.Linear(width, width)
-
-    def forward(self, time: Float[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
-        half = self.linear_1.in_features // 2
-        exponents = -math.log(10000) * torch.arange(half, dtype=torch.float32, device=time.device) / half
-        angles = time[:, None].float() * exponents.exp()
-        waves = torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.linear_1.weight.dtype)
-        return self.linear_2(F.silu(self.linear_1(waves)))
+    def forward(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        time: Float[Tensor, "batch timed"],
+        beside: list[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """The maps of the level, the last at the next level's number of positions; on the way up, where each block
+        takes a map of the way down from the end of `beside`, that one alone."""
+        maps: list[Tensor] = []
+        for block in self.resnets:
+            x = block(x if beside is None else torch.cat([x, beside.pop()], dim=1), time)
+            maps.append(x)
+        if self.zooms is not None:
+            maps.append(self.get_submodule(f"{self.zooms}.0")(x))
+        return maps if beside is None else maps[-1:]
 
 
 class UNet(nn.Module):
@@ -115,19 +112,10 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "batch out height width"]:
         """What comes out for `x` at a time, counted in 1000ths."""
         embedded = self.time_embedding(time)
-        x = self.conv_in(x)
-        seen = [x]
+        seen = [self.conv_in(x)]
         for level in self.down_blocks:
-            for block in level.resnets:
-                x = block(x, embedded)
-                seen.append(x)
-            if level.zooms is not None:
-                x = level.zoomed(x)
-                seen.append(x)
-        for block in self.mid_block.resnets:
-            x = block(x, embedded)
+            seen += level(seen[-1], embedded)
+        x = self.mid_block(seen[-1], embedded)[-1]
         for level in self.up_blocks:
-            for block in level.resnets:
-                x = block(torch.cat([x, seen.pop()], dim=1), embedded)
-            x = level.zoomed(x)
+            (x,) = level(x, embedded, seen)
         return self.conv_out(F.silu(self.conv_norm_out(x)))

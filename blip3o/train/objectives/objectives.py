@@ -145,7 +145,7 @@ class TowerObjective(Objective):
         pixel_values, image_grid_thw = self.pipeline.template.pixel_values(
             [self.book.picture(index) for index in indices]
         )
-        tokens = backbone.read(pixel_values.to(self.device), image_grid_thw.to(self.device))
+        tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
         seen = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
         true = shares([self.book.labelled(index) for index in indices], LABELS).to(self.device)

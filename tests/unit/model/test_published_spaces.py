@@ -142,7 +142,7 @@ def test_the_published_loop_of_sana_gives_the_same(space):
         )
         after = 1 - (index + 1) / steps
         x = x + (after - sigma) * (unasked + 3.0 * (moved - unasked))
-    ours = decoder.paint(features, generators([4]), steps=steps, null=null)
+    ours = decoder(features, generators([4]), steps=steps, null=null)
     torch.testing.assert_close(
         ours, decoder.vae.decode(x / 0.5, return_dict=False)[0].clamp(-1, 1), rtol=1e-4, atol=1e-4
     )
@@ -190,7 +190,7 @@ def test_latents_of_a_vae_come_back_as_the_library_decodes_them(awake):
     features = encoder(pictures())
     torch.testing.assert_close(features, (latents - 0.25) * 0.13025)
     assert features.shape == (2, encoder.config.channels, encoder.config.side, encoder.config.side)
-    painted = decoder.paint(features, generators([0, 1]), steps=9)
+    painted = decoder(features, generators([0, 1]), steps=9)
     torch.testing.assert_close(painted, library.decode(latents).sample.clamp(-1, 1), rtol=1e-4, atol=1e-4)
     loss = decoder.loss(features, library.decode(latents).sample - 2, generators([0, 1]))
     assert (loss.weight, loss.mean()) == (2, pytest.approx(4))

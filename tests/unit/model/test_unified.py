@@ -68,7 +68,7 @@ def test_the_cache_writes_what_thinking_all_over_would(unified, template, asked)
     embeddings, written = unified.embed(batch), []
     for _ in range(5):
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool)
-        token = unified.backbone.logits(unified.backbone.think(embeddings, mask)[:, -1:]).argmax(-1)
+        token = unified.backbone.logits(unified.backbone(embeddings, mask)[:, -1:]).argmax(-1)
         written.append(token.item())
         embeddings = torch.cat([embeddings, unified.backbone.embed(token)], 1)
     assert unified.write(batch, [], 5) == [written]
@@ -104,13 +104,13 @@ def test_a_prompt_is_thought_over_once_for_all_its_pictures(unified, template, d
     many = ImageRequests(batch=template.collate(drawn, left=True), rows=[1, 0, 1])
     sampling, rngs = Sampling(steps=2, guidance=2.0), partial(generators, [5, 6, 7])
     lengths = []
-    think = unified.backbone.think
+    forward = unified.backbone.forward
 
     def counted(embeddings, *rest):
         lengths.append(tuple(embeddings.shape[:2]))
-        return think(embeddings, *rest)
+        return forward(embeddings, *rest)
 
-    monkeypatch.setattr(unified.backbone, "think", counted)
+    monkeypatch.setattr(unified.backbone, "forward", counted)
     one_by_one = unified.imagine([last, first, last], rngs(), sampling)
     slot = unified.config.head.slot_length
     assert [seq for _, seq in lengths].count(slot) == 3
@@ -125,7 +125,7 @@ def test_the_cached_thought_is_that_of_the_whole_sequence(unified, template, dra
     batch = template.collate(drawn, left=True)
     slot = torch.randn(3, unified.config.head.slot_length, unified.config.head.width, generator=generators([0])[0])
     embeddings = unified.embed(batch).masked_scatter(batch.slot[..., None], slot)
-    whole = unified.backbone.think(embeddings, batch.mask)[batch.slot].view_as(slot)
+    whole = unified.backbone(embeddings, batch.mask)[batch.slot].view_as(slot)
     think = unified.think(batch)
     assert_close(think([0, 1, 2], slot), whole)
     assert_close(think([2, 0], slot[[2, 0]]), whole[[2, 0]])  # and what came before left no trace
@@ -146,7 +146,7 @@ def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
 def test_a_read_picture_is_seen(unified, template, asked):
     batch = template.collate(asked, left=True)
     dark = replace(batch, pixel_values=batch.pixel_values - 1)
-    bright, black = (unified.backbone.think(unified.embed(b), b.mask)[:, -1] for b in (batch, dark))
+    bright, black = (unified.backbone(unified.embed(b), b.mask)[:, -1] for b in (batch, dark))
     seen = batch.image_mask.any(1)
     assert seen.tolist() == [True, True, False]
     assert (bright - black).abs().amax(1)[seen].min() > 1e-3

@@ -74,7 +74,7 @@ def test_the_published_language_models_have_their_parameters(make, sizes, parame
     names += ("num_key_value_heads", "head_dim", "tie_word_embeddings")
     with torch.device("meta"):
         backbone = make(**dict(zip(names, sizes, strict=True)))
-    counted = [backbone.language_model] + ([] if backbone.lm_head is None else [backbone.lm_head])
+    counted = (backbone.language_model, backbone.lm_head)
     assert sum(p.numel() for part in counted for p in part.parameters()) == parameters
 
 
@@ -96,7 +96,7 @@ def test_words_are_answered_as_the_library_answers_them(make, awake):
     library.model.load_state_dict(backbone.language_model.state_dict())
     library.lm_head.load_state_dict(backbone.lm_head.state_dict())
     tokens = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
-    ours = backbone.logits(backbone.think(backbone.embed(tokens), torch.ones_like(tokens, dtype=torch.bool)))
+    ours = backbone.logits(backbone(backbone.embed(tokens), torch.ones_like(tokens, dtype=torch.bool)))
     assert_close(ours, library.eval()(tokens).logits)
 
 
@@ -106,14 +106,14 @@ def test_padding_and_the_cache_change_nothing(make, awake):
     backbone = awake(make(), std=0.1)
     said = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(0))
     there = torch.ones(2, 6, dtype=torch.bool)
-    whole = backbone.think(said, there)
+    whole = backbone(said, there)
     filler, absent = torch.randn(2, 3, 32), torch.zeros(2, 3, dtype=torch.bool)
-    assert_close(backbone.think(torch.cat([filler, said], 1), torch.cat([absent, there], 1))[:, 3:], whole)
+    assert_close(backbone(torch.cat([filler, said], 1), torch.cat([absent, there], 1))[:, 3:], whole)
     cache = backbone.new_cache()
-    first = backbone.think(said[:, :4], there[:, :4], cache)
+    first = backbone(said[:, :4], there[:, :4], cache)
     branch = backbone.branch(cache, [1, 0, 1])
-    assert_close(torch.cat([first, backbone.think(said[:, 4:], there, cache)], 1), whole)
-    assert_close(backbone.think(said[[1, 0, 1], 4:], there[[1, 0, 1]], branch), whole[[1, 0, 1], 4:])
+    assert_close(torch.cat([first, backbone(said[:, 4:], there, cache)], 1), whole)
+    assert_close(backbone(said[[1, 0, 1], 4:], there[[1, 0, 1]], branch), whole[[1, 0, 1], 4:])
 
 
 @torch.no_grad()
@@ -122,7 +122,7 @@ def test_a_picture_becomes_the_towers_tokens_in_the_words_width(make, awake):
     backbone = awake(make(), std=0.1)
     pixels = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
     pixel_values, image_grid_thw = to_patches(pixels, 8, 1, 1)
-    seen = backbone.read(pixel_values, image_grid_thw)
+    seen = backbone.encode_images(pixel_values, image_grid_thw)
     assert seen.shape == (2 * 9, 32)
     library = backbone.visual.tower(pixels).last_hidden_state
     assert_close(seen, backbone.visual.projector(library).flatten(0, 1))
@@ -137,6 +137,8 @@ def test_what_no_file_holds_is_computed_again(make, awake):
     empty.load_state_dict(backbone.state_dict(), assign=True)
     empty.restore_buffers()
     pixel_values, image_grid_thw = to_patches(torch.ones(1, 3, 24, 24), 8, 1, 1)
-    assert torch.equal(empty.read(pixel_values, image_grid_thw), backbone.read(pixel_values, image_grid_thw))
+    assert torch.equal(
+        empty.encode_images(pixel_values, image_grid_thw), backbone.encode_images(pixel_values, image_grid_thw)
+    )
     said, there = torch.ones(1, 3, 32), torch.ones(1, 3, dtype=torch.bool)
-    assert torch.equal(empty.think(said, there), backbone.think(said, there))
+    assert torch.equal(empty(said, there), backbone(said, there))

@@ -41,15 +41,15 @@ PIXELS = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)
 
 @torch.no_grad()
 def test_a_picture_is_painted_by_its_seed_in_any_batch(decoder):
-    among = decoder.paint(FEATURES, generators([3, 4, 5]), steps=2)
-    alone = decoder.paint(FEATURES[1:2], generators([4]), steps=2)
+    among = decoder(FEATURES, generators([3, 4, 5]), steps=2)
+    alone = decoder(FEATURES[1:2], generators([4]), steps=2)
     torch.testing.assert_close(among[1:2], alone, rtol=1e-3, atol=1e-3)
-    assert torch.equal(alone, decoder.paint(FEATURES[1:2], generators([4]), steps=2))
+    assert torch.equal(alone, decoder(FEATURES[1:2], generators([4]), steps=2))
 
 
 @torch.no_grad()
 def test_seeds_and_features_change_the_picture(decoder):
-    first, second = decoder.paint(FEATURES[:1].expand(2, -1, -1, -1), generators([0, 1]), steps=1)
+    first, second = decoder(FEATURES[:1].expand(2, -1, -1, -1), generators([0, 1]), steps=1)
     assert (first - second).abs().max() > 0.01
     assert (decoder.sketch(FEATURES[:1]) - decoder.sketch(FEATURES[1:2])).abs().max() > 0.01
 
@@ -140,4 +140,4 @@ def test_a_grid_that_the_unet_cannot_halve_is_refused():
 
 @torch.no_grad()
 def test_a_picture_stays_in_its_range_whatever_the_features(decoder):
-    assert decoder.paint(1000 * FEATURES, generators([0, 1, 2]), steps=2).abs().max() == 1
+    assert decoder(1000 * FEATURES, generators([0, 1, 2]), steps=2).abs().max() == 1

@@ -33,7 +33,7 @@ def features(seed, count=2):
 
 @torch.no_grad()
 def test_pictures_have_the_size_asked_for_and_the_range_of_pixels(decoder):
-    pictures = decoder.paint(features(0), generators([1, 2]), steps=2, null=features(1, 1))
+    pictures = decoder(features(0), generators([1, 2]), steps=2, null=features(1, 1))
     assert pictures.shape == (2, 3, 32, 32)
     assert pictures.abs().max() <= 1
 

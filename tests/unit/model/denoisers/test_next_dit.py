@@ -67,10 +67,10 @@ def test_the_velocity_leads_to_the_data_where_the_published_network_leads_to_the
     torch.testing.assert_close(moved.flatten(2).mT, -published[0])
 
 
-def test_the_time_of_data_is_the_published_sigma_zero(network):
-    waves = []
+def test_the_time_of_data_is_the_published_sigma_zero(network, inputs):
+    (x, _, thought), waves = inputs, []
     hook = network.time_embedding.linear_1.register_forward_pre_hook(lambda module, args: waves.append(args[0]))
-    network.time_embedding(torch.tensor([1.0, 0.0]))
+    network(x[:2], torch.tensor([1.0, 0.0]), network.condition(thought[:2]))
     hook.remove()
     assert torch.equal(waves[0][0], torch.cat([torch.ones(128), torch.zeros(128)]))
     torch.testing.assert_close(waves[0][1, [0, 128]], torch.tensor([math.cos(1000), math.sin(1000)]))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from blip3o.errors import ConfigError
-from blip3o.model.encoders.eva_clip import DEVIATION, MEAN, Block, EvaClip, EvaClipConfig
+from blip3o.model.encoders.eva_clip import DEVIATION, MEAN, EvaBlock, EvaClip, EvaClipConfig
 
 PUBLISHED = EvaClipConfig(size=448, patch_size=14, channels=1792, depth=64, num_heads=16, mlp_width=15360, pool=4)
 SMALL = EvaClipConfig(size=24, patch_size=4, channels=12, depth=2, num_heads=3, mlp_width=20, pool=2)
@@ -24,7 +24,7 @@ def test_the_published_tower_has_its_parameters_and_its_features():
 
 @torch.no_grad()
 def test_a_block_normalises_what_it_adds_and_nothing_else(awake):
-    block = awake(Block(SMALL))
+    block = awake(EvaBlock(SMALL))
     x = torch.randn(2, 5, 12)
     between = x + block.norm1(block.attn(x))
     torch.testing.assert_close(block(x), between + block.norm2(block.mlp(between)))
@@ -32,7 +32,7 @@ def test_a_block_normalises_what_it_adds_and_nothing_else(awake):
 
 @torch.no_grad()
 def test_attention_is_that_of_torch_with_the_same_weights(awake):
-    ours = awake(Block(SMALL)).attn
+    ours = awake(EvaBlock(SMALL)).attn
     theirs = torch.nn.MultiheadAttention(12, 3, batch_first=True)
     theirs.load_state_dict(
         {

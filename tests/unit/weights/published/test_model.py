@@ -35,7 +35,7 @@ def change_config(folder, **changes):
 @torch.no_grad()
 def spoken(unified):
     backbone = unified.backbone
-    return backbone.logits(backbone.think(backbone.embed(WORDS), torch.ones_like(WORDS, dtype=torch.bool)))
+    return backbone.logits(backbone(backbone.embed(WORDS), torch.ones_like(WORDS, dtype=torch.bool)))
 
 
 @pytest.mark.parametrize(("hidden", "parameters"), [(3584, 1_365_010_336), (2048, 1_362_257_824)])

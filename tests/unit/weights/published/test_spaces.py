@@ -76,7 +76,7 @@ def test_what_is_loaded_encodes_and_paints(write):
     encoder, decoder = find_encoder(folder, folder).load(), find_decoder(folder).load()
     features = encoder(torch.rand(1, 3, 16, 16) * 2 - 1)
     assert features.shape == (1, 32, 2, 2)
-    assert decoder.paint(features, [torch.Generator()], steps=2).shape == (1, 3, 16, 16)
+    assert decoder(features, [torch.Generator()], steps=2).shape == (1, 3, 16, 16)
 
 
 @LAYOUTS
