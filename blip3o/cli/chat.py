@@ -10,22 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from blip3o.cli.files import check_folder, new_file, slug, write_new_picture, write_text
-from blip3o.cli.options import (
-    Compile,
-    Debug,
-    Decoder,
-    Device,
-    Dtype,
-    Json,
-    Memory,
-    Model,
-    Quantize,
-    Seed,
-    Think,
-    Verify,
-    examples,
-)
-from blip3o.cli.progress import open_model, working
+from blip3o.cli.options import Debug, Json, Loading, Seed, Thinking, examples, grouped
+from blip3o.cli.progress import working
 from blip3o.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,20 +25,15 @@ COMMANDS = (
 )
 
 
+@grouped("compatible")
 def chat(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the pictures it draws.")] = Path(
         "chat"
     ),
     seed: Seed = 0,
-    think: Think = False,
-    model: Model = "picturebook",
-    device: Device = "auto",
-    decoder: Decoder = None,
-    dtype: Dtype = "auto",
-    memory: Memory = "full",
-    quantize: Quantize = None,
-    compile: Compile = False,
-    verify: Verify = True,
+    think: Thinking = False,
+    loading: Loading,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -64,23 +45,7 @@ def chat(
     ends it. With --json each answer is one line of JSON.
     """
     check_folder(output)
-    talk = _Talk(
-        open_model(
-            model,
-            device,
-            dtype=dtype,
-            memory=memory,
-            quantize=quantize,
-            compile=compile,
-            verify=verify,
-            needs=("decoder",),
-            decoder=decoder,
-        ),
-        output,
-        seed,
-        think,
-        json,
-    )
+    talk = _Talk(loading.open(needs=("decoder",)), output, seed, think, json)
     typed = sys.stdin.isatty()
     if typed:
         print(f"{COMMANDS}.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, Verify, examples
+from blip3o.cli.options import MODEL_HELP, Debug, DecoderFolder, Json, Verify, examples
 from blip3o.cli.progress import working
 from blip3o.errors import OutputError
 
@@ -19,7 +19,7 @@ EXAMPLES = examples(
 def convert(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     output: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")],
-    decoder: Decoder = None,
+    decoder: DecoderFolder = None,
     verify: Verify = True,
     json: Json = False,
     debug: Debug = False,

@@ -7,20 +7,17 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder, write_picture, write_text
-from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, Verify, examples
-from blip3o.cli.progress import open_model
+from blip3o.cli.options import Debug, Json, Loading, Seed, examples, grouped
 
 EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
 
 
+@grouped("memory", "quantize", "compile", "compatible")
 def demo(
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the contact sheet.")] = Path("demo"),
     seed: Seed = 0,
-    model: Model = "picturebook",
-    device: Device = "auto",
-    decoder: Decoder = None,
-    dtype: Dtype = "auto",
-    verify: Verify = True,
+    loading: Loading,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -30,10 +27,10 @@ def demo(
     """
     check_folder(output)
     started = time.monotonic()
-    artist = open_model(model, device, dtype=dtype, needs=("decoder",), decoder=decoder, verify=verify)
+    model = loading.open(needs=("decoder",))
     from blip3o.cli.demo_program import Show
 
-    show = Show(artist, seed, quiet=json)
+    show = Show(model, seed, quiet=json)
     show.all()
     path = write_picture(show.page(), output / "contact-sheet.png")
     write_text(as_json(show.record), output / "transcript.json")

@@ -6,29 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blip3o.cli.files import Gallery, check_writable, slug
-from blip3o.cli.options import (
-    Compatible,
-    Compile,
-    Count,
-    Debug,
-    Decoder,
-    DecoderSteps,
-    Device,
-    Dtype,
-    Guidance,
-    Json,
-    Memory,
-    Model,
-    Output,
-    Quantize,
-    Seed,
-    Size,
-    Solver,
-    Steps,
-    Verify,
-    examples,
-)
-from blip3o.cli.progress import open_model, working
+from blip3o.cli.options import Debug, Drawing, Json, Loading, examples, grouped
+from blip3o.cli.progress import working
 from blip3o.errors import OutputError
 
 if TYPE_CHECKING:
@@ -37,63 +16,29 @@ if TYPE_CHECKING:
 EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
 
 
+@grouped()
 def edit(
     image: Annotated[Path, typer.Argument(help="The picture to change.")],
     instruction: Annotated[str, typer.Argument(help="What to change; the rest is kept.")],
-    count: Count = 1,
-    output: Output = None,
-    seed: Seed = 0,
-    steps: Steps = None,
-    guidance: Guidance = None,
-    solver: Solver = None,
-    decoder_steps: DecoderSteps = None,
-    size: Size = None,
-    model: Model = "picturebook",
-    device: Device = "auto",
-    decoder: Decoder = None,
-    dtype: Dtype = "auto",
-    memory: Memory = "full",
-    quantize: Quantize = None,
-    compile: Compile = False,
-    verify: Verify = True,
-    compatible: Compatible = False,
+    *,
+    drawing: Drawing,
+    loading: Loading,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Change a picture by an instruction; the result is a new file."""
-    picture = _opened(image, output)
-    artist = open_model(
-        model,
-        device,
-        dtype=dtype,
-        memory=memory,
-        quantize=quantize,
-        compile=compile,
-        verify=verify,
-        needs=("decoder",),
-        decoder=decoder,
-        compatible=compatible,
-    )
+    original = _opened(image, drawing.output)
+    model = loading.open(needs=("decoder",))
     name = f"{image.stem[:40]}-{slug(instruction)}"  # a file's name has 255 bytes, a letter up to four
 
     def keep(index: int, changed: "PIL.Image.Image") -> None:
         changed.info["source"] = str(image)
-        made.add(index, changed)
+        gallery.add(index, changed)
 
-    with Gallery(output, [name] * count, min(count, 8)) as made, working("editing") as told:
-        artist.edit(
-            [picture] * count,
-            instruction,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            solver=solver,
-            decoder_steps=decoder_steps,
-            size=size,
-            progress=told,
-            on_image=keep,
-        )
-    made.show(json)
+    count = drawing.count
+    with Gallery(drawing.output, [name] * count, min(count, 8)) as gallery, working("editing") as progress:
+        model.edit([original] * count, instruction, progress=progress, on_image=keep, **drawing.sampling)
+    gallery.show(json)
 
 
 def _opened(image: Path, output: Path | None) -> "PIL.Image.Image":

@@ -12,7 +12,7 @@ from blip3o.cli.distance import distance
 from blip3o.cli.files import as_json, check_folder
 from blip3o.cli.options import (
     Debug,
-    Decoder,
+    DecoderFolder,
     Device,
     Dtype,
     Json,
@@ -106,7 +106,7 @@ def evaluate(
     dry_run: DryRun = False,
     model: Model = BOOK,
     device: Device = "auto",
-    decoder: Decoder = None,
+    decoder: DecoderFolder = None,
     dtype: Dtype = "auto",
     memory: Memory = "full",
     quantize: Quantize = None,

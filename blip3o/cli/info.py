@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import MODEL_HELP, Debug, Decoder, Json, Verify, examples
+from blip3o.cli.options import MODEL_HELP, Debug, DecoderFolder, Json, Verify, examples
 from blip3o.cli.progress import working
 from blip3o.picturebook.vocabulary import grouped
 
@@ -16,7 +16,7 @@ EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --js
 
 def info(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)] = "picturebook",
-    decoder: Decoder = None,
+    decoder: DecoderFolder = None,
     verify: Verify = True,
     json: Json = False,
     debug: Debug = False,

@@ -1,13 +1,20 @@
-"""The options that several verbs share, and how a verb stops."""
+"""The options that several verbs share, each defined once, and how a verb stops."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from blip3o.bounds import BOUNDS, number
+from blip3o.cli.progress import open_model
 from blip3o.errors import ConfigError
+
+if TYPE_CHECKING:
+    from blip3o.api import BLIP3o
 
 MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
@@ -15,7 +22,7 @@ Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Of the weights; auto: float32 on a CPU and for a small model, else bfloat16."),
 ]
-Decoder = Annotated[
+DecoderFolder = Annotated[
     Path | None,
     typer.Option(help="The folder of a published model's decoder. Default: diffusion-decoder in the model's folder."),
 ]
@@ -27,13 +34,8 @@ Quantize = Annotated[
     Literal["int8", "nf4"] | None,
     typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o\\[quantize]')."),
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")]
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Refuse a checkpoint that changed since it was saved.")
-]
-Compatible = Annotated[
-    bool,
-    typer.Option("--compatible", help="Draw from random numbers as the published code does; see docs/published.md."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 
@@ -49,19 +51,7 @@ def _number(name: str, text: str, *flags: str) -> Any:
 
 
 Seed = Annotated[int, _number("seed", "The same seed gives the same result; item k, from 0, gets seed + k.")]
-Steps = Annotated[int | None, _number("steps", "Solver steps; default: the model's own.")]
-Guidance = Annotated[float | None, _number("guidance", "How closely to follow the words; 1 is none.")]
-DecoderSteps = Annotated[
-    int | None, _number("decoder_steps", "Steps from features to the picture; default: the model's own.")
-]
-Size = Annotated[int | None, _number("size", "Height and width in px; default: the model's own.")]
-Count = Annotated[
-    int, _number("count", "Pictures of each; of all that are made, picture k gets seed + k.", "--count", "-n")
-]
-Solver = Annotated[
-    Literal["euler", "heun", "multistep"] | None, typer.Option(help="Of the flow; default: the model's own.")
-]
-Think = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
+Thinking = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Output = Annotated[
     Path | None,
@@ -69,6 +59,91 @@ Output = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 """Every verb takes it; `blip3o.cli.app.run` acts on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """Which model is opened, and how: the arguments of `BLIP3o.load`."""
+
+    model: Model = "picturebook"
+    device: Device = "auto"
+    decoder: DecoderFolder = None
+    dtype: Dtype = "auto"
+    memory: Memory = "full"
+    quantize: Quantize = None
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")
+    ] = False
+    verify: Verify = True
+    compatible: Annotated[
+        bool,
+        typer.Option(
+            "--compatible", help="Draw from random numbers as the published code does; see docs/published.md."
+        ),
+    ] = False
+
+    def open(self, needs: Collection[Literal["encoder", "decoder"]] | None) -> "BLIP3o":
+        """The model with the parts that it `needs`, as for `BLIP3o.load`; shows that it takes a moment."""
+        return open_model(
+            self.model, needs=needs, **{key: value for key, value in vars(self).items() if key != "model"}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How many pictures are drawn, where to, and what is changed of the model's own way to draw."""
+
+    count: Annotated[
+        int, _number("count", "Pictures of each; of all that are made, picture k gets seed + k.", "--count", "-n")
+    ] = 1
+    output: Output = None
+    seed: Seed = 0
+    steps: Annotated[int | None, _number("steps", "Solver steps; default: the model's own.")] = None
+    guidance: Annotated[float | None, _number("guidance", "How closely to follow the words; 1 is none.")] = None
+    solver: Annotated[
+        Literal["euler", "heun", "multistep"] | None, typer.Option(help="Of the flow; default: the model's own.")
+    ] = None
+    decoder_steps: Annotated[
+        int | None, _number("decoder_steps", "Steps from features to the picture; default: the model's own.")
+    ] = None
+    size: Annotated[int | None, _number("size", "Height and width in px; default: the model's own.")] = None
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The seed and the `SamplingOptions`, as `BLIP3o.generate` and `BLIP3o.edit` take them."""
+        return {key: value for key, value in vars(self).items() if key not in ("count", "output")}
+
+
+def grouped(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A verb whose parameters may be dataclasses of options, such as `Loading`: each of their fields becomes an option.
+
+    Fields that are `left_out` are no options of this verb, and keep their defaults.
+    """
+
+    def expanded(parameter: Parameter) -> list[Parameter]:
+        if not is_dataclass(parameter.annotation):
+            return [parameter]
+        return [
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in fields(parameter.annotation)
+            if field.name not in left_out
+        ]
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        given = signature(verb)
+        groups = [parameter for parameter in given.parameters.values() if is_dataclass(parameter.annotation)]
+
+        @wraps(verb)
+        def parsed(**values: Any) -> None:
+            for group in groups:
+                values[group.name] = group.annotation(**{one.name: values.pop(one.name) for one in expanded(group)})
+            verb(**values)
+
+        options = [one for parameter in given.parameters.values() for one in expanded(parameter)]
+        parsed.__dict__["__signature__"] = given.replace(parameters=options)  # what typer reads
+        return parsed
+
+    return decorate
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user pressed Ctrl-C

@@ -36,7 +36,7 @@ def working_on_many(what: str) -> Iterator[TellMore]:
         yield told
 
 
-def open_model(name: str, device: str, **loading: Any) -> "blip3o.api.BLIP3o":
+def open_model(name: str, device: str = "auto", **loading: Any) -> "blip3o.api.BLIP3o":
     """A model, ready to use; shows that it takes a moment. `loading` as for `BLIP3o.load`."""
     with working(f"opening {name}"):
         from blip3o.cli.lean import open_transformers

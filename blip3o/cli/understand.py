@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Debug, Device, Dtype, Json, Memory, Model, Quantize, Verify, examples
-from blip3o.cli.progress import open_model, working
+from blip3o.cli.options import Debug, Json, Loading, examples, grouped
+from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 
 if TYPE_CHECKING:
     import PIL.Image
 
-    import blip3o.api
+    from blip3o.api import BLIP3o
 
 EXAMPLES = examples(
     'blip3o understand dog.png "what color is the dog?"',
@@ -22,6 +22,7 @@ EXAMPLES = examples(
 SHOWN_LABELS = 5
 
 
+@grouped("decoder", "compile", "compatible")
 def understand(
     image: Annotated[Path, typer.Argument(help="The picture to read.")],
     question: Annotated[str | None, typer.Argument(help="What to ask about it.")] = None,
@@ -35,13 +36,9 @@ def understand(
     also: Annotated[
         list[Path] | None, typer.Option(help="Another picture that the same question is about; may be given again.")
     ] = None,
+    *,
     long: Annotated[bool, typer.Option("--long", help="Caption: say where everything stands.")] = False,
-    model: Model = "picturebook",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    memory: Memory = "full",
-    quantize: Quantize = None,
-    verify: Verify = True,
+    loading: Loading,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -52,53 +49,51 @@ def understand(
     if (task == "vqa") != (question is not None):
         need = "needs a question: add it after the picture" if question is None else "takes no question: leave it out"
         raise ConfigError(f"task {task} {need}")
-    for option, given, wanted in (
+    for option, is_given, wanted in (
         ("--labels", labels is not None, "image_classification"),
         ("--also", bool(also), "vqa"),
         ("--long", long, "caption"),
     ):
-        if given and task != wanted:
+        if is_given and task != wanted:
             raise ConfigError(f"task {task} takes no {option}: leave it out, or choose --task {wanted}")
-    picture, others = open_picture(image), [open_picture(path) for path in also or ()]
-    reader = open_model(model, device, dtype=dtype, memory=memory, quantize=quantize, verify=verify, needs=())
-    found: dict[str, object] = {"image": str(image), "task": task}
-    if task == "vqa":
-        found |= {"question": question}
-        if others:
-            found |= {"also": [str(path) for path in also or ()]}
-        answer = _answered(reader, [picture, *others], str(question), quiet=json)
-        if json:
-            print(as_json(found | {"answer": answer}))
-        return
-    with working("reading"):
-        if task == "caption":
-            found["caption"] = reader.caption([picture], long=long)[0]
-        else:
-            found["labels"] = _classified(reader, picture, labels)
-    print(as_json(found) if json else _said(found))
+    pictures = [open_picture(path) for path in (image, *(also or ()))]
+    reader = loading.open(needs=())
+    record: dict[str, object] = {"image": str(image), "task": task}
+    if question is not None:
+        record |= {"question": question} | ({"also": list(map(str, also))} if also else {})
+        record["answer"] = _stream(reader, pictures, question, quiet=json)
+    else:
+        with working("reading"):
+            if task == "caption":
+                record["caption"] = reader.caption(pictures, long=long)[0]
+            else:
+                record["labels"] = _classify(reader, pictures[0], labels)
+    if json:
+        print(as_json(record))
+    elif question is None:
+        print(_as_text(record))
 
 
-def _answered(reader: "blip3o.api.BLIP3o", pictures: list["PIL.Image.Image"], question: str, *, quiet: bool) -> str:
+def _stream(reader: "BLIP3o", pictures: list["PIL.Image.Image"], question: str, *, quiet: bool) -> str:
     """The answer, shown while it is written."""
-    written = []
+    pieces: list[str] = []
     for piece in reader.stream(pictures, question):
-        written.append(piece)
+        pieces.append(piece)
         if not quiet:
             print(piece, end="", flush=True)
     if not quiet:
         print()
-    return "".join(written).strip()
+    return "".join(pieces).strip()
 
 
-def _classified(reader: "blip3o.api.BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
+def _classify(reader: "BLIP3o", picture: "PIL.Image.Image", labels: str | None) -> dict[str, float]:
     from blip3o.picturebook.world.scene import ALL_KINDS
 
-    named = ALL_KINDS if labels is None else [label.strip() for label in labels.split(",")]
-    return reader.classify(picture, named)[0]
+    return reader.classify(picture, ALL_KINDS if labels is None else [label.strip() for label in labels.split(",")])[0]
 
 
-def _said(found: dict[str, object]) -> str:
-    shares = found.get("labels")
-    if isinstance(shares, dict):
-        return "\n".join(f"{share:.3f}  {label}" for label, share in list(shares.items())[:SHOWN_LABELS])
-    return str(found["caption"])
+def _as_text(record: dict[str, object]) -> str:
+    labels = record.get("labels")
+    if isinstance(labels, dict):
+        return "\n".join(f"{probability:.3f}  {label}" for label, probability in list(labels.items())[:SHOWN_LABELS])
+    return str(record["caption"])

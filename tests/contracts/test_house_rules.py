@@ -2,11 +2,49 @@
 
 import ast
 import re
+from collections import defaultdict
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_LIBRARY_LINES = 22_750
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "core", "manager"}
+
+CAMEL_CASE = re.compile(r"_?[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
+TWICE = {
+    "Answer",
+    "Answered",
+    "Asked",
+    "Attention",
+    "Block",
+    "Box",
+    "Condition",
+    "Config",
+    "Conversation",
+    "Detector",
+    "Encoder",
+    "Features",
+    "Found",
+    "Item",
+    "Judge",
+    "Kind",
+    "Losses",
+    "Outcome",
+    "Progress",
+    "Question",
+    "Ready",
+    "Report",
+    "Rules",
+    "Run",
+    "Score",
+    "Scores",
+    "Seen",
+    "Shapes",
+    "TimeEmbedding",
+    "Turn",
+    "Verdict",
+    "Way",
+}
+"""Being mended."""
 
 # call -> why it is not made
 FORBIDDEN_CALLS = {
@@ -58,6 +96,21 @@ def test_every_public_method_of_the_api_is_documented(library):
 
 def test_annotations_are_never_postponed(sources):
     assert [str(source.path) for source in sources if "__future__.annotations" in source.imports] == []
+
+
+def test_a_type_name_is_defined_once_in_the_library(library):
+    def defined(source):
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef):
+                yield node.name
+            if isinstance(node, ast.Assign):
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+    homes = defaultdict(list)
+    for source in library:
+        for name in filter(CAMEL_CASE.fullmatch, defined(source)):
+            homes[name].append(str(source.path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1 and name not in TWICE} == {}
 
 
 def test_the_library_makes_no_forbidden_call(library):

@@ -1,10 +1,14 @@
 """The walls beyond the layers of import-linter: what a folder must not know, and the choices of a plural folder."""
 
+import ast
+
 import pytest
 
 # folder -> what stands below it and is still none of its business
 BLIND_TO: dict[str, tuple[str, ...]] = {
     "flow": ("batch", "config"),
+    "processing": ("model", "flow"),
+    "data": ("model", "flow"),
     "evals": ("model", "flow", "batch", "train"),
     "serve": ("model", "flow", "batch", "train"),
     "learn": ("model", "flow", "batch", "train", "weights", "evals", "api"),
@@ -18,6 +22,7 @@ PROTOCOLS = {
     "blip3o.model.denoisers": "denoiser",
     "blip3o.model.decoders": "decoder",
     "blip3o.data.sources": "source",
+    "blip3o.train.objectives": "objective",
 }
 
 
@@ -45,3 +50,16 @@ def test_a_folder_imports_nothing_it_must_not_know(library, folder):
         if name.startswith(tuple(f"{module}." for module in hidden)) or name in hidden
     ]
     assert offenders == []
+
+
+def test_below_the_front_door_only_the_version_is_taken_from_it(library):
+    """The contracts of pyproject.toml leave out what the front door imports for types: no more goes through."""
+    below = [source for source in library if str(source.path) != "blip3o/__init__.py"]
+    taken = [(source.path, alias.name) for source in below for alias in front_door(source)]
+    submodules = {source.path.parts[1].removesuffix(".py") for source in library}
+    assert [f"{path} imports {name}" for path, name in taken if name not in {"__version__", *submodules}] == []
+
+
+def front_door(source):
+    froms = (node for node in source.nodes if isinstance(node, ast.ImportFrom) and node.module == "blip3o")
+    return (alias for node in froms for alias in node.names)

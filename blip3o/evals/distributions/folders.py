@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from blip3o.api import Progress
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Metrics
@@ -20,8 +21,6 @@ BATCH = 32
 Features = Float[np.ndarray, "n dim"]
 Encoder = Callable[[Sequence[Image.Image]], Features]
 Scorer = Callable[[Sequence[Image.Image], Sequence[str]], Float[np.ndarray, "n"]]
-Progress = Callable[[int, int], None]
-"""Hears of the pictures done, and of all of them."""
 
 
 def picture_files(folder: Path) -> list[Path]:
