@@ -91,6 +91,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return _fail(f"error: cannot open{_where(error)} ({error.strerror}): choose a shorter name", 2, debug)
+        if error.errno == errno.ENOENT:  # what a user names is looked at before; this was there when it was listed
+            return _fail(f"error:{_where(error)} vanished while it was read: leave it there, and begin again", 2, debug)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _fail(_unexpected(error), 1, debug)
         _write_nowhere()

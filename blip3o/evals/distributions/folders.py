@@ -1,5 +1,6 @@
 """How near the pictures of a folder are to those of another one, and to their prompts."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def picture_files(folder: Path) -> list[Path]:
     """The picture files below a folder, by name. Raises DataError where there is no folder, or none in it."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name a folder of pictures")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    below = (Path(place, name) for place, _, names in os.walk(folder) for name in names)  # passes over what vanishes
+    found = sorted(path for path in below if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}): is it the right folder?")
     return found

@@ -86,6 +86,11 @@ def test_a_command_that_cannot_be_is_refused_in_one_line(arguments, told, capsys
         (PictureError("no\npicture"), 2, "error: no picture\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
         (Stopped("stopped: go on"), 130, "stopped: go on\n"),
+        (
+            FileNotFoundError(2, "no", "/a.png"),
+            2,
+            "error: /a.png vanished while it was read: leave it there, and begin again\n",
+        ),
         (RuntimeError("a\nb"), 1, "error: RuntimeError: a b (unexpected: --debug shows where)\n"),
         (PictureError("x" * 9999), 2, "error: " + "x" * (app.LONGEST_LINE - 7) + "…\n"),
     ],

@@ -1,6 +1,8 @@
 """Folders of pictures are compared in batches, and faults are told in a line."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,20 @@ from blip3o.evals.distributions.frechet import frechet_distance
 from blip3o.evals.distributions.kid import kernel_distances
 
 RNG = np.random.default_rng(0)
+
+
+def test_a_folder_that_vanishes_while_others_are_listed_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    walk = os.walk
+
+    def vanishing(folder):
+        for place in walk(folder):
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+            yield place
+
+    monkeypatch.setattr(os, "walk", vanishing)
+    assert picture_files(tmp_path) == [tmp_path / "a.png"]
 
 
 def mean_color(pictures):
