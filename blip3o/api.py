@@ -25,7 +25,7 @@ from blip3o.pipeline.generation import Assistant, OnImage, Progress, Reply, part
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
-from blip3o.processing.images import Picturelike, square, to_image
+from blip3o.processing.images import Picturelike, read_picture, to_image
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
@@ -173,13 +173,14 @@ class BLIP3o:
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
-        pictures = [square(image, self.pipeline.target_size) for image in _listed(images)]
+        pictures = _listed(images)
         seeds = _seeds(seed, len(pictures))
         sampling = self._sampling({"decoder_steps": steps})
         made: list[Image.Image] = []
         with torch.inference_mode():
             for part in parts(len(pictures), batch_size):
-                made += [to_image(row) for row in self.pipeline.reconstruct(pictures[part], seeds[part], sampling)]
+                shown = [read_picture(image) for image in pictures[part]]
+                made += [to_image(row) for row in self.pipeline.reconstruct(shown, seeds[part], sampling)]
         return made
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -236,10 +237,11 @@ class BLIP3o:
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures = [square(image, self.pipeline.target_size) for image in _listed(images)]
+        pictures = _listed(images)
         with torch.inference_mode():
             made = [
-                self.pipeline.features(pictures[part]).flatten(1).cpu() for part in parts(len(pictures), batch_size)
+                self.pipeline.features([read_picture(image) for image in pictures[part]]).flatten(1).cpu()
+                for part in parts(len(pictures), batch_size)
             ]
         return torch.cat(made).numpy()
 

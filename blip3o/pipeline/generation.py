@@ -175,7 +175,7 @@ class Assistant:
         if not (encoded.pictures and self.pipeline.config.unified.takes_reference):
             return encoded
         newest = encoded.pictures[-1]
-        known = replace(newest, features=self.pipeline.features([newest])[0].float().cpu().numpy())
+        known = replace(newest, features=self.pipeline.features([newest])[0])
         return replace(encoded, pictures=[*encoded.pictures[:-1], known])
 
     def _origin(self, talk: Conversation, ids: Sequence[int], seed: int, sampling: SamplingConfig) -> dict[str, object]:

@@ -15,7 +15,7 @@ from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate, PromptConfig, TokenizedSample
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import squared, to_pixels
+from blip3o.processing.images import square, to_pixels
 from blip3o.processing.tokenizer import Tokenizer
 
 
@@ -140,7 +140,7 @@ class Pipeline(nn.Module):
 
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
-        pixels = to_pixels([squared(picture, self.target_size) for picture in pictures])
+        pixels = to_pixels([square(picture, self.target_size) for picture in pictures])
         return self.space.encode(pixels.to(self.device, self.space.mean.dtype))
 
     def draw(

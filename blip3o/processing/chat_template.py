@@ -12,15 +12,15 @@ writes: its words, [IMG], and <|im_end|> where it does not draw.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check, sizes
 from blip3o.errors import PromptError
+from blip3o.processing import images
 from blip3o.processing import tokenizer as tok
 from blip3o.processing.conversation import Conversation, Picture, Turn
-from blip3o.processing.images import Picturelike, normalised, square, to_patches, to_pixels, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,16 @@ class PromptConfig:
             ),
         )
 
+    def size_read(self, picture: Picture, name: str = images.NAMELESS) -> tuple[int, int]:
+        """Height and width in px at which a picture is read. Raises PictureError for one that is too narrow."""
+        if self.picture_size is not None:
+            return self.picture_size, self.picture_size
+        multiple = self.patch_size * self.merge_size
+        return images.whole_size(picture, multiple, self.least_pixels, self.most_pixels, name)
+
     def tokens_of(self, picture: Picture) -> int:
         """How many tokens a picture takes."""
-        height, width, _ = picture.pixels.shape
+        height, width = self.size_read(picture)
         return (height // self.patch_size // self.merge_size) * (width // self.patch_size // self.merge_size)
 
 
@@ -106,12 +113,17 @@ class ChatTemplate:
         """Raise PromptError for a text that this model cannot be asked."""
         tok.check_text(self.words, text, longest=self.config.longest_prompt)
 
-    def picture(self, image: Picturelike) -> Picture:
-        """An image as it is read. Raises PictureError for one that cannot be."""
-        config = self.config
-        if config.picture_size is not None:
-            return square(image, config.picture_size)
-        return whole(image, config.patch_size * config.merge_size, config.least_pixels, config.most_pixels)
+    def picture(self, image: images.Picturelike) -> Picture:
+        """An image in its own size. Raises PictureError for one that cannot be read."""
+        picture = images.read_picture(image)
+        self.config.size_read(picture, images.named(image))
+        return picture
+
+    def resized(self, picture: Picture) -> Picture:
+        """A picture as it is read: its central square, or the whole of it."""
+        if self.config.picture_size is not None:
+            return images.square(picture, self.config.picture_size)
+        return images.resize(picture, *self.config.size_read(picture))
 
     def encode(self, conversation: Conversation) -> TokenizedSample:
         """A whole conversation, for training or scoring; it ends with the assistant's turn."""
@@ -178,12 +190,14 @@ class ChatTemplate:
         )
 
     def pixel_values(self, pictures: list[Picture]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures as the vision tower's patches and grid."""
+        """Pictures as the vision tower's patches and grid; one that stands there several times is resized once."""
         config = self.config
+        resized = {key: self.resized(picture) for key, picture in {id(one): one for one in pictures}.items()}
+        pictures = [resized[id(picture)] for picture in pictures]
         alike = len({picture.pixels.shape for picture in pictures}) == 1
         made = [
-            to_patches(
-                normalised(to_pixels(same), config.mean, config.deviation),
+            images.to_patches(
+                images.normalised(images.to_pixels(same), config.mean, config.deviation),
                 config.patch_size,
                 config.merge_size,
                 config.temporal_patch_size,
@@ -267,11 +281,11 @@ class _Writer:
 
 def features_of(pictures: Sequence[Picture | None]) -> torch.Tensor | None:
     """The features of pictures as one tensor, zeros for None; None where no picture has any."""
-    known = [picture.features for picture in pictures if picture is not None and picture.features is not None]
+    shown = [picture.features for picture in pictures if picture is not None]
+    known = [one if isinstance(one, Tensor) else torch.tensor(one) for one in shown if one is not None]
     if not known:
         return None
-    blank = np.zeros_like(known[0])
-    rows = [blank if picture is None else picture.features for picture in pictures]
-    if any(row is None for row in rows):
+    if len(known) < len(shown):
         raise PromptError("some pictures of the batch have features and some have none: encode them all first")
-    return torch.from_numpy(np.stack(rows)).float()  # pyright: ignore[reportArgumentType, reportCallIssue]
+    rows, blank = iter(known), torch.zeros_like(known[0])
+    return torch.stack([blank if picture is None else next(rows) for picture in pictures]).float()

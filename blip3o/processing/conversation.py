@@ -1,9 +1,14 @@
 """A conversation: turns of text and pictures, the form in which both data and users speak to the model."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:  # a conversation is put together without torch
+    Tensor = object
 
 THINK = "Think before you draw."
 """The system turn that asks for reasoning before the picture."""
@@ -13,11 +18,14 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as uint8 [height, width, 3], with its features in the target space where those are known."""
+    """A picture as it was given, upright, uint8 [height, width, 3]; each network that looks at it resizes this one.
+
+    Its features in the target space stand beside it where those are known.
+    """
 
     pixels: np.ndarray
-    features: np.ndarray | None = None
-    """[channel, rows, columns], normalised."""
+    features: np.ndarray | Tensor | None = None
+    """[channel, rows, columns], normalised; a tensor may lie on any device."""
 
 
 @dataclass(frozen=True)

@@ -206,36 +206,41 @@ def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
     return (values / (white / 255)).clip(0, 255).astype(np.uint8)
 
 
-def square(picture: Picturelike, size: int) -> Picture:
-    """The central square of the upright picture, resized to `size` px.
+def read_picture(source: Picturelike) -> Picture:
+    """A picture in its own size, upright. Raises PictureError where it cannot be read."""
+    return Picture(np.asarray(open_picture(source)))
 
-    Shorter side, bicubic, centre crop: the published target transform. Raises PictureError where it cannot be read.
+
+def square(picture: Picture, size: int) -> Picture:
+    """The central square of a picture, resized to `size` px.
+
+    Shorter side, bicubic, centre crop: the published target transform.
     """
-    return Picture(np.asarray(ImageOps.fit(open_picture(picture), (size, size), Image.Resampling.BICUBIC)))
+    return Picture(np.asarray(ImageOps.fit(Image.fromarray(picture.pixels), (size, size), Image.Resampling.BICUBIC)))
 
 
-def squared(picture: Picture, size: int) -> Picture:
-    """The central square of a picture, in `size` px; the picture itself where it is that already."""
-    return picture if picture.pixels.shape[:2] == (size, size) else square(picture.pixels, size)
+def resize(picture: Picture, height: int, width: int) -> Picture:
+    """The whole picture, bicubic."""
+    return Picture(np.asarray(Image.fromarray(picture.pixels).resize((width, height), Image.Resampling.BICUBIC)))
 
 
-def whole(picture: Picturelike, multiple: int, least_pixels: int, most_pixels: int) -> Picture:
-    """The whole upright picture, its sides scaled to multiples of `multiple` px and its area into these bounds.
+def whole_size(
+    picture: Picture, multiple: int, least_pixels: int, most_pixels: int, name: str = NAMELESS
+) -> tuple[int, int]:
+    """Height and width in px of the whole picture, multiples of `multiple` whose product lies in these bounds.
 
     As Qwen2.5-VL reads pictures (arXiv 2502.13923, section 2.1.1). Raises PictureError for one more than 200 times as
-    long as wide, and for what cannot be read.
+    long as wide.
     """
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-    upright = open_picture(picture)
+    height, width, _ = picture.pixels.shape
     try:
-        height, width = smart_resize(upright.height, upright.width, multiple, least_pixels, most_pixels)
+        return smart_resize(height, width, multiple, least_pixels, most_pixels)
     except ValueError:
         raise PictureError(
-            f"{named(picture)} has {upright.width} x {upright.height} px: crop it to less than 200 times as long as "
-            "wide"
+            f"{name} has {width} x {height} px: crop it to less than 200 times as long as wide"
         ) from None
-    return Picture(np.asarray(upright.resize((width, height), Image.Resampling.BICUBIC)))
 
 
 def to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:

@@ -10,6 +10,10 @@ from blip3o.errors import CheckpointError, ConfigError
 from blip3o.model.loss import WeightedLoss
 
 Features = Float[Tensor, "batch channel rows columns"]
+Pixels = Float[Tensor, "batch 3 height width"]
+"""Images in [-1, 1], or nearly."""
+Rngs = Sequence[Generator]
+"""One for each row."""
 Null = Float[Tensor, "#batch channel rows columns"]
 """Features that guidance leads away from: one for all rows, or one for each."""
 
@@ -42,21 +46,13 @@ class Decoder(nn.Module, ABC):
         return asked
 
     @abstractmethod
-    def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
-    ) -> WeightedLoss:
+    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """How badly it paints these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
 
     @abstractmethod
     def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
+    ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k.
 
         Raises ConfigError for a `size` in px that it cannot paint at.
@@ -75,20 +71,10 @@ class NoDecoder(Decoder):
     def sizes(self) -> tuple[int, int | None]:
         raise _missing()
 
-    def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
-    ) -> WeightedLoss:
+    def loss(self, *_: object, **__: object) -> WeightedLoss:
         raise _missing()
 
-    def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, *_: object, **__: object) -> Pixels:
         raise _missing()
 
     def measure_memory(self) -> None:

@@ -11,14 +11,13 @@ noise through; the guess d gives the velocity at time t:
 Source: Li and He, Back to Basics: Let Denoising Generative Models Denoise, arXiv 2511.13720, section 4.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.config import check, sizes
@@ -26,7 +25,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import broadcast_time, point, velocity
 from blip3o.flow.sampler import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, Pixels, Rngs
 from blip3o.model.layers.convolution import ResidualBlock, normalisable
 from blip3o.model.layers.unet import GROUPS, UNet
 from blip3o.model.loss import WeightedLoss
@@ -98,7 +97,7 @@ class Sketcher(nn.Module):
         self.picture = nn.Conv2d(widths[-1], 3 * config.fold**2, 3, padding=1)
 
     def forward(
-        self, features: Float[Tensor, "batch channel rows columns"]
+        self, features: Features
     ) -> tuple[Float[Tensor, "batch folded height width"], Float[Tensor, "batch plan height width"]]:
         """The folded picture, and the plan it was drawn from."""
         plan = self.trunk(features)
@@ -120,16 +119,16 @@ class PixelDecoder(Decoder):
         """Only its own."""
         return self.config.size, None
 
-    def sketch(self, features: Float[Tensor, "batch channel rows columns"]) -> Float[Tensor, "batch 3 height width"]:
+    def sketch(self, features: Features) -> Pixels:
         """The picture at once, blurred where the features leave it open."""
         return F.pixel_shuffle(self.sketcher(features)[0].float(), self.config.fold)
 
     def velocity(
         self,
-        x: Float[Tensor, "batch 3 height width"],
+        x: Pixels,
         time: Float[Tensor, " batch"],
         sketched: tuple[Float[Tensor, "batch folded rows columns"], Float[Tensor, "batch plan rows columns"]],
-    ) -> Float[Tensor, "batch 3 height width"]:
+    ) -> Pixels:
         """Velocity of the noised picture `x` at `time`, by equation (1); the UNet adds to the sketch."""
         picture, plan = sketched
         seen = torch.cat([F.pixel_unshuffle(x, self.config.fold).to(plan.dtype), picture, plan], dim=1)
@@ -137,19 +136,12 @@ class PixelDecoder(Decoder):
         guess = F.pixel_shuffle((picture + change).float(), self.config.fold)
         return (guess - x) / broadcast_time((1 - time).clamp(min=NEAREST), x)
 
-    def sketch_loss(
-        self, features: Float[Tensor, "batch channel rows columns"], pixels: Float[Tensor, "batch 3 height width"]
-    ) -> WeightedLoss:
+    def sketch_loss(self, features: Features, pixels: Pixels) -> WeightedLoss:
         """Squared plus absolute error of the sketch."""
         error = self.sketch(features) - pixels
         return WeightedLoss.of_rows((error.square() + 0.5 * error.abs()).flatten(1).mean(1))
 
-    def loss(
-        self,
-        features: Float[Tensor, "batch channel rows columns"],
-        pixels: Float[Tensor, "batch 3 height width"],
-        rngs: Sequence[Generator],
-    ) -> WeightedLoss:
+    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the velocity (flow/path.py, equation 2)."""
         noise = draw_noise(pixels.shape[1:], rngs).to(pixels.device)
         time = draw_times(self.config.shift, rngs).to(pixels.device)
@@ -164,14 +156,8 @@ class PixelDecoder(Decoder):
         self.velocity(like.new_empty(1, 3, size, size), like.new_empty(1), sketched)
 
     def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
+    ) -> Pixels:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
         self.size_to_paint(size)
         features = features.to(next(self.parameters()).dtype)

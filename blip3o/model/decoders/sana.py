@@ -6,14 +6,13 @@ names of the published file (`BLIP3o/SigLIP2_SANA`).
 Source: SANA, arXiv 2410.10629; DC-AE, arXiv 2410.10733.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
@@ -21,7 +20,7 @@ from blip3o.flow.noise import draw_noise
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import solve
 from blip3o.flow.time import draw_times, solver_times
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, Pixels, Rngs
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.loss import WeightedLoss
 
@@ -99,9 +98,7 @@ class SanaDecoder(Decoder):
             x.dtype
         )
 
-    def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
-    ) -> WeightedLoss:
+    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the velocity, at times drawn evenly."""
         with torch.no_grad():
             latents = self.vae.encode(pixels, return_dict=False)[0] * self.vae.config["scaling_factor"]
@@ -111,14 +108,8 @@ class SanaDecoder(Decoder):
         return WeightedLoss.of_rows((guess.float() - velocity(latents, noise)).square().flatten(1).mean(1))
 
     def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
+    ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where they are given."""
         side = self.size_to_paint(size) // self.shrinks_by
         noise = draw_noise((int(self.transformer.config["in_channels"]), side, side), rngs).to(features)
@@ -143,7 +134,7 @@ class SanaDecoder(Decoder):
         side = self.config.size // self.shrinks_by
         self.decode_latents(next(self.parameters()).new_empty(1, self.vae.config["latent_channels"], side, side))
 
-    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Pixels:
         """The pictures of latents, in [-1, 1]."""
         scaled = (latents / self.vae.config["scaling_factor"]).to(self.vae.dtype)
         return self.vae.decode(scaled, return_dict=False)[0].clamp(-1, 1)

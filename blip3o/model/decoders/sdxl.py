@@ -6,18 +6,17 @@ the pooled embedding, and the size conditions say "1024 px, not cropped".
 Source: Emu2, arXiv 2312.13286, section 2.3, whose decoder BLIP3-o uses; SDXL, arXiv 2307.01952, section 2.2.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Num
-from torch import Generator, Tensor
+from torch import Tensor
 
 from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, Pixels, Rngs
 from blip3o.model.loss import WeightedLoss
 
 if TYPE_CHECKING:
@@ -95,9 +94,7 @@ class SdxlDecoder(Decoder):
         """Pixels of the picture along the side of a latent."""
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
-    def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
-    ) -> WeightedLoss:
+    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the noise, at steps drawn evenly."""
         scheduler = self.scheduler()
         with torch.no_grad():
@@ -111,14 +108,8 @@ class SdxlDecoder(Decoder):
         return WeightedLoss.of_rows((guess.float() - noise.float()).square().flatten(1).mean(1))
 
     def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
+    ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k.
 
         `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
@@ -154,6 +145,6 @@ class SdxlDecoder(Decoder):
             x = scheduler.step(found, step, x, return_dict=False)[0]
         return x
 
-    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Pixels:
         """The pictures of latents, in [-1, 1]."""
         return self.vae.decode(latents / self.vae.config["scaling_factor"], return_dict=False)[0].clamp(-1, 1)

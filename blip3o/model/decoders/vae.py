@@ -1,12 +1,8 @@
 """The decoder of a variational autoencoder, for spaces whose features are its latents (encoders/vae.py)."""
 
-from collections.abc import Sequence
 from typing import cast
 
-from jaxtyping import Float
-from torch import Generator, Tensor
-
-from blip3o.model.decoders.decoder import Decoder, Features, Null
+from blip3o.model.decoders.decoder import Decoder, Features, Null, Pixels, Rngs
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.loss import WeightedLoss
 
@@ -29,21 +25,13 @@ class VaeDecoder(Decoder):
         """Only its own."""
         return self.config.size, None
 
-    def loss(
-        self, features: Features, pixels: Float[Tensor, "batch 3 height width"], rngs: Sequence[Generator]
-    ) -> WeightedLoss:
+    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the pixels."""
         return WeightedLoss.of_rows((self.decode_latents(features).float() - pixels).square().flatten(1).mean(1))
 
     def forward(
-        self,
-        features: Features,
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
+        self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
+    ) -> Pixels:
         """Pictures in [-1, 1] of the size that their latents have."""
         self.size_to_paint(size)
         return self.decode_latents(features).clamp(-1, 1)
@@ -53,7 +41,7 @@ class VaeDecoder(Decoder):
         side = self.config.side
         self.decode_latents(next(self.parameters()).new_empty(1, self.config.channels, side, side))
 
-    def decode_latents(self, features: Features) -> Float[Tensor, "batch 3 height width"]:
+    def decode_latents(self, features: Features) -> Pixels:
         """The pictures of latents."""
         latents = features / self.vae.config["scaling_factor"] + (self.vae.config["shift_factor"] or 0.0)
         return self.vae.decode(latents.to(self.vae.dtype), return_dict=False)[0]

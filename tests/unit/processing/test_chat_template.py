@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from blip3o.batch import IGNORED
 from blip3o.errors import ConfigError, PictureError, PromptError
 from blip3o.picturebook.world.scene import SIZE
 from blip3o.processing import tokenizer as tok
-from blip3o.processing.chat_template import ChatTemplate
+from blip3o.processing.chat_template import ChatTemplate, features_of
 from blip3o.processing.conversation import Picture, Turn
+from blip3o.processing.images import square
 
 SYSTEM = Turn("system", ("Think before you draw.",))
 ASKED = Turn("user", ("a red dog in the snow",))
@@ -201,6 +202,45 @@ def test_pictures_of_any_shape_are_read_as_the_librarys_processor_reads_them(tem
     asked = reader.ask((Turn("user", (*read, "what?")),))
     shown = asked.tokens.count(reader.words.control[tok.IMAGE_PAD])
     assert shown == image_grid_thw.prod(1).sum() // 4
+
+
+def noise(height, width):
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("picture_size", [72, None])
+def test_a_picture_keeps_its_original_from_which_every_look_at_it_is_resized_once(template, picture_size):
+    config = replace(template.config, picture_size=picture_size, least_pixels=56 * 56, most_pixels=80 * 80)
+    reader, image = ChatTemplate(config, template.words), Image.fromarray(noise(170, 300))
+    picture = reader.picture(image)
+    assert np.array_equal(picture.pixels, np.asarray(image))
+    fitted = ImageOps.fit(image, (48, 48), Image.Resampling.BICUBIC)
+    assert np.array_equal(square(picture, 48).pixels, np.asarray(fitted))
+    assert (
+        reader.resized(picture).pixels.shape[:2]
+        == config.size_read(picture)
+        == ((72, 72) if picture_size else (48, 96))
+    )
+    assert not np.array_equal(square(reader.resized(picture), 48).pixels, square(picture, 48).pixels)
+
+
+def test_a_picture_that_stands_in_several_rows_is_resized_once(template, monkeypatch):
+    calls, picture = [], template.picture(Image.fromarray(noise(100, 90)))
+    monkeypatch.setattr(template, "resized", lambda one: calls.append(one) or square(one, 72))
+    pixel_values, _ = template.pixel_values([picture, Picture(picture.pixels), picture])
+    assert len(calls) == 2
+    assert torch.equal(*pixel_values.view(3, -1)[::2])
+
+
+def test_known_features_may_be_arrays_or_tensors_but_all_or_none(template):
+    shown = picture(255)
+    tensor = replace(shown, features=torch.from_numpy(shown.features).to(torch.bfloat16))
+    talks = [(Turn("user", (one, "dog")),) if one else (ASKED,) for one in (shown, None, tensor)]
+    batch = template.collate([template.ask(talk, draw=True) for talk in talks])
+    assert batch.reference.dtype == torch.float32
+    assert batch.reference.mean((1, 2, 3)).tolist() == [1, 0, 1]
+    with pytest.raises(PromptError, match="encode them all first"):
+        features_of([shown, picture(features=False)])
 
 
 def test_a_picture_too_long_for_its_width_is_refused(template):

@@ -11,7 +11,16 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from blip3o.errors import PictureError
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import MOST_PIXELS, open_picture, square, to_image, to_patches, to_pixels, to_rgb
+from blip3o.processing.images import (
+    MOST_PIXELS,
+    open_picture,
+    read_picture,
+    square,
+    to_image,
+    to_patches,
+    to_pixels,
+    to_rgb,
+)
 
 # EXIF orientation -> how an upright picture comes to lie that way
 LYING = {
@@ -104,8 +113,8 @@ def test_of_an_animation_the_first_frame_is_taken(saved):
 
 @pytest.mark.parametrize("mode", ["1", "L", "F", "I", "YCbCr", "HSV", "LAB"])
 def test_every_other_mode_becomes_rgb(mode):
-    image = square(bands().convert("L").convert(mode) if mode in ("F", "I", "LAB") else bands().convert(mode), 16)
-    assert image.pixels.shape == (16, 16, 3)
+    image = read_picture(bands().convert("L").convert(mode) if mode in ("F", "I", "LAB") else bands().convert(mode))
+    assert image.pixels.shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,7 @@ def test_a_square_is_the_middle_of_a_picture(size):
     image.paste(
         (250, 0, 0), tuple((side - middle) // 2 for side in size) + tuple((side + middle) // 2 for side in size)
     )
-    pixels = square(image, 16).pixels
+    pixels = square(read_picture(image), 16).pixels
     assert pixels.shape == (16, 16, 3)
     assert pixels.dtype == np.uint8
     assert (pixels[4:12, 4:12, 0] > 200).all()

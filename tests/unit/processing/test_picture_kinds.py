@@ -12,7 +12,8 @@ import torch
 from PIL import Image, ImageOps
 
 from blip3o.errors import PictureError
-from blip3o.processing.images import open_picture, whole
+from blip3o.processing.chat_template import ChatTemplate, PromptConfig
+from blip3o.processing.images import open_picture
 
 PIXELS = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
 UPSIDE_DOWN = (0x0112, 3, 1, struct.pack("<HH", 3, 0))
@@ -186,14 +187,16 @@ def test_a_closed_file_is_refused(tmp_path):
         open_picture(file)
 
 
-def test_a_message_names_the_file_that_a_picture_came_from(tmp_path):
+def test_a_message_names_the_file_that_a_picture_came_from(tmp_path, words):
     path = tmp_path / "long.png"
     Image.new("RGB", (2000, 4)).save(path)
+    config = PromptConfig(picture_size=None, patch_size=14, merge_size=2, temporal_patch_size=2, slot_length=4)
+    template = ChatTemplate(config, words)
     for source in (path, open_picture(path)):
         with pytest.raises(PictureError, match=r"long\.png has 2000 x 4 px: crop it"):
-            whole(source, 28, 28 * 28, 2**20)
+            template.picture(source)
     with pytest.raises(PictureError, match="the picture has 2000 x 4 px"):
-        whole(path.read_bytes(), 28, 28 * 28, 2**20)
+        template.picture(path.read_bytes())
 
 
 PILLOW = os.environ.get("BLIP3O_PILLOW_IMAGES")
