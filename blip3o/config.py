@@ -301,8 +301,8 @@ def _told(errors: _Errors, value: Any, kind: Any, path: str) -> Iterator[str]:
             below[way[0]] = [*below.get(way[0], ()), (way[1:], error)]
         elif error["type"] == "value_error":
             yield from (f"{path}: {fault}" if path else fault for fault in str(error["ctx"]["error"]).split(_BETWEEN))
-        else:
-            yield _wrong(value, "a finite number" if error["type"] == "finite_number" else _spell(kind), path)
+        elif not isinstance(value, float) or isfinite(value):  # else it is odd by itself
+            yield _wrong(value, _spell(kind), path)
     alternatives = [alternative for alternative in _alternatives(kind) if alternative is not NoneType]
     if below and len(alternatives) == 1:
         yield from _told_of_items(below, value, alternatives[0], path)
