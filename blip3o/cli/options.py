@@ -130,8 +130,8 @@ def grouped(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., Non
         ]
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        given = signature(verb)
-        groups = [parameter for parameter in given.parameters.values() if is_dataclass(parameter.annotation)]
+        arguments = signature(verb)
+        groups = [parameter for parameter in arguments.parameters.values() if is_dataclass(parameter.annotation)]
 
         @wraps(verb)
         def parsed(**values: Any) -> None:
@@ -139,8 +139,8 @@ def grouped(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., Non
                 values[group.name] = group.annotation(**{one.name: values.pop(one.name) for one in expanded(group)})
             verb(**values)
 
-        options = [one for parameter in given.parameters.values() for one in expanded(parameter)]
-        parsed.__dict__["__signature__"] = given.replace(parameters=options)  # what typer reads
+        options = [one for parameter in arguments.parameters.values() for one in expanded(parameter)]
+        parsed.__dict__["__signature__"] = arguments.replace(parameters=options)  # what typer reads
         return parsed
 
     return decorate
