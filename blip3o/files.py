@@ -18,7 +18,9 @@ def writing(path: Path) -> Iterator[Path]:
     """
     make_folder(path.parent)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name[:40]}."
+        )  # a name has 255 bytes, a letter up to four
         os.close(handle)
         temporary = Path(name)
         try:

@@ -34,11 +34,11 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> bool:
-    if asked:
+def _version(wanted: bool) -> bool:
+    if wanted:
         print(f"blip3o {__version__}")
         raise typer.Exit
-    return asked
+    return wanted
 
 
 @app.callback()
@@ -106,9 +106,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _take_any_bytes() -> None:
     """File names and lines that are not in UTF-8 come in as Python keeps them, and go out with their escapes."""
-    for stream, way in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors=way)
+            stream.reconfigure(errors=errors)
 
 
 def _write_nowhere() -> None:
@@ -130,8 +130,8 @@ def _misused(error: typer.TyperException) -> str:
     faults = getattr(error.__cause__, "errors", list)()  # of pydantic, which the values were read by
     got = f", got {faults[0]['input']!r}" if faults and "is not one of" not in error.format_message() else ""
     verb = getattr(getattr(error, "ctx", None), "command_path", "blip3o")
-    said = error.format_message().rstrip(".").replace("Value error, ", "")
-    return f"{said}{got} (`{verb} --help` shows what there is)"
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    return f"{message}{got} (`{verb} --help` shows what there is)"
 
 
 def _fail(line: str, code: int, debug: bool) -> int:

@@ -4,6 +4,7 @@ import json as encoding
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -18,7 +19,7 @@ from blip3o.files import write_text
 if TYPE_CHECKING:
     import PIL.Image
 
-    import blip3o.api
+    from blip3o.api import BLIP3o
 
 EXAMPLES = examples("blip3o chat", "printf 'draw a red dog\\nmake it night\\n' | blip3o chat --output talk")
 COMMANDS = (
@@ -46,28 +47,33 @@ def chat(
     ends it. With --json each answer is one line of JSON.
     """
     check_folder(output)
-    talk = _Talk(loading.open(needs=("decoder",)), output, seed, think, json)
-    typed = sys.stdin.isatty()
-    if typed:
+    dialogue = _Dialogue(loading.open(needs=("decoder",)), output, seed, think, json)
+    interactive = sys.stdin.isatty()
+    if interactive:
         print(f"{COMMANDS}.")
-    for line in _lines(typed):
+    for line in _lines(interactive):
         try:
-            if not talk.hear(line):
+            if not dialogue.take(line):
                 return
         except UserError as error:
-            if not typed:
+            if not interactive:
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            _notify(f"error: {error}")
 
 
-def _lines(typed: bool) -> Iterator[str]:
+def _lines(interactive: bool) -> Iterator[str]:
     while True:
         try:
-            line = input("> " if typed else "").strip()
+            line = input("> " if interactive else "").strip()
         except EOFError:
             return
         if line:
             yield line
+
+
+def _notify(line: str) -> None:
+    """Say how a command went; standard output holds answers alone."""
+    print(line, file=sys.stderr)
 
 
 class Link(NamedTuple):
@@ -81,40 +87,37 @@ class Link(NamedTuple):
         return f"![{self.text}]({os.path.relpath(self.path, folder)})"
 
 
-class _Talk:
-    """The dialogue, the picture that waits to be shown, and what was said so far."""
+class _Dialogue:
+    """The dialogue with the model, the picture that goes with the next turn, and the transcript so far."""
 
-    def __init__(self, model: "blip3o.api.BLIP3o", folder: Path, seed: int, think: bool, as_json: bool) -> None:
+    def __init__(self, model: "BLIP3o", folder: Path, seed: int, think: bool, as_json: bool) -> None:
         self.model, self.folder, self.seed, self.think, self.as_json = model, folder, seed, think, as_json
         self.begin()
 
     def begin(self) -> None:
         """A new dialogue."""
         self.chat = self.model.chat(seed=self.seed, think=self.think)
-        self.shown: PIL.Image.Image | None = None
-        self.said: list[str | Link] = []
-        self.drawn = 0
+        self.picture: PIL.Image.Image | None = None
+        self.transcript: list[str | Link] = []
+        self.num_drawn = 0
 
-    def hear(self, line: str) -> bool:
+    def take(self, line: str) -> bool:
         """Take a line, a turn or a command; gives whether the dialogue goes on."""
-        word, _, rest = line.partition(" ")
-        if word in ("/quit", "/exit"):
+        command, _, rest = line.partition(" ")
+        if command in ("/quit", "/exit"):
             return False
-        if word == "/new":
+        if command == "/new":
             self.begin()
-            self.tell("a new dialogue")
-        elif word == "/help":
-            self.tell(COMMANDS)
-        elif word == "/image":
+            _notify("a new dialogue")
+        elif command == "/help":
+            _notify(COMMANDS)
+        elif command == "/image":
             self.show(Path(rest.strip().strip("'\"")).expanduser())
-        elif word == "/save":
-            if rest.strip():
-                self.save(Path(rest.strip()))
-            else:
-                with new_file(self.folder / "dialogue.md") as free:
-                    self.save(free)
-        elif word.startswith("/"):
-            raise UserError(f"no command {word}: {COMMANDS}")
+        elif command == "/save":
+            with nullcontext(Path(rest.strip())) if rest.strip() else new_file(self.folder / "dialogue.md") as path:
+                self.save(path)
+        elif command.startswith("/"):
+            raise UserError(f"no command {command}: {COMMANDS}")
         else:
             self.send(line)
         return True
@@ -123,42 +126,33 @@ class _Talk:
         """Keep a picture for the next turn."""
         from blip3o.processing.images import open_picture
 
-        self.shown = open_picture(path)
-        self.said.append(Link("shown", path))
-        self.tell(f"{path} is shown with your next words")
-
-    def tell(self, line: str) -> None:
-        """Say how a command went."""
-        print(line, file=sys.stderr)
+        self.picture = open_picture(path)
+        self.transcript.append(Link("shown", path))
+        _notify(f"{path} is shown with your next words")
 
     def send(self, text: str) -> None:
         """One turn and its answer."""
         with working("answering"):
-            reply = self.chat.send(text, self.shown)
-        self.shown = None
-        path = None if reply.image is None else self.keep(reply.image, text)
-        self.said += [f"**you:** {text}", *([f"*{reply.reasoning}*"] if reply.reasoning else [])]
-        if reply.text or path is None:
-            self.said.append(f"**blip3o:** {reply.text}")
-        if path is not None:
-            self.said.append(Link(text, path))
+            reply = self.chat.send(text, self.picture)
+        self.picture = None
+        path = None if reply.image is None else self.write_picture(reply.image, text)
+        answer = reply.text or (None if path else "(no answer)")
+        self.transcript += [f"**you:** {text}", *([f"*{reply.reasoning}*"] if reply.reasoning else [])]
+        self.transcript += [f"**blip3o:** {reply.text}"] if answer else []
+        self.transcript += [Link(text, path)] if path else []
         if self.as_json:
-            facts = {"prompt": text, "text": reply.text, "reasoning": reply.reasoning, "image": path and str(path)}
-            print(encoding.dumps(facts, ensure_ascii=False), flush=True)
+            record = {"prompt": text, "text": reply.text, "reasoning": reply.reasoning, "image": path and str(path)}
+            print(encoding.dumps(record, ensure_ascii=False), flush=True)
             return
-        if reply.reasoning:
-            print(f"({reply.reasoning})")
-        if reply.text or path is None:
-            print(reply.text or "(no answer)", flush=True)
-        if path is not None:
-            print(f"[picture: {path}]", flush=True)
+        lines = (reply.reasoning and f"({reply.reasoning})", answer, path and f"[picture: {path}]")
+        print(*filter(None, lines), sep="\n", flush=True)
 
-    def keep(self, image: "PIL.Image.Image", text: str) -> Path:
+    def write_picture(self, image: "PIL.Image.Image", text: str) -> Path:
         """Write a picture of the dialogue."""
-        self.drawn += 1
-        return write_new_picture(image, self.folder / f"{self.drawn:02d}-{slug(text)}.png")
+        self.num_drawn += 1
+        return write_new_picture(image, self.folder / f"{self.num_drawn:02d}-{slug(text)}.png")
 
     def save(self, path: Path) -> None:
-        """Write the dialogue so far as Markdown, its pictures by their place beside it."""
-        lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.said]
-        self.tell(f"saved {write_text(path, ''.join(f'{line}{chr(10)}{chr(10)}' for line in lines))}")
+        """Write the transcript as Markdown, its pictures by their place beside it."""
+        lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.transcript]
+        _notify(f"saved {write_text(path, ''.join(f'{line}{chr(10)}{chr(10)}' for line in lines))}")

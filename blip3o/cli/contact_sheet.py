@@ -36,14 +36,14 @@ def sheet(sections: Sequence[Section], columns: int = 6) -> "PIL.Image.Image":
     rows = [
         (section, section.tiles[i : i + columns]) for section in sections for i in range(0, len(section.tiles), columns)
     ]
-    told = [[wrapped(tile.caption, font) for tile in row] for _, row in rows]
+    captions = [[wrapped(tile.caption, font) for tile in row] for _, row in rows]
     titled = [bool(s.title) and (i == 0 or rows[i - 1][0] is not s) for i, (s, _) in enumerate(rows)]
     heights = [
-        SIDE + GAP + LINE * max(map(len, texts)) + TITLE * title for texts, title in zip(told, titled, strict=True)
+        SIDE + GAP + LINE * max(map(len, texts)) + TITLE * title for texts, title in zip(captions, titled, strict=True)
     ]
     page = Image.new("RGB", (columns * (SIDE + GAP) + GAP, sum(heights) + GAP), "white")
     pen, y = ImageDraw.Draw(page), GAP
-    for (section, row), texts, title, height in zip(rows, told, titled, heights, strict=True):
+    for (section, row), texts, title, height in zip(rows, captions, titled, heights, strict=True):
         if title:
             pen.text((GAP, y), section.title, "black", bold)
         top = y + TITLE * title

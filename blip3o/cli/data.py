@@ -40,7 +40,7 @@ def preview(
     scenes = [sample_scene(rng) for _ in range(count)]
     page = sheet([Section("", [Tile(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes])])
     page.info |= {"source": source, "seed": seed}
-    with Gallery(output, [source], columns=1) as made:
-        made.add(0, page)
-    (path,) = made.paths
+    with Gallery(output, [source], columns=1) as gallery:
+        gallery.add(0, page)
+    (path,) = gallery.paths
     print(as_json({"path": str(path), "captions": [caption(scene) for scene in scenes]}) if json else path)

@@ -1,4 +1,4 @@
-"""The programme of the demo: what is asked, told as it happens, and kept for the contact sheet."""
+"""The programme of the demo: its prompts, a transcript while they are answered, and the contact sheet."""
 
 import random
 from collections.abc import Callable
@@ -58,7 +58,7 @@ PICTURES_READ = 6
 
 
 class Show:
-    """The demo on one model. Each part tells what it does, adds a section to the sheet and to the record."""
+    """The parts of the demo; each prints its transcript, and gives the tiles of its section."""
 
     def __init__(self, model: BLIP3o, seed: int, *, quiet: bool) -> None:
         self.model, self.seed = model, seed
@@ -83,92 +83,92 @@ class Show:
 
     def draws(self) -> list[Tile]:
         """A dozen prompts in one batch."""
-        with working("drawing") as told:
-            self.drawn = self.model.generate(PROMPTS, seed=self.seed, progress=told)
+        with working("drawing") as progress:
+            self.drawn = self.model.generate(PROMPTS, seed=self.seed, progress=progress)
         with working("looking at what it drew"):
-            seen = self.model.caption(self.drawn)
-        for prompt, said in zip(PROMPTS, seen, strict=True):
-            self.told("you", prompt)
-            self.told("blip3o", f"[a picture] in which it sees {said}")
-        pairs = zip(PROMPTS, seen, strict=True)
-        self.record["drawn"] = [{"prompt": prompt, "seen": said} for prompt, said in pairs]
+            captions = self.model.caption(self.drawn)
+        for prompt, seen in zip(PROMPTS, captions, strict=True):
+            self.print("you", prompt)
+            self.print("blip3o", f"[a picture] in which it sees {seen}")
+        pairs = zip(PROMPTS, captions, strict=True)
+        self.record["drawn"] = [{"prompt": prompt, "seen": seen} for prompt, seen in pairs]
         return [Tile(image, prompt) for image, prompt in zip(self.drawn, PROMPTS, strict=True)]
 
     def edits(self) -> list[Tile]:
         """Pictures drawn before, changed."""
-        before = [self.drawn[index] for index, _ in EDITS]
-        texts = [text for _, text in EDITS]
-        with working("editing") as told:
-            after = self.model.edit(before, texts, seed=self.seed, progress=told)
-        for index, text in EDITS:
-            self.told("you", f"[{PROMPTS[index]}] {text}")
+        originals = [self.drawn[index] for index, _ in EDITS]
+        with working("editing") as progress:
+            texts = [text for _, text in EDITS]
+            changed = self.model.edit(originals, texts, seed=self.seed, progress=progress)
+        tiles: list[Tile] = []
+        for before, after, (index, text) in zip(originals, changed, EDITS, strict=True):
+            self.print("you", f"[{PROMPTS[index]}] {text}")
+            tiles += [Tile(before, PROMPTS[index]), Tile(after, f"> {text}")]
         self.record["edited"] = [{"picture": PROMPTS[index], "instruction": text} for index, text in EDITS]
-        pairs = zip(before, after, EDITS, strict=True)
-        return [t for a, b, (index, text) in pairs for t in (Tile(a, PROMPTS[index]), Tile(b, f"> {text}"))]
+        return tiles
 
     def reads(self) -> list[Tile]:
         """Captions, questions with their known answers, and a classification."""
         rng = random.Random(f"demo/{self.seed}")
         scenes = [sample_scene(rng) for _ in range(PICTURES_READ)]
-        asked = [sample_question(rng, scene) for scene in scenes]
+        questions = [sample_question(rng, scene) for scene in scenes]
         images = [Image.fromarray(draw(scene)) for scene in scenes]
         with working("reading"):
             captions = self.model.caption(images)
-            answers = self.model.understand(images, [question.text for question in asked])
+            answers = self.model.understand(images, [question.text for question in questions])
             classes = self.model.classify(images[:1], ALL_KINDS)[0]
-        found = []
-        for scene, said, question, answer in zip(scenes, captions, asked, answers, strict=True):
-            self.graded("caption", said, caption(scene))
-            self.told("you", question.text)
-            self.graded("blip3o", answer, question.answer)
-            found.append({"caption": said, "question": question.text, "answer": answer, "expected": question.answer})
-        best = ", ".join(f"{label} {share:.0%}" for label, share in list(classes.items())[:3])
-        self.told("classes", f"first picture: {best}")
-        self.record["read"] = found
-        return [
-            Tile(image, f"{said}\n> {question.text}\n{answer}")
-            for image, said, question, answer in zip(images, captions, asked, answers, strict=True)
-        ]
+        tiles: list[Tile] = []
+        self.record["read"] = []
+        for scene, image, seen, question, answer in zip(scenes, images, captions, questions, answers, strict=True):
+            self.grade("caption", seen, caption(scene))
+            self.print("you", question.text)
+            self.grade("blip3o", answer, question.answer)
+            answered = {"caption": seen, "question": question.text, "answer": answer, "expected": question.answer}
+            self.record["read"].append(answered)
+            tiles.append(Tile(image, f"{seen}\n> {question.text}\n{answer}"))
+        best = ", ".join(f"{label} {probability:.0%}" for label, probability in list(classes.items())[:3])
+        self.print("classes", f"first picture: {best}")
+        return tiles
 
     def talks(self) -> list[Tile]:
         """A dialogue in which the model decides when to draw."""
         chat = self.model.chat(seed=self.seed)
         tiles: list[Tile] = []
-        said: list[dict[str, str]] = []
+        self.record["dialogue"] = []
         for text in DIALOGUE:
-            self.told("you", text)
+            self.print("you", text)
             with working("answering"):
                 reply = chat.send(text)
-            self.told("blip3o", reply.text if reply.image is None else "[a picture]")
-            said.append({"you": text, "blip3o": reply.text if reply.image is None else "(a picture)"})
+            self.print("blip3o", reply.text if reply.image is None else "[a picture]")
+            answer = reply.text if reply.image is None else "(a picture)"
+            self.record["dialogue"].append({"you": text, "blip3o": answer})
             if reply.image is not None:
                 tiles.append(Tile(reply.image, f"> {text}"))
             elif tiles:
                 tiles[-1] = Tile(tiles[-1].image, f"{tiles[-1].caption}\n> {text}\n{reply.text}")
-        self.record["dialogue"] = said
         return tiles
 
     def thinks(self) -> list[Tile]:
         """Riddles whose answer must be found in words first."""
-        with working("thinking") as told:
-            images = self.model.generate(RIDDLES, seed=self.seed, think=True, progress=told)
-        thoughts = [str(image.info.get("reasoning", "")) for image in images]
-        for riddle, thought in zip(RIDDLES, thoughts, strict=True):
-            self.told("you", riddle)
-            self.told("thought", thought)
-        pairs = zip(RIDDLES, thoughts, strict=True)
-        self.record["riddles"] = [{"riddle": riddle, "reasoning": thought} for riddle, thought in pairs]
-        triples = zip(images, RIDDLES, thoughts, strict=True)
-        return [Tile(image, f"> {riddle}\n{thought}") for image, riddle, thought in triples]
+        with working("thinking") as progress:
+            images = self.model.generate(RIDDLES, seed=self.seed, think=True, progress=progress)
+        reasonings = [str(image.info.get("reasoning", "")) for image in images]
+        for riddle, reasoning in zip(RIDDLES, reasonings, strict=True):
+            self.print("you", riddle)
+            self.print("thought", reasoning)
+        pairs = zip(RIDDLES, reasonings, strict=True)
+        self.record["riddles"] = [{"riddle": riddle, "reasoning": reasoning} for riddle, reasoning in pairs]
+        triples = zip(images, RIDDLES, reasonings, strict=True)
+        return [Tile(image, f"> {riddle}\n{reasoning}") for image, riddle, reasoning in triples]
 
-    def told(self, who: str, text: str) -> None:
+    def print(self, speaker: str, text: str, mark: str = "") -> None:
         """One line of the transcript."""
-        self.console.print(f"[bold cyan]{who:>8}[/]  {escape(text)}", soft_wrap=True)
+        self.console.print(f"[bold cyan]{speaker:>8}[/]  {escape(text)}{mark}", soft_wrap=True)
 
-    def graded(self, who: str, said: str, truth: str) -> None:
+    def grade(self, speaker: str, answer: str, expected: str) -> None:
         """A line of the transcript with what would have been right."""
-        mark = "[green]right[/]" if said == truth else f"[red]it is: {escape(truth)}[/]"
-        self.console.print(f"[bold cyan]{who:>8}[/]  {escape(said)}  {mark}", soft_wrap=True)
+        mark = "[green]right[/]" if answer == expected else f"[red]it is: {escape(expected)}[/]"
+        self.print(speaker, answer, f"  {mark}")
 
     def page(self) -> Image.Image:
         """The contact sheet."""
@@ -181,7 +181,6 @@ class Show:
     def close(self, path: Path, seconds: float) -> None:
         """Say where everything is."""
         self.console.print()
-        self.console.print(
-            f"Done in {seconds:.0f} s. All pictures, with their captions: [bold]{path.absolute()}[/]", soft_wrap=True
-        )
+        place = f"All pictures, with their captions: [bold]{path.absolute()}[/]"
+        self.console.print(f"Done in {seconds:.0f} s. {place}", soft_wrap=True)
         self.console.print('Now you: [bold]blip3o generate "a photo of two pink cats"[/]  or  [bold]blip3o chat[/]')

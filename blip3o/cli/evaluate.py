@@ -10,19 +10,7 @@ from blip3o.cli.benchmarks import Asked, chosen, effects, identity_of, keeping, 
 from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
 from blip3o.cli.distance import distance
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import (
-    Debug,
-    DecoderFolder,
-    Device,
-    Dtype,
-    Json,
-    Memory,
-    Model,
-    Quantize,
-    Verify,
-    examples,
-    refuse_idle,
-)
+from blip3o.cli.options import Debug, Json, Loading, examples, grouped, refuse_idle
 from blip3o.cli.progress import open_model, working_on_many
 
 EXAMPLES = examples(
@@ -87,8 +75,10 @@ app = typer.Typer(cls=_Verb, invoke_without_command=True, epilog=EXAMPLES)
 
 
 @app.callback()
+@grouped("compile", "compatible")
 def evaluate(
     context: typer.Context,
+    *,
     suite: Suite = None,
     benchmark: Named = None,
     data: Data = None,
@@ -104,13 +94,7 @@ def evaluate(
     bare: Bare = False,
     restart: Restart = False,
     dry_run: DryRun = False,
-    model: Model = BOOK,
-    device: Device = "auto",
-    decoder: DecoderFolder = None,
-    dtype: Dtype = "auto",
-    memory: Memory = "full",
-    quantize: Quantize = None,
-    verify: Verify = True,
+    loading: Loading,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -124,7 +108,7 @@ def evaluate(
     if context.invoked_subcommand is not None:
         _refuse_before(context)
         return
-    loading = {"dtype": dtype, "decoder": decoder, "memory": memory, "quantize": quantize, "verify": verify}
+    settings = {key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")}
     book = not benchmark and suite in (None, BOOK)
     asked = Asked(
         names=[] if book else chosen(suite, benchmark or []),
@@ -144,7 +128,7 @@ def evaluate(
     )
     refuse_idle(context, effects(asked, book=book))
     run = _book if book else run_benchmarks
-    run(asked, model, device, loading, json=json)
+    run(asked, loading.model, loading.device, settings, json=json)
 
 
 @app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))

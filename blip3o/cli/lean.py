@@ -24,10 +24,10 @@ def leave_rounding_out() -> None:
     decoder, a second for nothing, and it would tell of the kernels that it lacks. Who asks for it imports it."""
     find = importlib.util.find_spec
 
-    def found(name: str, package: str | None = None) -> Any:
+    def find_others(name: str, package: str | None = None) -> Any:
         return None if name == "bitsandbytes" else find(name, package)
 
-    importlib.util.find_spec = found
+    importlib.util.find_spec = find_others
 
 
 def open_transformers() -> None:
@@ -53,13 +53,13 @@ def _closed(distributed: Any) -> Iterator[None]:
     """What is not to be opened is not there meanwhile."""
     find, available = importlib.util.find_spec, distributed.is_available
 
-    def found(name: str, package: str | None = None) -> Any:
+    def find_others(name: str, package: str | None = None) -> Any:
         return None if name.partition(".")[0] in LEFT_OUT else find(name, package)
 
     compiler, traced = ModuleType(COMPILER), ModuleType(TRACED)
     compiler.__dict__["__getattr__"] = lambda name: _undecorated
     traced.__dict__["TransformGetItemToIndex"] = _Indexing
-    importlib.util.find_spec, distributed.is_available = found, lambda: False
+    importlib.util.find_spec, distributed.is_available = find_others, lambda: False
     sys.modules.update({COMPILER: compiler, TRACED: traced})
     try:
         yield

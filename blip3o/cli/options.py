@@ -17,22 +17,9 @@ if TYPE_CHECKING:
     from blip3o.api import BLIP3o
 
 MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
-Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
-Dtype = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"],
-    typer.Option(help="Of the weights; auto: float32 on a CPU and for a small model, else bfloat16."),
-]
 DecoderFolder = Annotated[
     Path | None,
     typer.Option(help="The folder of a published model's decoder. Default: diffusion-decoder in the model's folder."),
-]
-Memory = Annotated[
-    Literal["full", "balanced", "low"],
-    typer.Option(help="What is on the device at a time: all, one part, one layer; `blip3o info` tells how much it is."),
-]
-Quantize = Annotated[
-    Literal["int8", "nf4"] | None,
-    typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o\\[quantize]')."),
 ]
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Refuse a checkpoint that changed since it was saved.")
@@ -65,12 +52,23 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 class Loading:
     """Which model is opened, and how: the arguments of `BLIP3o.load`."""
 
-    model: Model = "picturebook"
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)] = "picturebook"
     device: Device = "auto"
     decoder: DecoderFolder = None
-    dtype: Dtype = "auto"
-    memory: Memory = "full"
-    quantize: Quantize = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="Of the weights; auto: float32 on a CPU and for a small model, else bfloat16."),
+    ] = "auto"
+    memory: Annotated[
+        Literal["full", "balanced", "low"],
+        typer.Option(
+            help="What is on the device at a time: all, one part, one layer; `blip3o info` tells how much it is."
+        ),
+    ] = "full"
+    quantize: Annotated[
+        Literal["int8", "nf4"] | None,
+        typer.Option(help="Round the matrices of the blocks to 8 or 4 bits (pip install 'blip3o\\[quantize]')."),
+    ] = None
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")
     ] = False
@@ -84,9 +82,8 @@ class Loading:
 
     def open(self, needs: Collection[Literal["encoder", "decoder"]] | None) -> "BLIP3o":
         """The model with the parts that it `needs`, as for `BLIP3o.load`; shows that it takes a moment."""
-        return open_model(
-            self.model, needs=needs, **{key: value for key, value in vars(self).items() if key != "model"}
-        )
+        how = {key: value for key, value in vars(self).items() if key != "model"}
+        return open_model(self.model, needs=needs, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +127,8 @@ def grouped(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., Non
         ]
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        given = signature(verb)
-        groups = [parameter for parameter in given.parameters.values() if is_dataclass(parameter.annotation)]
+        arguments = signature(verb)
+        groups = [parameter for parameter in arguments.parameters.values() if is_dataclass(parameter.annotation)]
 
         @wraps(verb)
         def parsed(**values: Any) -> None:
@@ -139,8 +136,8 @@ def grouped(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., Non
                 values[group.name] = group.annotation(**{one.name: values.pop(one.name) for one in expanded(group)})
             verb(**values)
 
-        options = [one for parameter in given.parameters.values() for one in expanded(parameter)]
-        parsed.__dict__["__signature__"] = given.replace(parameters=options)  # what typer reads
+        options = [one for parameter in arguments.parameters.values() for one in expanded(parameter)]
+        parsed.__dict__["__signature__"] = arguments.replace(parameters=options)  # what typer reads
         return parsed
 
     return decorate

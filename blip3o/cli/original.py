@@ -40,9 +40,19 @@ def run_inference(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("--input_path", required=True, help="the picture")
     parser.add_argument("--question", help="for vqa")
     parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
-    asked, rest = parser.parse_known_args(arguments)
-    question = [] if asked.question is None else [asked.question]
-    return ["understand", "--task", asked.task, "--model", asked.checkpoint, *rest, "--", asked.input_path, *question]
+    options, rest = parser.parse_known_args(arguments)
+    question = [] if options.question is None else [options.question]
+    return [
+        "understand",
+        "--task",
+        options.task,
+        "--model",
+        options.checkpoint,
+        *rest,
+        "--",
+        options.input_path,
+        *question,
+    ]
 
 
 def generate_image(arguments: Sequence[str]) -> list[str]:
@@ -51,8 +61,8 @@ def generate_image(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("--prompt", required=True, help="what to draw")
     parser.add_argument("--output_path", required=True, help="a .png or .jpg file")
     parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
-    asked, rest = parser.parse_known_args(arguments)
-    return ["generate", "--output", asked.output_path, "--model", asked.checkpoint, *rest, "--", asked.prompt]
+    options, rest = parser.parse_known_args(arguments)
+    return ["generate", "--output", options.output_path, "--model", options.checkpoint, *rest, "--", options.prompt]
 
 
 def evaluate(arguments: Sequence[str]) -> list[str]:
@@ -64,20 +74,20 @@ def evaluate(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("--task", required=True, help=", ".join(tasks))
     parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
     parser.add_argument("--data", help="benchmarks: a folder with a folder for each; without it the picture book asks")
-    asked, rest = parser.parse_known_args(arguments)
-    table = GROUPS if asked.data is None else TASKS
-    if asked.task not in table:
+    options, rest = parser.parse_known_args(arguments)
+    table = GROUPS if options.data is None else TASKS
+    if options.task not in table:
         advice = (
-            "add --data, the folder of its benchmarks" if asked.task in TASKS else f"choose one of {', '.join(tasks)}"
+            "add --data, the folder of its benchmarks" if options.task in TASKS else f"choose one of {', '.join(tasks)}"
         )
         raise ConfigError(
-            f"no task {asked.task!r} {'of the picture book' if asked.task in TASKS else 'here'}: {advice}"
+            f"no task {options.task!r} {'of the picture book' if options.task in TASKS else 'here'}: {advice}"
         )
     option, suite = (
-        ("--group", ["--suite", "picturebook"]) if asked.data is None else ("--benchmark", ["--data", asked.data])
+        ("--group", ["--suite", "picturebook"]) if options.data is None else ("--benchmark", ["--data", options.data])
     )
-    named = [word for name in table[asked.task] for word in (option, name)]
-    return ["evaluate", *suite, "--model", asked.checkpoint, *named, *rest]
+    named = [word for name in table[options.task] for word in (option, name)]
+    return ["evaluate", *suite, "--model", options.checkpoint, *named, *rest]
 
 
 def train(arguments: Sequence[str]) -> list[str]:
@@ -85,8 +95,8 @@ def train(arguments: Sequence[str]) -> list[str]:
     parser = _Parser("train.py", description="Trains by a recipe; the work is `blip3o train`.")
     parser.add_argument("--config", required=True, help="a recipe's file or name")
     parser.add_argument("--output_dir", required=True, help="the run's folder")
-    asked, rest = parser.parse_known_args(arguments)
-    return ["train", "--config", asked.config, "--output", asked.output_dir, *rest]
+    options, rest = parser.parse_known_args(arguments)
+    return ["train", "--config", options.config, "--output", options.output_dir, *rest]
 
 
 def main(translate: Translate) -> NoReturn:

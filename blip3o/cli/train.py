@@ -49,8 +49,7 @@ def train(
         from blip3o.config import load
         from blip3o.train.recipe import Recipe
 
-        given = [*(overrides or ()), *([] if seed is None else [f"seed={seed}"])]
-        recipe = load(Recipe, config, given)
+        recipe = load(Recipe, config, _overrides(overrides or [], seed))
         folder = Path("runs") / recipe.name if output is None else output
         _check(recipe, stage, folder)
     with locked(folder):
@@ -75,6 +74,16 @@ def _carry_out(recipe: "blip3o.train.recipe.Recipe", folder: Path, stage: str | 
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {folder} holds the state; the same command goes on from there") from None
     return trainer.publish()
+
+
+def _overrides(overrides: list[str], seed: int | None) -> list[str]:
+    """The changes of the recipe, the seed among them. Raises ConfigError where it is given twice."""
+    if seed is None:
+        return overrides
+    twice = next((one for one in overrides if one.partition("=")[0].strip() == "seed"), None)
+    if twice is not None:
+        raise ConfigError(f"the seed is given twice, as --seed {seed} and as {twice}: leave one out")
+    return [*overrides, f"seed={seed}"]
 
 
 def _check_alone() -> None:

@@ -20,7 +20,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNot
 from huggingface_hub.file_download import DryRunFileInfo
 from huggingface_hub.utils import SafetensorsFileMetadata
 
-from blip3o.errors import CheckpointError
+from blip3o.errors import CheckpointError, brief
 from blip3o.weights.folders import DECODER_FOLDER, HUB_ID, Part, is_published, local
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
         return str(upload_folder(repo_id=repository, folder_path=folder, commit_message="A model of blip3o"))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"cannot write {repository} on the Hub: {' '.join(str(error).split())[:200]}: run `hf auth login` with the "
-            "right to write"
+            f"cannot write {repository} on the Hub: {brief(error, 200)}: run `hf auth login` with the right to write"
         ) from error
 
 
@@ -157,5 +156,5 @@ def _asking(name: str) -> Iterator[None]:
     except LocalEntryNotFoundError:
         advice = "it is not on this machine, and the Hub is out of reach or switched off (HF_HUB_OFFLINE)"
     except (HfHubHTTPError, OSError, ValueError) as error:
-        advice = f"the Hub says: {' '.join(str(error).split())[:200]}"
+        advice = f"the Hub says: {brief(error, 200)}"
     raise CheckpointError(f"cannot fetch {name}: {advice}")

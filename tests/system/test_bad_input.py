@@ -172,6 +172,7 @@ def test_a_name_that_no_file_can_have_is_refused(blip3o):
         (("--config", TINY, "stages.encoder.stepz=3"), "stages.encoder.stepz, did you mean steps?"),
         (("--config", TINY, "stages.encoder.steps=many"), "expected int"),
         (("--config", TINY, "seed"), "expected key=value"),
+        (("--config", TINY, "--seed", "3", "seed=4"), "the seed is given twice, as --seed 3 and as seed=4"),
         (("--config", TINY, "--stage", "ending"), "choose one of encoder, decoder"),
     ],
 )

@@ -190,10 +190,10 @@ def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
         "layers, width": f"{text.num_hidden_layers}, {text.hidden_size}",
         "heads, heads of the keys": f"{text.num_attention_heads}, {text.num_key_value_heads}",
         "vision tower: layers, width": f"{vision.depth}, {vision.hidden_size}",
-        "thought": f"[1, {head.slot_length}, {text.hidden_size}]",
+        "hidden states at the slot": f"[1, {head.slot_length}, {text.hidden_size}]",
         "features": f"{head.channels} channels, {head.side} x {head.side}",
         "Next-DiT: blocks, width, heads": f"{denoiser.depth}, {denoiser.width}, {denoiser.num_heads}",
-        "steps, guidance, from": f"{sampling.steps}, {sampling.guidance}, {head.null_scale} of the thought",
+        "steps, guidance, from": f"{sampling.steps}, {sampling.guidance}, {head.null_scale} of the condition",
         "steps": f"{sampling.decoder_steps}",
         "picture": f"{decoder.size} x {decoder.size} px",
     }

@@ -37,6 +37,8 @@ PATHS = {
     "a zero byte": "a\0b.png",
     "a lone surrogate": "a\udc80.png",
     "too long": "x" * 300 + ".png",
+    "as long as can be": "x" * 251 + ".png",
+    "a byte longer": "x" * 252 + ".png",
     "below a file": "/etc/passwd/x.png",
     "not readable": "/proc/1/mem",
     "an address": "https://example.invalid/dog.png",

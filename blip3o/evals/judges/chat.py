@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError
+from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError, brief
 from blip3o.evals.benchmark import Judge
 from blip3o.evals.candidate import Candidate
 from blip3o.files import write_text
@@ -76,13 +76,13 @@ class ChatJudge(Judge):
         try:
             reply = self._sent(messages, fields)
         except self.openai.RateLimitError as error:
-            raise JudgeError(f"{self.model} takes no more requests ({_short(error)}): wait, then run again") from error
+            raise JudgeError(f"{self.model} takes no more requests ({brief(error)}): wait, then run again") from error
         except self.openai.APITimeoutError as error:
             raise JudgeError(f"{self.model} did not answer in time: run again, what is scored is kept") from error
         except (self.openai.APIError, ValueError) as error:
             if getattr(error, "status_code", None) in REFUSES:
-                raise JudgeRefusalError(f"{self.model} refuses this request ({_short(error)})") from error
-            raise JudgeError(f"{self.model} cannot be asked ({_short(error)}): check --judge and the key") from error
+                raise JudgeRefusalError(f"{self.model} refuses this request ({brief(error)})") from error
+            raise JudgeError(f"{self.model} cannot be asked ({brief(error)}): check --judge and the key") from error
         if isinstance(reply, str):
             raise JudgeError(
                 f"the server sent a page in place of a reply of {self.model}: does the base URL end in /v1?"
@@ -223,7 +223,3 @@ def _words(message: Any) -> str:
     said = said.replace("<think>", "")
     spoken = (said.rpartition("</think>")[2], said.replace("</think>", ""), *thoughts)
     return next((text for text in spoken if text.strip()), "").strip()
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -142,6 +142,13 @@ def test_a_grid_fills_its_rows_from_the_left(pictures):
     assert corners == [(255, 0, 0), (0, 0, 255), (255, 0, 0), (255, 255, 255)]
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "犬"])
+def test_the_longest_name_that_the_disk_takes_can_be_written(tmp_path, letter):
+    name = letter * (255 // len(letter.encode()))
+    assert write_text(tmp_path / name).read_text(, "here") == "here"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path, pictures, monkeypatch):
     def full(self, path, *_, **__):
         path.write_bytes(b"half")
