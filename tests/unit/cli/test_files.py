@@ -145,7 +145,7 @@ def test_a_grid_fills_its_rows_from_the_left(pictures):
 @pytest.mark.parametrize("letter", ["x", "é", "犬"])
 def test_the_longest_name_that_the_disk_takes_can_be_written(tmp_path, letter):
     name = letter * (255 // len(letter.encode()))
-    assert write_text(tmp_path / name).read_text(, "here") == "here"
+    assert write_text(tmp_path / name, "here").read_text() == "here"
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
