@@ -12,7 +12,7 @@ IGNORED = -100
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Conversations as tensors. Either every row ends in a slot (an image to imagine) or none does."""
+    """Conversations as tensors. Either every row ends in a slot (an image to generate) or none does."""
 
     tokens: Int[Tensor, "batch seq"]
     """Token ids; placeholders at padding, at picture tokens and in the slot."""
@@ -29,7 +29,7 @@ class Batch:
     image_grid_thw: Int[Tensor, "picture 3"] | None = None
     """Frames, rows and columns of patches of each read picture."""
     target: Float[Tensor, "batch channel height width"] | None = None
-    """Features of the image to imagine."""
+    """Features of the image to generate."""
     reference: Float[Tensor, "batch channel height width"] | None = None
     """Features of the newest picture before the slot; zeros where a row has none."""
     referenced: Bool[Tensor, " batch"] | None = None

@@ -98,7 +98,7 @@ class TokenizedSample:
     pictures: list[Picture]
     """The pictures that are read, in order."""
     target: Picture | None
-    """The image to imagine, where its features are known."""
+    """The image to generate, where its features are known."""
     has_slot: bool
 
 
@@ -195,7 +195,7 @@ class ChatTemplate:
         resized = {key: self.resized(picture) for key, picture in {id(one): one for one in pictures}.items()}
         pictures = [resized[id(picture)] for picture in pictures]
         alike = len({picture.pixels.shape for picture in pictures}) == 1
-        made = [
+        patches = [
             images.to_patches(
                 images.normalised(images.to_pixels(same), config.mean, config.deviation),
                 config.patch_size,
@@ -204,8 +204,8 @@ class ChatTemplate:
             )
             for same in ([pictures] if alike else [[picture] for picture in pictures])
         ]
-        return torch.cat([pixel_values for pixel_values, _ in made]), torch.cat(
-            [image_grid_thw for _, image_grid_thw in made]
+        return torch.cat([pixel_values for pixel_values, _ in patches]), torch.cat(
+            [image_grid_thw for _, image_grid_thw in patches]
         )
 
 
@@ -247,8 +247,8 @@ class _Writer:
             conversation = (Turn("system", (config.system,)), *conversation)
         if drawing and conversation and isinstance(words := conversation[-1].content[0], str):
             last = conversation[-1]
-            asked = replace(last, content=(config.request.replace("{}", words), *last.content[1:]))
-            conversation = (*conversation[:-1], asked)
+            request = replace(last, content=(config.request.replace("{}", words), *last.content[1:]))
+            conversation = (*conversation[:-1], request)
         for turn in conversation:
             self.turn(turn)
 

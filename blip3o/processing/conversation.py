@@ -32,7 +32,7 @@ class Picture:
 class Turn:
     """What one side says.
 
-    A picture that ends the assistant's last turn is the image to imagine; every other picture is read.
+    A picture that ends the assistant's last turn is the image to generate; every other picture is read.
     """
 
     role: Role

@@ -76,15 +76,15 @@ def open_picture(source: object) -> Image.Image:
                 form = picture.format or ""
                 _check_size(picture, name)
                 picture.load()
-                made = to_rgb(_turned(picture))
+                upright = to_rgb(_turned(picture))
         except PictureError:
             raise
         except Exception as error:  # noqa: BLE001 - a reader of Pillow raises whatever breaks in it
             raise PictureError(_fault(error, name, form, held)) from None
-    if 0 in made.size:
-        raise PictureError(_blank(*made.size, name))
-    made.info = {} if name == NAMELESS else {"file": name}  # the EXIF was obeyed
-    return made
+    if 0 in upright.size:
+        raise PictureError(_blank(*upright.size, name))
+    upright.info = {} if name == NAMELESS else {"file": name}  # the EXIF was obeyed
+    return upright
 
 
 def named(source: object) -> str:

@@ -160,9 +160,8 @@ def check_characters(text: object) -> None:
     """Raise PromptError for what is no text, or cannot be written as UTF-8."""
     if not isinstance(text, str):
         raise PromptError(f"a prompt is {text!r}, expected words")
-    found = _NO_CHARACTER.search(text)
-    if found:
-        raise PromptError(f"the prompt holds {found[0]!r}, which is no character: give text in UTF-8")
+    if wrong := _NO_CHARACTER.search(text):
+        raise PromptError(f"the prompt holds {wrong[0]!r}, which is no character: give text in UTF-8")
 
 
 def check_text(words: Tokenizer, text: str, *, longest: int) -> None:

@@ -140,7 +140,7 @@ NAMES = (
 
 
 class Qwen(Backbone):
-    """To imagine, positions count the tokens that are not padding, alike on all three rotary axes, as in the published
+    """To draw, positions count the tokens that are not padding, alike on all three rotary axes, as in the published
     training; to write, pictures may have positions of their own (`reads_by_grid`)."""
 
     def __init__(self, config: QwenConfig) -> None:
@@ -190,8 +190,8 @@ class Qwen(Backbone):
         positions = torch.zeros(3, *mask.shape, dtype=torch.long, device=mask.device)
         for row, (there, seen) in enumerate(zip(mask, image_mask, strict=True)):
             after, runs = 0, []
-            for shown, length in _runs(seen[there].tolist()):
-                if shown:
+            for is_image, length in _runs(seen[there].tolist()):
+                if is_image:
                     runs += _in_grids(grids, length, merge, after)
                     after = int(runs[-1].max()) + 1
                 else:
@@ -216,10 +216,10 @@ def _runs(flags: list[bool]) -> list[tuple[bool, int]]:
 
 def _in_grids(grids: Iterator[list[int]], length: int, merge: int, after: int) -> list[Int[Tensor, "3 seen"]]:
     """The positions of pictures that stand side by side, `length` tokens in all, counted from `after`."""
-    made: list[Tensor] = []
+    positions: list[Tensor] = []
     while length > 0:
         frames, rows, columns = (size // share for size, share in zip(next(grids), (1, merge, merge), strict=True))
-        made.append(torch.cartesian_prod(*map(torch.arange, (frames, rows, columns))).T + after)
-        length -= made[-1].shape[1]
-        after = int(made[-1].max()) + 1
-    return made
+        positions.append(torch.cartesian_prod(*map(torch.arange, (frames, rows, columns))).T + after)
+        length -= positions[-1].shape[1]
+        after = int(positions[-1].max()) + 1
+    return positions

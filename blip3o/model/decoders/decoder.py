@@ -31,19 +31,19 @@ class Decoder(nn.Module, ABC):
     def sizes(self) -> tuple[int, int | None]:
         """Height and width in px that it paints, and what another size is a multiple of: None where there is none."""
 
-    def size_to_paint(self, asked: int | None) -> int:
-        """Height and width of the picture in px: what is `asked`, or its own.
+    def size_to_paint(self, size: int | None) -> int:
+        """Height and width of the picture in px: `size`, or its own for None.
 
         Raises ConfigError for a size that it cannot paint at.
         """
         own, multiple = self.sizes
-        if asked in (None, own):
+        if size in (None, own):
             return own
         if multiple is None:
-            raise ConfigError(f"size is {asked}, but this model paints {own} px: leave it out")
-        if asked % multiple:
-            raise ConfigError(f"size is {asked}, expected a multiple of {multiple}, such as its own {own}")
-        return asked
+            raise ConfigError(f"size is {size}, but this model paints {own} px: leave it out")
+        if size % multiple:
+            raise ConfigError(f"size is {size}, expected a multiple of {multiple}, such as its own {own}")
+        return size
 
     @abstractmethod
     def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:

@@ -81,7 +81,7 @@ class PixelDecoderConfig:
 
 
 class Sketcher(nn.Module):
-    """Features -> the picture as well as it can be told at once, and what the sketcher thought on the way."""
+    """Features -> the picture as well as it can be told at once, and the plan it was made from."""
 
     def __init__(self, config: PixelDecoderConfig) -> None:
         super().__init__()

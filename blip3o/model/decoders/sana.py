@@ -93,7 +93,7 @@ class SanaDecoder(Decoder):
         time: Float[Tensor, " batch"],
         captions: Float[Tensor, "batch seq dim"],
     ) -> Float[Tensor, "batch latent tall wide"]:
-        """Velocity of latents at a time (0 noise, 1 data); SANA is told 1000 (1 - t), and points the other way."""
+        """Velocity of latents at a time (0 noise, 1 data); SANA counts 1000 (1 - t), and points the other way."""
         return -self.transformer(x.to(self.transformer.dtype), captions, 1000 * (1 - time), return_dict=False)[0].to(
             x.dtype
         )
@@ -123,8 +123,8 @@ class SanaDecoder(Decoder):
             moved = self.velocity(x.repeat(sides, 1, 1, 1), time.repeat(sides), captions)
             if null is None:
                 return moved
-            asked, unasked = moved.chunk(2)
-            return guided(asked, unasked, self.config.guidance)
+            prompt, null_side = moved.chunk(2)
+            return guided(prompt, null_side, self.config.guidance)
 
         latents = solve(field, noise, solver_times(steps, self.config.shift))
         return self.decode_latents(latents)

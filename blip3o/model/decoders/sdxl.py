@@ -75,8 +75,8 @@ class SdxlDecoder(Decoder):
         tokens = features.flatten(2).mT.to(latents)
         original, size = self.config.original_size, latents.shape[-1] * self.shrinks_by
         sizes = latents.new_tensor([original, original, 0, 0, size, size]).expand(len(latents), -1)
-        told = {"text_embeds": tokens.mean(1), "time_ids": sizes}
-        return self.unet(latents, step, encoder_hidden_states=tokens, added_cond_kwargs=told, return_dict=False)[0]
+        added = {"text_embeds": tokens.mean(1), "time_ids": sizes}
+        return self.unet(latents, step, encoder_hidden_states=tokens, added_cond_kwargs=added, return_dict=False)[0]
 
     def scheduler(self) -> EulerDiscreteScheduler:
         """The noise schedule, at its first step."""
@@ -139,10 +139,10 @@ class SdxlDecoder(Decoder):
         both = features if null is None else torch.cat([features, null.expand_as(features)])
         for step in scheduler.timesteps:
             seen = scheduler.scale_model_input(x.repeat(len(both) // len(x), 1, 1, 1), step)
-            found = self.noise_of(seen, step, both)
+            guess = self.noise_of(seen, step, both)
             if null is not None:
-                found = guided(*found.chunk(2), self.config.guidance)
-            x = scheduler.step(found, step, x, return_dict=False)[0]
+                guess = guided(*guess.chunk(2), self.config.guidance)
+            x = scheduler.step(guess, step, x, return_dict=False)[0]
         return x
 
     def decode_latents(self, latents: Float[Tensor, "batch latent tall wide"]) -> Pixels:

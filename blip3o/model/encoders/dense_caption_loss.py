@@ -45,11 +45,11 @@ class DenseCaptionLoss(nn.Module):
     def forward(
         self,
         features: Float[Tensor, "batch channel height width"],
-        said: Float[Tensor, "batch place vocabulary"],
+        shares: Float[Tensor, "batch place vocabulary"],
     ) -> WeightedLoss:
-        """The loss; `said` holds the share of each word in what is said of a place, summing to 1; a row weighs 1."""
+        """The loss; `shares` of each word in the answer for a place sum to 1; a row weighs 1."""
         seen = self.project(features.flatten(2).mT)
-        asked = self.place.expand(len(features), -1, -1)
-        found, _ = self.look(asked, seen + self.position, seen, need_weights=False)
-        logs = self.answer(found).float().log_softmax(-1)
-        return WeightedLoss.of_rows(-(said * logs).sum(-1).mean(-1))
+        places = self.place.expand(len(features), -1, -1)
+        answers, _ = self.look(places, seen + self.position, seen, need_weights=False)
+        logs = self.answer(answers).float().log_softmax(-1)
+        return WeightedLoss.of_rows(-(shares * logs).sum(-1).mean(-1))

@@ -9,7 +9,7 @@ from blip3o.errors import CheckpointError
 
 
 class Encoder(nn.Module, ABC):
-    """Turns pictures into the grid of features that a head learns to imagine."""
+    """Turns pictures into the grid of features that a head learns to generate."""
 
     blank: tuple[float, float, float] = (0.5, 0.5, 0.5)
     """Red, green and blue in [0, 1] of a picture that shows nothing."""

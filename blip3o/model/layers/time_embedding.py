@@ -1,4 +1,4 @@
-"""A time as a vector that networks can be told.
+"""A time as a vector that networks can take in.
 
     (1)  waves(t) = (cos(t r_0), ..., cos(t r_n-1), sin(t r_0), ..., sin(t r_n-1)),    r_j = 10000^(-j / n)
 
