@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from blip3o.cli.files import check_folder, new_file, slug, write_new_picture, write_text
+from blip3o.cli.files import check_folder, new_file, slug, write_new_picture
 from blip3o.cli.options import Debug, Json, Loading, Seed, Thinking, examples, grouped
 from blip3o.cli.progress import working
 from blip3o.errors import UserError
+from blip3o.files import write_text
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -154,4 +155,4 @@ class _Dialogue:
     def save(self, path: Path) -> None:
         """Write the transcript as Markdown, its pictures by their place beside it."""
         lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.transcript]
-        _notify(f"saved {write_text(''.join(f'{line}{chr(10)}{chr(10)}' for line in lines), path)}")
+        _notify(f"saved {write_text(path, ''.join(f'{line}{chr(10)}{chr(10)}' for line in lines))}")

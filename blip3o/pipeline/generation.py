@@ -8,7 +8,7 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.batch import Batch
-from blip3o.bounds import whole
+from blip3o.config import whole
 from blip3o.pipeline.pipeline import Call, Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing import tokenizer as tok
@@ -172,7 +172,7 @@ class Assistant:
         """The conversation with its slot, the features of its newest picture at hand."""
         end = self.pipeline.template.words.control[tok.TURN_END]
         encoded = self.pipeline.template.ask(talk, [index for index in begun if index != end], draw=True)
-        if not (encoded.pictures and self.pipeline.config.unified.denoiser.with_reference):
+        if not (encoded.pictures and self.pipeline.config.unified.takes_reference):
             return encoded
         newest = encoded.pictures[-1]
         known = replace(newest, features=self.pipeline.features([newest])[0].float().cpu().numpy())

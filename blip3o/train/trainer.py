@@ -17,9 +17,10 @@ from blip3o.picturebook.source import PictureBook
 from blip3o.picturebook.tasks import vocabulary
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.tokenizer import make
+from blip3o.train.ema import Average
 from blip3o.train.log import Journal, Meter, Observer, Progress
 from blip3o.train.objectives.objectives import OBJECTIVES, Objective, seeded
-from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights, trained
+from blip3o.train.optim import Optimizer, learning_rate, linear_weights, trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.placement.device import find_device

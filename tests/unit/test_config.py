@@ -128,6 +128,13 @@ def test_plain_values_become_the_annotated_types():
         ({"first": {"name": "x", "step": 1, "steps": 1}}, "unknown key first.step, did you mean steps?"),
         ({"first": {"name": "x", "steps": 0}}, "first: steps is 0, expected 1 or more"),
         ({"head": {"kind": "flow", "guidanse": 1}}, "unknown key head.guidanse, did you mean guidance?"),
+        ({"head": {"kind": "rectified"}}, "head.kind is 'rectified' (str), expected one of 'flow', 'regression'"),
+        ({"head": {"kind": ["flow"]}}, "head.kind is ['flow'] (list), expected one of 'flow', 'regression'"),
+        ({"head": {"kind": "regression", "guidance": 1}}, "unknown key head.guidance, expected one of: kind"),
+        ({"head": {"guidance": "1"}}, "head.guidance is '1' (str), expected float"),
+        ({"head": 3}, "head is 3 (int), expected keys and values"),
+        ({"note": {1: 2}}, "a key of note is 1 (int), expected str"),
+        ({"note": [b"a"]}, "note.0 is b'a' (bytes), expected a plain value"),
         ({"first": {"name": "x", "steps": 1, "mixture": {"a": "b"}}}, "first.mixture.a is 'b' (str), expected float"),
     ],
 )
@@ -149,6 +156,26 @@ def test_all_faults_of_a_file_are_told_at_once():
         "stages.a: rate is -1.0, expected more than 0",
         "missing key stages.1.name, expected str",
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    width: int
+
+    @staticmethod
+    def upgraded(values):
+        return {"width" if key == "breadth" else key: value for key, value in values.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    parts: tuple[Renamed, ...]
+
+
+def test_old_keys_are_read_as_those_of_today_and_the_later_of_both_counts():
+    values = {"parts": [{"breadth": 1}, {"width": 2}, {"width": 3, "breadth": 4}]}
+    assert [part.width for part in from_dict(Holder, values).parts] == [1, 2, 4]
+    assert faults({"parts": [{"breadth": "1"}]}, Holder) == ["parts.0.width is '1' (str), expected int"]
 
 
 def test_a_path_prefixes_every_place():
@@ -232,12 +259,13 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
-    with pytest.raises(OutputError, match=r"cannot write .*nowhere"):
-        dump(Flow(), tmp_path / "nowhere" / "flow.yaml")
     (tmp_path / "taken.yaml").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make .*file"):
+        dump(Flow(), tmp_path / "file" / "flow.yaml")
     with pytest.raises(OutputError, match=r"cannot write .*taken"):
         dump(Flow(), tmp_path / "taken.yaml")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken.yaml"]
+    assert sorted((path.name for path in tmp_path.iterdir()), reverse=True) == ["taken.yaml", "file"]
 
 
 def test_a_recipe_is_found_by_name_and_a_misspelt_one_gets_the_nearest(monkeypatch, tmp_path):
