@@ -18,9 +18,8 @@ def writing(path: Path) -> Iterator[Path]:
     """
     make_folder(path.parent)
     try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name[:40]}."
-        )  # a name has 255 bytes, a letter up to four
+        short = path.name[:40]  # with what is added to it the name has 255 bytes at most, and a letter up to four
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{short}.")
         os.close(handle)
         temporary = Path(name)
         try:
