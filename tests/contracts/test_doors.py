@@ -33,7 +33,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "cli/*.py",
     ),
     "webdataset": ("data/sources/*.py",),
-    "huggingface_hub": ("weights/*.py",),
+    "huggingface_hub": ("weights/*.py", "weights/published/convert.py"),
     "safetensors": ("weights/*.py", "weights/*/*.py"),
     "accelerate": ("weights/placement/offload.py",),
     "bitsandbytes": ("weights/placement/quantize.py",),
