@@ -93,7 +93,7 @@ class BLIP3o:
         no effect.
         """
         place = find_device(device)
-        deferred = hub.deferred(
+        deferred = hub.open_model(
             name_or_path,
             needs=needs,
             encoder=None if encoder is None else Path(encoder),

@@ -1,25 +1,32 @@
 """A model of the published architecture with random weights and the smallest sizes, and its folder as published."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from blip3o.config import from_dict
 from blip3o.model.backbones.llama3 import Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3Config
+from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
-from blip3o.model.denoisers.next_dit import NextDiTConfig
+from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
+from blip3o.model.encoders.siglip import SiglipEncoderConfig
 from blip3o.model.heads.flow import FlowHeadConfig
-from blip3o.model.space import SpaceConfig
-from blip3o.model.unified import UnifiedConfig
+from blip3o.model.space import ImageSpace, SpaceConfig
+from blip3o.model.unified import Unified, UnifiedConfig
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.pipeline.sampling import PUBLISHED
 from blip3o.processing.tokenizer import Tokenizer, make
 from blip3o.weights.published.convert import to_published
-from blip3o.weights.published.layout import prompt_config
+from blip3o.weights.published.layout import NetworkFiles
+from blip3o.weights.published.model import prompt_config
+from blip3o.weights.safetensors_files import hollow
 
 UNET = {
     "in_channels": 4,
@@ -158,3 +165,25 @@ def write(folder: Path, kind: str = "qwen2_5_vl") -> Path:
     last = max(folder.glob("model-*.safetensors"))
     save_file(load_file(last) | {"model.vae.decoder.conv_in.weight": torch.ones(2, 2)}, last)
     return folder
+
+
+def network(config: Any) -> nn.Module:
+    """The network of a config, whatever part of a model it is."""
+    if isinstance(config, UnifiedConfig):
+        return Unified(config)
+    if isinstance(config, NextDiTConfig):
+        return NextDiT(config)
+    if isinstance(config, EvaClipConfig | SiglipEncoderConfig):
+        return ImageSpace(SpaceConfig(encoder=config, decoder=None), config.channels).encoder
+    if isinstance(config, SdxlConfig | SanaConfig):
+        return ImageSpace(SpaceConfig(encoder=None, decoder=config), config.channels).decoder
+    return Unified(replace(pipeline().config.unified, backbone=config)).backbone
+
+
+def load(found: NetworkFiles, dtype: torch.dtype | None = None) -> Any:
+    """A network alone, its tensors out of its files."""
+    with hollow():
+        loaded = network(found.config)
+    for module, (shards, names) in found.files.items():
+        shards.fill(loaded.get_submodule(module), names, dtype=dtype)
+    return loaded.eval()

@@ -171,7 +171,7 @@ def identity_of(model: str, device: str, loading: dict[str, Any]) -> dict[str, A
     from blip3o.weights import hub
     from blip3o.weights.placement.device import find_device, find_dtype
 
-    deferred, place = hub.deferred(model, needs=(), verify=loading["verify"]), find_device(device)
+    deferred, place = hub.open_model(model, needs=(), verify=loading["verify"]), find_device(device)
     sizes = deferred.pipeline.sizes
     numbers = str(find_dtype(loading["dtype"], place, sum(sizes.values()))).removeprefix("torch.")
     further = {key: str(loading[key]) for key in ("decoder", "quantize") if loading[key] is not None}
@@ -193,7 +193,7 @@ def _judge(asked: Asked, load: "Callable[[str], Candidate]") -> "Judge | None":
         name = asked.judge.removeprefix(LOCAL)
         from blip3o.weights import hub
 
-        weights = hub.deferred(name).fingerprint()
+        weights = hub.open_model(name).fingerprint()
         return Cached(LocalJudge(load(name), name), _output(asked) / "judge", weights)
     if "://" not in asked.judge:
         raise ConfigError(f"judge is {asked.judge!r}: give the base URL of a server, local:MODEL, or none")

@@ -35,13 +35,12 @@ def convert(
     with working(f"converting {model}"):
         from blip3o.weights import checkpoint, hub
         from blip3o.weights.published import convert
-        from blip3o.weights.published.model import Source
 
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():
             layout = "published"
-            convert.to_published(hub.deferred(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
+            convert.to_published(hub.open_model(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
         else:
             layout = "ours"
-            convert.to_ours(Source(unified=folder, decoder=decoder), output, verify=verify)
+            convert.to_ours(folder, output, decoder=decoder, verify=verify)
     print(as_json({"folder": str(output), "layout": layout}) if json else output)

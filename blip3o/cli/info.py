@@ -1,7 +1,6 @@
 """blip3o info: what a model is made of, where it comes from, and which words it knows."""
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +28,13 @@ def info(
     with working(f"looking into {model}"):
         from blip3o.weights import folders, outline
 
-        here = folders.local(model)
-        with nullcontext(here) if here is not None else _of_the_hub(model) as folder:
+        if (here := folders.local(model)) is not None:
+            place = nullcontext(here)
+        else:
+            from blip3o.weights.hub import outlined  # opens the library of the Hub
+
+            place = outlined(model)
+        with place as folder:
             facts = outline.read(folder, decoder, verify=verify).facts()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts |= {"folder": str(folder) if folder.exists() else f"{model} on the Hub", "size_on_disk": size}
@@ -39,12 +43,6 @@ def info(
         print(as_json(facts))
     else:
         _show(facts)
-
-
-def _of_the_hub(model: str) -> AbstractContextManager[Path]:
-    from blip3o.weights import hub
-
-    return hub.outlined(model)
 
 
 def _size(count: int) -> str:

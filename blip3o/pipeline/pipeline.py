@@ -98,18 +98,6 @@ class Pipeline(nn.Module):
             "decoder": self.space.decoder,
         }
 
-    def movable(self) -> dict[str, nn.Module]:
-        """The modules, by their names, that need not be on the device while others work. What is used outside of a
-        forward (embeddings, queries) is in none of them."""
-        head, decoder = "unified.head.", "space.decoder."
-        return {
-            "unified.backbone.language_model.layers": self.unified.backbone.language_model.get_submodule("layers"),
-            "unified.backbone.visual": self.unified.backbone.get_submodule("visual"),
-            **{head + name: part for name, part in self.unified.head.named_children()},
-            "space.encoder": self.space.encoder,
-            **{decoder + name: part for name, part in self.space.decoder.named_children()},
-        }
-
     def compile(self) -> None:
         """Compile what runs many times for one picture: the denoiser, and the networks of the decoder."""
         for part in (*self.unified.head.children(), *self.space.decoder.children()):

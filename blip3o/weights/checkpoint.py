@@ -16,10 +16,10 @@ from blip3o.files import make_folder, write_text, writing
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
-from blip3o.weights.deferred import DeferredModel, built
-from blip3o.weights.folders import CONFIG
+from blip3o.weights.deferred import DeferredModel, build
+from blip3o.weights.folders import CONFIG, about_in, write_json
 from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.safetensors_files import Shards, about_of, complain, opened, shapes_of, strange
+from blip3o.weights.safetensors_files import Shards, complain, opened, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
@@ -36,10 +36,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist: name the folder of a whole checkpoint")
     with opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, about_of(file)  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys()}, about_in(path)  # noqa: SIM118
 
 
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
@@ -63,17 +61,13 @@ def save(
     Until all of it is there, the folder's digest refuses it. Raises OutputError where it cannot be written.
     """
     make_folder(folder)
-    _write_digest(folder, digest.UNFINISHED)
+    write_json(folder / digest.FILE, digest.UNFINISHED)
     held = dict(pipeline.state_dict() if tensors is None else tensors)
     stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in held.items()}
     configs.dump(pipeline.config, folder / CONFIG)
     pipeline.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
-    _write_digest(folder, digest.of(folder))
-
-
-def _write_digest(folder: Path, told: Mapping[str, str]) -> None:
-    write_text(folder / digest.FILE, json.dumps(told, indent=1) + "\n")
+    write_json(folder / digest.FILE, digest.of(folder))
 
 
 def write_card(pipeline: Pipeline, folder: Path) -> None:
@@ -106,18 +100,14 @@ model = BLIP3o.from_pretrained("owner/name")  # this repository's id, or a folde
 
 
 def load(
-    folder: Path,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = torch.float32,
-    *,
-    verify: bool = True,
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32, *, verify: bool = True
 ) -> tuple[Pipeline, dict[str, object]]:
     """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
-    sketched = deferred(folder, verify=verify)
-    return sketched.load(DevicePlacement(device=torch.device(device), dtype=dtype)), dict(sketched.about)
+    model = open_model(folder, verify=verify)
+    return model.load(DevicePlacement(device=torch.device(device), dtype=dtype)), dict(model.about)
 
 
-def deferred(folder: Path, *, verify: bool = True) -> DeferredModel:
+def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:
     """A checkpoint without its tensors; of its file only the header is read. Raises CheckpointError, where it is to
     `verify` also for a folder that changed since it was saved."""
     if not folder.is_dir():
@@ -126,8 +116,9 @@ def deferred(folder: Path, *, verify: bool = True) -> DeferredModel:
         raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
     config, words = configs.load(ModelConfig, folder / CONFIG), Tokenizer.load(folder)
     shards = Shards.find(folder)
-    pipeline = built(config, words, shards.shapes)
+    pipeline = build(config, words, shards.shapes)
     shards.match(pipeline, str)
     if verify:
         digest.check(folder)
-    return DeferredModel(pipeline=pipeline, files={"": (shards, str)}, about=shards.about, verify=verify)
+    about = about_in(next(iter(shards.files)))
+    return DeferredModel(pipeline=pipeline, files={"": (shards, str)}, about=about, verify=verify)

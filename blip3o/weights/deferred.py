@@ -14,11 +14,12 @@ from blip3o.errors import CheckpointError, UserError
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
+from blip3o.weights.folders import Shapes
+from blip3o.weights.outline import check_sizes
 from blip3o.weights.placement.device import ROUNDED_BYTES, DevicePlacement
 from blip3o.weights.placement.memory import peak_bytes, peaks
 from blip3o.weights.placement.quantize import Quantizer
 from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow
-from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
 CPU = DevicePlacement(device=torch.device("cpu"))
@@ -26,7 +27,7 @@ LOOKS = 16
 """Numbers of each tensor that are looked at to see whether there is anything in it."""
 
 
-def built(config: ModelConfig, words: Tokenizer, shapes: Mapping[str, tuple[int, ...]]) -> Pipeline:
+def build(config: ModelConfig, words: Tokenizer, shapes: Shapes) -> Pipeline:
     """The machine on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
     network can be built, or one far beyond these tensors."""
     check_sizes(config.name, to_dict(config), shapes)
@@ -104,10 +105,8 @@ class DeferredModel:
     def check_room(self, placement: DevicePlacement) -> None:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
         free, pipeline = placement.free_bytes(), self.pipeline
-        if placement.dtype is None:
-            needed = sum(path.stat().st_size for path in self.paths())
-        else:
-            needed = peak_bytes(pipeline, placement)
+        on_disk = sum(path.stat().st_size for path in self.paths())
+        needed = on_disk if placement.dtype is None else peak_bytes(pipeline, placement)
         if needed <= free:
             return
         own = str(placement.dtype or torch.float32).removeprefix("torch.")

@@ -13,6 +13,7 @@ from typing import Any
 
 from blip3o.config import read_yaml
 from blip3o.errors import CheckpointError, ConfigError
+from blip3o.weights.folders import METADATA, read_header, read_json
 
 FILE = "digest.json"
 UNFINISHED: Mapping[str, str] = {}
@@ -41,9 +42,9 @@ def check_tensors(folder: Path) -> bool:
 
 
 def _compare(folder: Path, found: Mapping[str, str], *, tensors: bool) -> bool:
-    saved = _saved(folder)
-    if saved is None:
+    if not (folder / FILE).is_file():
         return False
+    saved = read_json(folder / FILE)
     wanted = {name: value for name, value in saved.items() if name.endswith(_TENSORS) == tensors}
     changed = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if changed:
@@ -59,24 +60,12 @@ def _compare(folder: Path, found: Mapping[str, str], *, tensors: bool) -> bool:
 _TENSORS = ": tensors"
 
 
-def _saved(folder: Path) -> dict[str, Any] | None:
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no JSON ({error}): copy it again from its source") from error
-    if not isinstance(saved, dict):
-        raise CheckpointError(f"{path} is {type(saved).__name__}, expected keys and values: copy it again")
-    return saved
-
-
 def _small(folder: Path) -> dict[str, str]:
     there = [folder / name for name in SMALL if (folder / name).is_file()]
     try:
         values = {path.name: _values(path) for path in there}
-        values |= {path.name: _header(path)[0] for path in sorted(folder.glob(WEIGHTS))}
+        for path in folder.glob(WEIGHTS):
+            values[path.name] = {name: entry for name, entry in read_header(path).items() if name != METADATA}
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -99,15 +88,6 @@ def _told(values: Any) -> str:
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The names, dtypes, shapes and places of a file's tensors, and where their bytes begin."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    return header, 8 + size
-
-
 def _tensors(folder: Path) -> dict[str, str]:
     return {f"{path.name}{_TENSORS}": _checksum(path) for path in sorted(folder.glob(WEIGHTS))}
 
@@ -116,7 +96,7 @@ def _checksum(path: Path) -> str:
     """CRC-32 of the tensors' bytes: at several GB/s, and enough against what happens to files by accident."""
     found = 0
     with path.open("rb", buffering=0) as file:
-        file.seek(_header(path)[1])
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
         block = memoryview(bytearray(BLOCK_BYTES))
         while count := file.readinto(block):
             found = zlib.crc32(block[:count], found)

@@ -3,12 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from blip3o.errors import CheckpointError
+from blip3o.files import write_text
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 CONFIG, PUBLISHED_CONFIG = "config.yaml", "config.json"
@@ -17,6 +18,8 @@ DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 """In the folder of a published model."""
 METADATA, MOST_HEADER_BYTES = "__metadata__", 100_000_000
 """In headers of safetensors files, as the format has them."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Name of a tensor -> its shape."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 Part = Literal["encoder", "decoder"]
 """A part that lies in files of its own, without which a model can do some things and not others."""
@@ -64,6 +67,17 @@ def tensor_files(folder: Path, stem: str = "model") -> list[Path]:
     return paths
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The keys and values of a JSON file. Raises CheckpointError where it holds none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no JSON ({error}): copy it again from its source") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is {type(values).__name__}, expected keys and values: copy it again")
+    return values
+
+
 def _listed(index: Path) -> list[str]:
     try:
         listed = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -94,7 +108,21 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
+def about_in(path: Path) -> dict[str, Any]:
+    """The facts written with the tensors of a file. Raises CheckpointError."""
+    try:
+        facts = json.loads(read_header(path).get(METADATA, {}).get("about", "{}"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
+    return facts if isinstance(facts, dict) else {}
+
+
 def shapes_in(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of these files; no tensor is read for it. Raises CheckpointError."""
     headers = [read_header(path) for path in paths]
     return {name: tuple(entry["shape"]) for header in headers for name, entry in header.items() if name != METADATA}
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write keys and values, whole or not at all. Raises OutputError."""
+    write_text(path, json.dumps(values, indent=1) + "\n")

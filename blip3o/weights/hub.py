@@ -24,7 +24,7 @@ from blip3o.errors import CheckpointError, brief
 from blip3o.weights.folders import DECODER_FOLDER, HUB_ID, Part, is_published, local
 
 if TYPE_CHECKING:
-    import blip3o.weights.deferred
+    from blip3o.weights.deferred import DeferredModel
 
 _SMALL, _LARGE = ("*.json", "*.txt", "*.jinja", "*.yaml"), ("*.safetensors",)
 """Files of a model on the Hub that are of use: no code, no pickles."""
@@ -68,21 +68,21 @@ def outlined(name_or_path: str | Path) -> Iterator[Path]:
         yield folder
 
 
-def deferred(
+def open_model(
     name_or_path: str | Path,
     *,
     needs: Collection[Part] | None = None,
     encoder: Path | None = None,
     decoder: Path | None = None,
     verify: bool = True,
-) -> "blip3o.weights.deferred.DeferredModel":
+) -> "DeferredModel":
     """A model by its name or folder before its tensors are read.
 
     A model of ours is always whole. Of a published one those parts are taken that it `needs` (those that are there),
     from the folders `encoder` and `decoder` where they lie elsewhere. Raises CheckpointError, where it is to `verify`
     also for files that changed since they were saved.
     """
-    from blip3o.weights import checkpoint
+    from blip3o.weights import checkpoint  # opens torch
     from blip3o.weights.published import model as published
 
     folder = find(name_or_path, needs)
@@ -90,9 +90,8 @@ def deferred(
         for part, given in (("encoder", encoder), ("decoder", decoder)):
             if given is not None:
                 raise CheckpointError(f"{name_or_path} holds its own {part}, {given} would not be used: leave it out")
-        return checkpoint.deferred(folder, verify=verify)
-    source = published.Source(unified=folder, encoder=encoder, decoder=decoder)
-    return published.deferred(source, needs, verify=verify)
+        return checkpoint.open_model(folder, verify=verify)
+    return published.open_model(folder, needs, encoder, decoder, verify=verify)
 
 
 def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:

@@ -1,7 +1,6 @@
 """A model told by its config and by the headers of its files: no tensor is read for it, no network is built, and for a
 model of ours torch is not even opened."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,11 +13,8 @@ from blip3o.config import from_dict, read_yaml, to_dict
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.weights import digest
-from blip3o.weights.folders import CONFIG, METADATA, is_published, read_header, shapes_in, tensor_files
-from blip3o.weights.sizes import check_sizes
+from blip3o.weights.folders import CONFIG, Shapes, about_in, is_published, shapes_in, tensor_files
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""Name of a tensor in a machine -> its shape."""
 MEMORIES = ("full", "balanced", "low")
 """How much is on the device at a time: the whole model, one part (the language model, say), or one layer."""
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -38,6 +34,13 @@ PARTS = {
     "decoder": "space.decoder.",
 }
 """The parts that a user would name -> how their tensors' names begin."""
+LAYERS = {
+    *("num_hidden_layers", "num_layers", "depth", "blocks", "sketch_blocks", "layers_per_block"),
+    *("transformer_layers_per_block", "encoder_layers_per_block", "decoder_layers_per_block"),
+}
+"""Fields that say how often something is built; each time it has a tensor of its own."""
+HARMLESS_LAYERS, HARMLESS_SIZE = 500, 1_000_000
+"""So much is built in no time, and found to be wrong by the names and the shapes of its tensors."""
 STATISTICS = ("space.mean", "space.deviation")
 """Tensors that are no parameters."""
 
@@ -109,7 +112,7 @@ def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
             sampling=from_dict(SamplingConfig, config["sampling"], "sampling"),
             decoder=config["space"]["decoder"],
             words=words,
-            about=json.loads(read_header(files[0]).get(METADATA, {}).get("about", "{}")),
+            about=about_in(files[0]),
         )
     except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, CheckpointError | ConfigError):
@@ -118,11 +121,9 @@ def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
 
 
 def _published(folder: Path, decoder: Path | None, words: tuple[str, ...] | None) -> Outline:
-    from blip3o.weights.published import (
-        model as published,  # opens torch, in which the names of its networks are at home
-    )
+    from blip3o.weights.published import model as published  # opens torch
 
-    config, files = published.gather(published.Source(unified=folder, decoder=decoder))
+    config, files = published.gather(folder, decoder=decoder)
     shapes = {
         f"{place}.{new}": shape
         for place, (shards, rename) in files.items()
@@ -138,6 +139,34 @@ def _published(folder: Path, decoder: Path | None, words: tuple[str, ...] | None
         words=words,
         about=published.ABOUT,
     )
+
+
+# --- the config and the tensors -------------------------------------------------------------------------------------
+
+
+def check_sizes(name: str, config: Mapping[str, Any], shapes: Shapes) -> None:
+    """Raise CheckpointError for the config of a model, as plain values, that asks for more layers than there are
+    tensors, or for a size beyond all numbers: before anything is built from it."""
+    tensors, numbers = len(shapes), sum(map(prod, shapes.values()))
+    layers, size = max(tensors, HARMLESS_LAYERS), max(numbers, HARMLESS_SIZE)
+    faults = [
+        f"{place} is {value}, but the files hold {tensors} tensors of {numbers:,} numbers"
+        for part in ("unified", "space")
+        for place, value in _whole_numbers(config.get(part), part)
+        if value > (layers if LAYERS & set(place.split(".")) else size)
+    ]
+    if faults:
+        raise CheckpointError(f"the config of {name} asks for too much: {'; '.join(faults[:4])}: use its own")
+
+
+def _whole_numbers(values: Any, place: str) -> Iterator[tuple[str, int]]:
+    """Every whole number among plain values, and where it stands."""
+    if isinstance(values, Mapping | list):
+        items = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for key, value in items:
+            yield from _whole_numbers(value, f"{place}.{key}")
+    elif type(values) is int:
+        yield place, values
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------
@@ -166,13 +195,11 @@ def is_rounded(name: str, shape: tuple[int, ...], kind: str) -> bool:
 def peaks(shapes: Shapes, working: int) -> dict[str, dict[str, int]]:
     """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most;
     `working` are the numbers that the decoder, which needs most, works with."""
-    found = {
+    plain = {
         dtype: {memory: size * (held(shapes, memory) + working) for memory in MEMORIES} for dtype, size in BYTES.items()
     }
-    size = BYTES["bfloat16"]
-    return found | {
-        kind: {"full": size * (held(shapes) + working) - saved_bytes(shapes, kind, size)} for kind in ROUNDED_BYTES
-    }
+    whole = plain["bfloat16"]["full"]
+    return plain | {kind: {"full": whole - saved_bytes(shapes, kind, BYTES["bfloat16"])} for kind in ROUNDED_BYTES}
 
 
 def saved_bytes(shapes: Shapes, kind: str, size: int) -> int:
@@ -186,26 +213,28 @@ def held(shapes: Shapes, memory: str = "full") -> int:
     total = sum(map(prod, shapes.values()))
     if memory == "full":
         return total
-    moving = [_tree(dict(part)) for part in _movable(shapes)]
+    moving = [_tree(shapes, f"{part}.") for part in movable(shapes)]
     most = max(map(_numbers if memory == "balanced" else _on_the_way, moving), default=0)
     return total - sum(map(_numbers, moving)) + most
 
 
-def _movable(shapes: Shapes) -> Iterator[list[tuple[str, tuple[int, ...]]]]:
-    """The tensors of each module that `Pipeline.movable` names, by their names in it."""
-    starts = ["unified.backbone.language_model.layers.", PARTS["vision tower"], PARTS["encoder"]]
+def movable(shapes: Shapes) -> list[str]:
+    """The modules that need not be on the device while others work. What is used outside of a forward (embeddings,
+    queries) is in none of them."""
+    names = ["unified.backbone.language_model.layers", "unified.backbone.visual", "space.encoder"]
     for start in (PARTS["head"], PARTS["decoder"]):
         inside = (name.removeprefix(start) for name in shapes if name.startswith(start))
-        starts += sorted({f"{start}{name.partition('.')[0]}." for name in inside if "." in name})
-    for start in starts:
-        yield [(name.removeprefix(start), shape) for name, shape in shapes.items() if name.startswith(start)]
+        names += sorted({f"{start}{name.partition('.')[0]}" for name in inside if "." in name})
+    return names
 
 
-def _tree(shapes: Shapes) -> dict[str, Any]:
-    """Modules within modules, at whose ends are the numbers of parameters."""
+def _tree(shapes: Shapes, start: str) -> dict[str, Any]:
+    """The modules within the one of this name, at whose ends are the numbers of parameters."""
     root: dict[str, Any] = {}
     for name, shape in shapes.items():
-        *modules, last = name.split(".")
+        if not name.startswith(start):
+            continue
+        *modules, last = name.removeprefix(start).split(".")
         node = root
         for module in modules:
             node = node.setdefault(module, {})

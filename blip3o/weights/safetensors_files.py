@@ -1,6 +1,5 @@
 """Tensors in one or many safetensors files, read one at a time and put straight where they belong."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.folders import tensor_files
+from blip3o.weights.folders import Shapes, tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -33,7 +32,7 @@ class Restores(Protocol):
 class Shards:
     """The files of a checkpoint, by what they hold."""
 
-    files: Mapping[Path, Mapping[str, tuple[int, ...]]]
+    files: Mapping[Path, Shapes]
     """File -> the names of its tensors and their shapes."""
 
     @classmethod
@@ -42,22 +41,16 @@ class Shards:
 
         Raises CheckpointError for files that are missing or broken.
         """
-        files: dict[Path, dict[str, tuple[int, ...]]] = {}
+        files: dict[Path, Shapes] = {}
         for path in tensor_files(folder, stem):
-            with opened(path) as file:
+            with opened(path) as file:  # the library sees more faults than `read_header`
                 files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         return cls(files=files)
 
     @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> Shapes:
         """Name -> shape of every tensor; no tensor is read for it."""
         return {name: shape for held in self.files.values() for name, shape in held.items()}
-
-    @property
-    def about(self) -> dict[str, object]:
-        """The facts written with the tensors."""
-        with opened(next(iter(self.files))) as file:
-            return about_of(file)
 
     def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
         """These tensors, file by file, on a device."""
@@ -83,7 +76,6 @@ class Shards:
         """
         new_names = {old: new for new, old in self.match(network, rename).items()}
         held = network.state_dict()
-        wanted = shapes_of(held)
         for old, tensor in self.read(new_names, device):
             new = new_names[old]
             if tensor.is_floating_point() != held[new].is_floating_point() or tensor.itemsize < 2:
@@ -93,7 +85,7 @@ class Shards:
                 )
             if strange(tensor):
                 complain(self.folder, {}, {}, [old])
-            value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(wanted[new])
+            value = tensor.to(dtype=dtype if tensor.is_floating_point() else None).view(held[new].shape)
             if put is None or not put(new, value):
                 place(network, new, value)
         restore_buffers(network)
@@ -174,7 +166,7 @@ def place(network: nn.Module, name: str, value: Tensor) -> None:
     setattr(owner, last, nn.Parameter(value, old.requires_grad) if isinstance(old, nn.Parameter) else value)
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     """Name -> shape."""
     return {name: tuple(value.shape) for name, value in tensors.items()}
 
@@ -188,12 +180,7 @@ def strange(tensor: Tensor) -> bool:
     return not all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
-def complain(
-    source: Path,
-    wanted: Mapping[str, tuple[int, ...]],
-    found: Mapping[str, tuple[int, ...]],
-    not_finite: Iterable[str] = (),
-) -> None:
+def complain(source: Path, wanted: Shapes, found: Shapes, not_finite: Iterable[str] = ()) -> None:
     """Raise CheckpointError where tensors are missing, unknown, misshapen or not finite; a leading axis of one does not
     count."""
     faults = {
@@ -214,12 +201,6 @@ def complain(
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
-
-
-def about_of(file: Any) -> dict[str, object]:
-    """The facts written with the tensors of an opened file."""
-    facts = json.loads((file.metadata() or {}).get("about", "{}"))
-    return facts if isinstance(facts, dict) else {}
 
 
 @contextmanager

@@ -35,7 +35,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "webdataset": ("data/sources/*.py",),
     "fsspec": ("data/sources/*.py",),
     "datasets": ("data/sources/*.py",),
-    "huggingface_hub": ("weights/*.py",),
+    "huggingface_hub": ("weights/*.py", "weights/published/convert.py"),
     "safetensors": ("weights/*.py", "weights/*/*.py"),
     "accelerate": ("weights/placement/offload.py",),
     "bitsandbytes": ("weights/placement/quantize.py",),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from published_toy import load
 from safetensors.torch import load_file
 
 from blip3o.batch import IGNORED, Batch
@@ -22,8 +23,7 @@ from blip3o.model.heads.flow import FlowHead
 from blip3o.model.heads.head import SlotInputs
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests
-from blip3o.weights.published.model import find_unified
-from blip3o.weights.published.spaces import find_decoder, find_encoder
+from blip3o.weights.published.layout import find_decoder, find_encoder, find_unified
 
 OWN = Path(__file__).parent / "published_8b_layout"
 FOLDER = Path(os.environ.get("BLIP3O_PUBLISHED_LAYOUT", OWN))
@@ -48,7 +48,7 @@ def test_nothing_recorded_is_passed_over():
 
 @cache
 def unified():
-    return find_unified(FOLDER).load()
+    return load(find_unified(FOLDER))
 
 
 def head():
@@ -159,7 +159,7 @@ def test_features_become_latents_and_a_picture():
     recorded = load_file(FOLDER / "diffusion-decoder" / "expected.safetensors")
     name = next(name for name in recorded if name.startswith("decoder.latents_"))
     steps, guidance = name.removeprefix("decoder.latents_").split("steps_cfg")
-    decoder = find_decoder(FOLDER / "diffusion-decoder").load()
+    decoder = load(find_decoder(FOLDER / "diffusion-decoder"))
     assert isinstance(decoder, SdxlDecoder)
     decoder.config = replace(decoder.config, guidance=float(guidance))
     features, null = (grid_of(recorded[f"decoder.{part}features"]) for part in ("", "negative_"))
@@ -171,7 +171,7 @@ def test_features_become_latents_and_a_picture():
 
 @torch.no_grad()
 def test_the_target_encoder():
-    tower = find_encoder(FOLDER).load()
+    tower = load(find_encoder(FOLDER))
     assert isinstance(tower, EvaClip)
     tokens = tower.tokens(RECORDED["eva.pixels"].float())
     assert_near(tokens[:, :8], "eva.tokens_first8", NETWORK)
@@ -179,7 +179,7 @@ def test_the_target_encoder():
 
 
 def test_a_training_batch():
-    model, tower = unified(), find_encoder(FOLDER).load()
+    model, tower = unified(), load(find_encoder(FOLDER))
     assert isinstance(tower, EvaClip)
     with torch.no_grad():
         data = tower.pooled(tower.tokens(RECORDED["train.gen_image_fp16"].float()))

@@ -69,18 +69,18 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
     from blip3o.weights import hub, outline
 
     asked = []
-    load, deferred = BLIP3o.load.__func__, hub.deferred
+    load, open_model = BLIP3o.load.__func__, hub.open_model
 
     def loaded(cls, name, **given):
         asked.append(("load", str(name), sorted((key, str(value)) for key, value in given.items())))
         return load(cls, weights)
 
-    def sketched(folder, *, decoder=None, **given):
-        asked.append(("sketch", str(decoder), given))
-        return deferred(folder, **given)
+    def opened(folder, *, decoder=None, **given):
+        asked.append(("open", str(decoder), given))
+        return open_model(folder, **given)
 
     monkeypatch.setattr(BLIP3o, "load", classmethod(loaded))
-    monkeypatch.setattr(hub, "deferred", sketched)
+    monkeypatch.setattr(hub, "open_model", opened)
     monkeypatch.setattr(outline, "read", recording(outline.read, asked))
     monkeypatch.setattr(
         "blip3o.weights.published.convert.to_ours", lambda *given, **named: asked.append(str((given, named)))
@@ -160,4 +160,4 @@ def test_an_encoder_of_its_own_is_refused_for_a_model_of_ours(weights):
     from blip3o.weights import hub
 
     with pytest.raises(CheckpointError, match="holds its own encoder, /etc would not be used: leave it out"):
-        hub.deferred(weights, encoder=Path("/etc"))
+        hub.open_model(weights, encoder=Path("/etc"))

@@ -132,13 +132,6 @@ BY_PICTURE = "flash_by_picture"
 """The name under which `transformers` knows `attend_by_picture`; it hands window bounds only to names with "flash"."""
 
 
-NAMES = (
-    (r"^(model\.)?visual\.", "visual."),
-    (r"^model\.(language_model\.)?(embed_tokens|layers|norm)\.", r"language_model.\2."),
-)
-"""A pattern of tensors' names in files of transformers 4.51 and of 5.x -> the name here; all others are equal."""
-
-
 class Qwen(Backbone):
     """To draw, positions count the tokens that are not padding, alike on all three rotary axes, as in the published
     training; to write, pictures may have positions of their own (`reads_by_grid`)."""

@@ -23,19 +23,6 @@ from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import Angles, grid_angles
 from blip3o.model.layers.time_embedding import TimeEmbedding
 
-NAMES = (
-    ("caption_projection.linear_1.", "caption_projection.0."),
-    ("caption_projection.linear_2.", "caption_projection.2."),
-    ("patch_embedder.proj.", "patch_embedder."),
-    ("time_caption_embed.timestep_embedder.", "time_embedding."),
-    ("time_caption_embed.caption_embedder.", "pooled_embedding."),
-    (".attn2.to_out.0.", ".to_out."),
-    (".norm1.linear.", ".modulation."),
-    (".norm1.norm.", ".norm1."),
-    ("norm_out.linear_1.", "final_modulation."),
-    ("norm_out.linear_2.", "final."),
-)
-"""Part of a tensor's name in the published files -> the same here; all others are equal."""
 WAVES = 256
 """Cosines and sines of a time."""
 

@@ -13,6 +13,7 @@ from blip3o.config import from_dict, to_dict
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import outline
+from blip3o.weights.folders import Shapes
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import hollow, shapes_of
 
@@ -39,7 +40,7 @@ def count_numbers(decoder: Mapping[str, Any]) -> int:
     return working_bytes(space.decoder.measure_memory, torch.int8)
 
 
-def _shapes(pipeline: Pipeline) -> outline.Shapes:
+def _shapes(pipeline: Pipeline) -> Shapes:
     return shapes_of(dict(pipeline.named_parameters()))
 
 

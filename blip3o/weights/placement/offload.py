@@ -14,70 +14,67 @@ from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.weights.outline import movable
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import Files, TensorReader, place, restore_buffers, shapes_of
 
 
 class OffloadedWeights(Mapping[str, Tensor]):
-    """The tensors of a machine, by their names in it, each read from its file when it is asked for."""
+    """The tensors of a pipeline, by their names in it, each read from its file when it is looked up."""
 
     def __init__(self, pipeline: Pipeline, files: Files, dtype: torch.dtype | None) -> None:
         self.dtype = dtype
         self.shapes = shapes_of(pipeline.state_dict())
-        self.shelves: dict[str, tuple[TensorReader, str]] = {}
+        self.readers: dict[str, tuple[TensorReader, str]] = {}
         for module, (shards, rename) in files.items():
-            shelf = TensorReader(shards)
+            reader = TensorReader(shards)
             for new, old in shards.match(pipeline.get_submodule(module), rename).items():
-                self.shelves[f"{module}.{new}" if module else new] = (shelf, old)
+                self.readers[f"{module}.{new}" if module else new] = (reader, old)
 
     def __getitem__(self, name: str) -> Tensor:
-        shelf, old = self.shelves[name]
-        value = shelf.read(old).view(self.shapes[name])
+        reader, old = self.readers[name]
+        value = reader.read(old).view(self.shapes[name])
         return value.to(self.dtype) if value.is_floating_point() else value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.shelves)
+        return iter(self.readers)
 
     def __len__(self) -> int:
-        return len(self.shelves)
+        return len(self.readers)
 
 
 def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> None:
-    """Put on its device what always stays there, and hook everything else. `machine` is on the meta device.
+    """Put on its device what always stays there, and hook everything else. `pipeline` is on the meta device.
 
     Raises CheckpointError for files that do not fit it.
     """
-    waiting = OffloadedWeights(pipeline, files, placement.dtype)
-    parts, device = pipeline.movable(), placement.device
+    weights, device = OffloadedWeights(pipeline, files, placement.dtype), placement.device
+    parts = {name: pipeline.get_submodule(name) for name in movable(shapes_of(dict(pipeline.named_parameters())))}
     for name, parameter in pipeline.named_parameters():  # buffers that no file holds keep their type, as in `fill`
         place(pipeline, name, parameter.to(placement.dtype))
-    _settle(pipeline, waiting, tuple(f"{name}." for name in parts), device)
-    turns = PartScheduler(waiting, device)
+    restore_buffers(pipeline)
+    moving = tuple(f"{name}." for name in parts)
+    resident = [name for name, _ in pipeline.named_parameters() if not name.startswith(moving)]
+    for name in (*resident, *(name for name, _ in pipeline.named_buffers())):
+        place(pipeline, name, (weights[name] if name in weights else pipeline.get_buffer(name)).to(device))
+    scheduler = PartScheduler(weights, device)
     for name, part in parts.items():
         if placement.memory == "low":
-            attach_align_device_hook(part, device, offload=True, weights_map=waiting, module_name=name)
+            attach_align_device_hook(part, device, offload=True, weights_map=weights, module_name=name)
         else:
             for module in part.modules():
                 if next(module.parameters(recurse=False), None) is not None:
-                    add_hook_to_module(module, Turn(turns, name, part))
-
-
-def _settle(pipeline: Pipeline, waiting: OffloadedWeights, moving: tuple[str, ...], device: torch.device) -> None:
-    restore_buffers(pipeline)
-    stay = {name for name, _ in pipeline.named_buffers()}
-    stay |= {name for name, _ in pipeline.named_parameters() if not name.startswith(moving)}
-    for name in stay:
-        place(pipeline, name, (waiting[name] if name in waiting else pipeline.get_buffer(name)).to(device))
+                    add_hook_to_module(module, LoadPartHook(scheduler, name, part))
 
 
 class PartScheduler:
     """Which part is on the device."""
 
-    def __init__(self, waiting: OffloadedWeights, device: torch.device) -> None:
-        self.waiting, self.device = waiting, device
+    def __init__(self, weights: OffloadedWeights, device: torch.device) -> None:
+        self.weights, self.device = weights, device
         self.name, self.part = "", nn.Module()
 
-    def give(self, name: str, part: nn.Module) -> None:
+    def load(self, name: str, part: nn.Module) -> None:
         """Read a part onto the device in the place of the one that is there."""
         if name == self.name:
             return
@@ -85,16 +82,16 @@ class PartScheduler:
         for inside, _ in self.part.named_parameters():
             set_module_tensor_to_device(self.part, inside, "meta")
         for inside, _ in part.named_parameters():
-            set_module_tensor_to_device(part, inside, self.device, self.waiting[f"{name}.{inside}"])
+            set_module_tensor_to_device(part, inside, self.device, self.weights[f"{name}.{inside}"])
         self.name, self.part = name, part
 
 
-class Turn(ModelHook):
+class LoadPartHook(ModelHook):
     """Before the forward of a layer, its part is there."""
 
-    def __init__(self, turns: PartScheduler, name: str, part: nn.Module) -> None:
-        self.turns, self.name, self.part = turns, name, part
+    def __init__(self, scheduler: PartScheduler, name: str, part: nn.Module) -> None:
+        self.scheduler, self.name, self.part = scheduler, name, part
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        self.turns.give(self.name, self.part)
+        self.scheduler.load(self.name, self.part)
         return args, kwargs

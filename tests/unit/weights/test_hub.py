@@ -11,7 +11,7 @@ from huggingface_hub.file_download import DryRunFileInfo
 from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError
 from blip3o.weights.folders import SHIPPED
-from blip3o.weights.hub import _LARGE, _SMALL, deferred, find, find_data, outlined
+from blip3o.weights.hub import _LARGE, _SMALL, find, find_data, open_model, outlined
 from blip3o.weights.safetensors_files import shapes_of
 
 
@@ -51,7 +51,7 @@ def hub_of(published, monkeypatch):
 
 def test_a_model_of_the_hub_is_looked_into_without_fetching_its_tensors(hub_of, published):
     with outlined(f"me/{published.name}") as folder:
-        seen, whole = deferred(folder), deferred(published)
+        seen, whole = open_model(folder), open_model(published)
         assert shapes_of(seen.pipeline.state_dict()) == shapes_of(whole.pipeline.state_dict())
         assert seen.pipeline.config == whole.pipeline.config
         for path in published.rglob("*.safetensors"):

@@ -20,7 +20,7 @@ from blip3o.model.layers.vae import VaeConfig
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import SHIPPED, read_header
-from blip3o.weights.outline import MEMORIES, held, is_rounded, read, working_numbers
+from blip3o.weights.outline import MEMORIES, held, is_rounded, movable, read, working_numbers
 from blip3o.weights.placement.memory import count_numbers, peaks
 from blip3o.weights.safetensors_files import shapes_of
 
@@ -43,7 +43,7 @@ def folder(request, tmp_path_factory, tiny, words):
 @pytest.fixture(scope="session")
 def pipeline(folder):
     """The same model, built, without its tensors."""
-    return hub.deferred(folder).pipeline
+    return hub.open_model(folder).pipeline
 
 
 def test_it_tells_what_the_loaded_model_tells(folder):
@@ -74,7 +74,7 @@ def test_what_is_held_is_what_the_modules_hold(folder, pipeline, memory):
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
         return own + max(map(on_the_way, module.children()), default=0)
 
-    parts = pipeline.movable().values()
+    parts = [pipeline.get_submodule(name) for name in movable(read(folder).shapes)]
     most = {
         "full": sum(map(numbers, parts)),
         "balanced": max(map(numbers, parts)),
@@ -180,4 +180,4 @@ def test_a_damaged_file_is_one_line(own, damaged):
 
 def test_shapes_are_those_of_the_library(own):
     with torch.device("meta"):
-        assert read(own).shapes == shapes_of(dict(hub.deferred(own).pipeline.named_parameters()))
+        assert read(own).shapes == shapes_of(dict(hub.open_model(own).pipeline.named_parameters()))

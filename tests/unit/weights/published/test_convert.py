@@ -12,7 +12,6 @@ from blip3o.pipeline.pipeline import Call
 from blip3o.weights import checkpoint
 from blip3o.weights.published import model as published
 from blip3o.weights.published.convert import to_ours, to_published
-from blip3o.weights.published.model import Source
 
 
 def tensors_of(folder):
@@ -36,7 +35,7 @@ def tensors_of(folder):
 )
 def test_there_and_back_every_tensor_is_the_same(tmp_path, kind, dtype):
     source = to_published(published_toy.pipeline(kind).to(dtype), tmp_path / "published")
-    ours = to_ours(Source(unified=source), tmp_path / "ours")
+    ours = to_ours(source, tmp_path / "ours")
     back = to_published(checkpoint.load(ours, dtype=None)[0], tmp_path / "back")
     before, after = tensors_of(source), tensors_of(back)
     assert before.keys() == after.keys()
@@ -54,12 +53,12 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
         sampling = made.config.sampling
         return made.draw(asked, [3], Call(sampling=type(sampling)(steps=2, guidance=3.0, decoder_steps=2)))
 
-    ours = to_ours(Source(unified=published), tmp_path / "ours")
+    ours = to_ours(published, tmp_path / "ours")
     assert torch.equal(drawn(checkpoint.load(ours)[0]), drawn(published_model(published)))
 
 
 def published_model(folder):
-    return published.deferred(Source(unified=folder)).load()
+    return published.open_model(folder).load()
 
 
 def test_the_layout_of_shards_is_that_of_the_index(published):

@@ -6,13 +6,13 @@ from shutil import copytree
 
 import pytest
 import torch
+from published_toy import load
 from safetensors.torch import load_file, save_file
 
 from blip3o.errors import CheckpointError
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.weights.published.layout import TOWER
-from blip3o.weights.published.model import find_unified
-from blip3o.weights.published.spaces import find_decoder, find_encoder
+from blip3o.weights.published.eva_clip import INSIDE
+from blip3o.weights.published.layout import find_decoder, find_encoder, find_unified
 
 OWN = Path(__file__).parents[3] / "parity" / "published_8b_layout"
 WORDS = torch.tensor([[3, 1, 4, 1, 5]])
@@ -47,7 +47,7 @@ def test_the_published_denoisers_have_their_parameters(hidden, parameters):
 
 
 def test_the_names_of_transformers_5_load_the_same(folder):
-    expected = spoken(find_unified(folder).load())
+    expected = spoken(load(find_unified(folder)))
 
     def newer(name):
         if name.startswith(("model.embed_tokens", "model.layers", "model.norm")):
@@ -55,35 +55,35 @@ def test_the_names_of_transformers_5_load_the_same(folder):
         return f"model.{name}" if name.startswith("visual.") else name
 
     save_file({newer(name): value for name, value in tensors_of(folder).items()}, folder / "model.safetensors")
-    assert torch.equal(spoken(find_unified(folder).load()), expected)
+    assert torch.equal(spoken(load(find_unified(folder))), expected)
 
 
 def test_a_tied_head_is_the_embedding_whether_the_file_repeats_it_or_not(folder):
     change_config(folder, tie_word_embeddings=True)
-    repeated = spoken(find_unified(folder).load())
+    repeated = spoken(load(find_unified(folder)))
     tensors = tensors_of(folder)
     embedding = tensors["model.embed_tokens.weight"]
     del tensors["lm_head.weight"]
     save_file(tensors, folder / "model.safetensors")
-    unified = find_unified(folder).load()
+    unified = load(find_unified(folder))
     assert torch.equal(spoken(unified), repeated)
     assert unified.backbone.logits(torch.eye(64)).T.equal(embedding)
 
 
 def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
-    expected = find_encoder(folder).load().state_dict()
+    expected = load(find_encoder(folder)).state_dict()
     tower = load_file(folder / "eva_clip_vision_tower" / "model.safetensors")
-    inside = {TOWER + name: value for name, value in tower.items()} | {"model.vae.encoder.x": torch.ones(2)}
+    inside = INSIDE.inverse.renamed(tower) | {"model.vae.encoder.x": torch.ones(2)}
     save_file(tensors_of(folder) | inside, folder / "model.safetensors")
-    assert torch.equal(spoken(find_unified(folder).load()), spoken(find_unified(OWN).load()))
+    assert torch.equal(spoken(load(find_unified(folder))), spoken(load(find_unified(OWN))))
     for path in (folder / "eva_clip_vision_tower").glob("*.safetensors"):
         path.unlink()
-    found = find_encoder(folder).load().state_dict()
+    found = load(find_encoder(folder)).state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_weights_take_the_precision_asked_for(folder):
-    unified = find_unified(folder).load(dtype=torch.bfloat16)
+    unified = load(find_unified(folder), dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in unified.parameters()} == {torch.bfloat16}
     assert unified.backbone.language_model.get_buffer("rotary_emb.inv_freq").dtype == torch.float32
 
@@ -103,7 +103,7 @@ def test_weights_take_the_precision_asked_for(folder):
 def test_a_folder_that_does_not_hold_together_is_refused(spoil, told, folder):
     spoil(folder)
     with pytest.raises(CheckpointError, match=told):
-        find_unified(folder).load()
+        load(find_unified(folder))
 
 
 def test_a_missing_decoder_is_told_with_where_to_get_it(folder):

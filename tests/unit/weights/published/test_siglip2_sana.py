@@ -4,14 +4,15 @@ import json
 
 import pytest
 import torch
-from published_toy import TINY_DC_AE
+from published_toy import TINY_DC_AE, load
 from safetensors.torch import save_file
 
 from blip3o.errors import CheckpointError
 from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
 from blip3o.model.layers.siglip import SiglipConfig
-from blip3o.weights.published.spaces import DC_AE, find_decoder, find_encoder
+from blip3o.weights.published.layout import find_decoder, find_encoder
+from blip3o.weights.published.sana import DC_AE
 
 ENCODER = SiglipEncoderConfig(
     kind="siglip",
@@ -65,7 +66,7 @@ def test_both_parts_are_found_with_their_sizes_and_tensors(write, nested):
     assert (decoder.config.channels, decoder.config.size) == (32, 16)
     assert {key: decoder.config.transformer[key] for key in TRANSFORMER} == TRANSFORMER
     for found, expected in ((encoder, tower), (decoder, sana)):
-        loaded = found.load().state_dict()
+        loaded = load(found).state_dict()
         assert loaded.keys() == expected.keys()
         assert all(torch.equal(loaded[name], value) for name, value in expected.items())
 
@@ -73,7 +74,7 @@ def test_both_parts_are_found_with_their_sizes_and_tensors(write, nested):
 @torch.no_grad()
 def test_what_is_loaded_encodes_and_paints(write):
     folder, *_ = write(True)
-    encoder, decoder = find_encoder(folder, folder).load(), find_decoder(folder).load()
+    encoder, decoder = load(find_encoder(folder, folder)), load(find_decoder(folder))
     features = encoder(torch.rand(1, 3, 16, 16) * 2 - 1)
     assert features.shape == (1, 32, 2, 2)
     assert decoder(features, [torch.Generator()], steps=2).shape == (1, 3, 16, 16)
@@ -83,7 +84,7 @@ def test_what_is_loaded_encodes_and_paints(write):
 def test_a_stranger_among_the_tensors_is_named(write, nested):
     folder, *_ = write(nested, **{"vae.decoder.stranger": torch.ones(2)})
     with pytest.raises(CheckpointError, match=r"unknown: vae\.decoder\.stranger \[2\]"):
-        find_decoder(folder).load()
+        load(find_decoder(folder))
 
 
 def test_a_folder_without_such_tensors_is_refused(tmp_path):
