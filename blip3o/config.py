@@ -39,7 +39,7 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
     fields, and what the `__post_init__` of each config objects to.
     """
     faults: list[str] = []
-    config = _read(values, cls, path, faults)
+    config = _read(_upgraded(cls, values), cls, path, faults)
     if faults:
         raise ConfigError(_BETWEEN.join(faults))
     return config
@@ -96,9 +96,9 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = recipe_path(str(path_or_name))
     try:
-        values = _extended(read_yaml(path), path)
+        values = _extended(cls, read_yaml(path), path)
         for override in overrides:
-            values = _override(values, override)
+            values = _override(cls, values, override)
         return from_dict(cls, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -122,19 +122,29 @@ def dump(config: Any, path: str | Path) -> None:
         ) from None
 
 
-def _extended(values: Any, path: Path) -> Any:
+def _upgraded(cls: type, values: Any) -> Any:
+    """The values with the keys of today: a config whose keys have changed has a static method `upgraded`."""
+    return getattr(cls, "upgraded", dict)(values) if isinstance(values, Mapping) else values
+
+
+def _renamed(cls: type, place: str) -> list[str]:
+    """The keys of a place by their names of today: such a config has a static method `renamed`, too."""
+    return getattr(cls, "renamed", str)(place).split(".")
+
+
+def _extended(cls: type, values: Any, path: Path) -> Any:
     """The values of a file, or those of the file it extends, changed."""
     if not isinstance(values, Mapping) or "extends" not in values:
-        return values
+        return _upgraded(cls, values)
     strange = sorted(values.keys() - {"extends", "changes"})
     if strange:
         raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
     beside = path.parent / str(values["extends"])
     other = beside if beside.is_file() else recipe_path(str(values["extends"]))
-    extended = _extended(read_yaml(other), other)
+    extended = _extended(cls, read_yaml(other), other)
     for place, value in (values.get("changes") or {}).items():
-        extended = _replaced(extended, str(place).split("."), value, "")
-    return extended
+        extended = _replaced(extended, _renamed(cls, str(place)), value, "")
+    return _upgraded(cls, extended)
 
 
 def recipe_path(name: str) -> Path:
@@ -194,11 +204,11 @@ def _parse(text: str, source: str) -> Any:
 # --- overrides ------------------------------------------------------------------------------------------------------
 
 
-def _override(values: Any, override: str) -> Any:
+def _override(cls: type, values: Any, override: str) -> Any:
     place, equals, text = override.partition("=")
     if not equals or not all(place.split(".")):
         raise ConfigError(f"override is {override!r}, expected key=value such as head.steps=20")
-    return _replaced(values, place.split("."), _parse(text, f"the value of override {override!r}"), "")
+    return _replaced(values, _renamed(cls, place), _parse(text, f"the value of override {override!r}"), "")
 
 
 def _replaced(values: Any, keys: Sequence[str], value: Any, path: str) -> Any:

@@ -6,8 +6,38 @@ from difflib import get_close_matches
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar, get_type_hints
 
+from blip3o.config import from_dict
 from blip3o.errors import ConfigError, brief
+
+Plugin = TypeVar("Plugin")
+
+
+def find(name: str, registered: Mapping[str, str], base: type[Plugin]) -> type[Plugin]:
+    """The subclass of `base` that a name stands for, as `resolve` finds it. Raises ConfigError for another class."""
+    found = resolve(name, registered)
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise ConfigError(f"{name!r} is no {base.__name__}: name a subclass of {base.__module__}.{base.__name__}")
+    return found
+
+
+def read_config(values: object, registered: Mapping[str, str], base: type, path: str) -> Any:
+    """The config of the plugin that the `kind` of these values names: of the dataclass that its `config` is annotated
+    with. `path` is where the values stand, for the messages. Raises ConfigError for every fault."""
+    if not isinstance(values, Mapping) or not isinstance(kind := values.get("kind"), str):
+        raise ConfigError(
+            f"{path} is {values!r}, expected keys and values with a kind: one of "
+            f"{', '.join((*registered, 'module:Class'))}"
+        )
+    config_class = get_type_hints(find(kind, registered, base))["config"]
+    return from_dict(config_class, {**values, "kind": getattr(config_class, "kind", kind)}, path)
+
+
+def build(config: Any, registered: Mapping[str, str], base: type[Plugin], *arguments: object) -> Plugin:
+    """The plugin of a config that `read_config` has read; `arguments` follow the config."""
+    plugin: Any = find(config.kind, registered, base)
+    return plugin(config, *arguments)
 
 
 def resolve(name: str, registered: Mapping[str, str]) -> object:

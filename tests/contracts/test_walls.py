@@ -18,6 +18,7 @@ PROTOCOLS = {
     "blip3o.model.denoisers": "denoiser",
     "blip3o.model.decoders": "decoder",
     "blip3o.data.sources": "source",
+    "blip3o.train.objectives": "objective",
 }
 
 

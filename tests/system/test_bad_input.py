@@ -243,10 +243,10 @@ def test_a_full_disk_leaves_nothing(blip3o, weights, monkeypatch):
 
 
 def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
-    from blip3o.train import trainer as loop
+    from blip3o.train.steps import StageSteps
     from blip3o.weights.checkpoint import read_tensors
 
-    whole = loop._Steps.step
+    whole = StageSteps.step
 
     def pressed(self):
         if self.done == 2:
@@ -254,12 +254,12 @@ def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
         whole(self)
 
     monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
-    monkeypatch.setattr(loop._Steps, "step", pressed)
+    monkeypatch.setattr(StageSteps, "step", pressed)
     done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run")
     assert (done.code, done.err.count("\n")) == (130, 1)
     _, about = read_tensors(Path("run/state.safetensors"))
     assert about["done"] == 3
-    monkeypatch.setattr(loop._Steps, "step", whole)
+    monkeypatch.setattr(StageSteps, "step", whole)
     assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0
 
 

@@ -239,7 +239,7 @@ def test_the_stages_of_the_pages_are_those_of_the_recipe():
     told = rows(CARD)
     for stage in recipe.stages:
         assert told[stage.name][:2] == [", ".join(stage.trains), f"{stage.steps:,}"]
-    assert f"{3 * recipe.book.stories:,} pictures" in CARD
+    assert f"{3 * recipe.source.stories:,} pictures" in CARD
 
 
 def test_the_hours_of_the_recipe_are_those_that_were_measured():
