@@ -25,8 +25,7 @@ from blip3o.flow.noise import draw_noise, generators
 from blip3o.flow.time import solver_times
 from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import HeadConfig
+from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 
@@ -59,8 +58,8 @@ CONFIG = UnifiedConfig(
             fullatt_block_indexes=(0,),
         ),
     ),
-    head=HeadConfig(kind="flow", slot_length=SLOT, width=512, channels=WIDTH, side=8),
-    denoiser=NextDiTConfig(channels=WIDTH, side=8, thought_width=512, width=WIDTH, depth=6, num_heads=4),
+    head=FlowHeadConfig(slot_length=SLOT, width=512, channels=WIDTH, side=8),
+    denoiser=NextDiTConfig(channels=WIDTH, side=8, condition_width=512, width=WIDTH, depth=6, num_heads=4),
 )
 
 

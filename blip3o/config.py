@@ -248,6 +248,7 @@ def _read(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
 def _read_config(value: Any, kind: type, path: str, faults: list[str]) -> Any:
     if not isinstance(value, Mapping):
         return _wrong(value, "keys and values", path, faults)
+    value = getattr(kind, "upgraded", dict)(value)
     known = {field.name: field for field in fields(kind) if field.init}
     types = get_type_hints(kind)
     before = len(faults)

@@ -12,7 +12,7 @@ from blip3o.model.backbones.qwen3 import Qwen3Config
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
-from blip3o.model.heads.head import HeadConfig
+from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.space import SpaceConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
@@ -127,9 +127,9 @@ def pipeline(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Pipeline:
     mind = backbone(kind, len(words), tied)
     unified = UnifiedConfig(
         backbone=mind,
-        head=HeadConfig(kind="flow", slot_length=16, width=32, channels=112, side=4, time_parts=1000),
+        head=FlowHeadConfig(slot_length=16, width=32, channels=112, side=4, time_parts=1000),
         denoiser=NextDiTConfig(
-            channels=112, side=4, thought_width=32, width=32, depth=2, num_heads=2, mlp_multiple=128
+            channels=112, side=4, condition_width=32, width=32, depth=2, num_heads=2, mlp_multiple=128
         ),
     )
     config = ModelConfig(

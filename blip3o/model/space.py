@@ -20,20 +20,19 @@ from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
 from blip3o.model.encoders.vae import VaeEncoder
 from blip3o.model.layers.vae import VaeConfig
 
-ENCODERS: dict[type, Callable[[Any], Encoder]] = {
-    ConvolutionalEncoderConfig: ConvolutionalEncoder,
-    EvaClipConfig: EvaClip,
-    SiglipEncoderConfig: SiglipEncoder,
-    VaeConfig: VaeEncoder,
-    type(None): lambda _: NoEncoder(),
+ENCODERS: dict[str, Callable[[Any], Encoder]] = {
+    "convolutional": ConvolutionalEncoder,
+    "eva_clip": EvaClip,
+    "siglip": SiglipEncoder,
+    "vae": VaeEncoder,
 }
-DECODERS: dict[type, Callable[[Any], Decoder]] = {
-    PixelDecoderConfig: PixelDecoder,
-    SdxlConfig: SdxlDecoder,
-    SanaConfig: SanaDecoder,
-    VaeConfig: VaeDecoder,
-    type(None): lambda _: NoDecoder(),
+DECODERS: dict[str, Callable[[Any], Decoder]] = {
+    "pixel": PixelDecoder,
+    "sdxl": SdxlDecoder,
+    "sana": SanaDecoder,
+    "vae": VaeDecoder,
 }
+"""The `kind` of a config -> the network it builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,8 @@ class ImageSpace(nn.Module):
     def __init__(self, config: SpaceConfig, channels: int) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ENCODERS[type(config.encoder)](config.encoder)
-        self.decoder = DECODERS[type(config.decoder)](config.decoder)
+        self.encoder = NoEncoder() if config.encoder is None else ENCODERS[config.encoder.kind](config.encoder)
+        self.decoder = NoDecoder() if config.decoder is None else DECODERS[config.decoder.kind](config.decoder)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
 

@@ -1,8 +1,7 @@
 """Unified: a backbone that thinks and a head that imagines, joined by the slot."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -17,38 +16,60 @@ from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference
-from blip3o.model.heads.regression import RegressionHead
+from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
+from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference
+from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 ThinkOf = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
-BACKBONES: dict[type, Callable[[Any], Backbone]] = {QwenConfig: Qwen, Llama3Config: Llama3, Qwen3Config: Qwen3}
-HEADS: dict[str, Callable[[HeadConfig, Callable[[], Denoiser]], Head]] = {
-    "flow": FlowHead,
-    "regression": RegressionHead,
-}
+BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": Llama3, "qwen3": Qwen3}
+DENOISERS: dict[str, Callable[[Any], Denoiser]] = {"next_dit": NextDiT}
+HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {"flow": FlowHead, "regression": RegressionHead}
+"""The `kind` of a config -> the network it builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnifiedConfig:
-    """The backbone, the head, and the diffusion transformer that a flow head uses."""
+    """The backbone, the head, and the denoiser of a head that works through one; None for the others."""
 
     backbone: QwenConfig | Llama3Config | Qwen3Config
-    head: HeadConfig
-    denoiser: NextDiTConfig
+    head: FlowHeadConfig | RegressionHeadConfig
+    denoiser: NextDiTConfig | None = None
 
     def __post_init__(self) -> None:
         head, denoiser, hidden = self.head, self.denoiser, self.backbone.text.hidden_size
-        wanted = (head.width, head.channels, head.side)
-        given = (denoiser.thought_width, denoiser.channels, denoiser.side)
+        sizes = (head.width, head.channels, head.side)
         check(
-            (head.kind in HEADS, f"head.kind is {head.kind!r}: choose one of {', '.join(HEADS)}"),
             (head.width == hidden, f"head.width is {head.width} but the backbone's hidden states have width {hidden}"),
-            (wanted == given, f"the head works on (width, channels, side) {wanted}, its denoiser on {given}"),
+            (
+                head.denoises == (denoiser is not None),
+                f"head {head.kind} works with{'' if head.denoises else 'out'} a denoiser: "
+                f"{'add its config' if head.denoises else 'leave it out'}",
+            ),
         )
+        if denoiser is not None:
+            denoised = (denoiser.condition_width, denoiser.channels, denoiser.side)
+            check((sizes == denoised, f"the head works on (width, channels, side) {sizes}, its denoiser on {denoised}"))
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether a picture to start from changes what is drawn."""
+        return self.denoiser is None or self.denoiser.with_reference
+
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """Values of the first design as those of today: `thought_width`, and heads that had the fields of all heads."""
+        head, denoiser = values.get("head"), values.get("denoiser")
+        if isinstance(denoiser, dict) and "thought_width" in denoiser:
+            renamed = {"condition_width" if key == "thought_width" else key: value for key, value in denoiser.items()}
+            values = values | {"denoiser": renamed}
+        if isinstance(head, dict) and head.get("kind") == "regression":
+            unused = {field.name for field in fields(FlowHeadConfig)} - {"kind", *(f.name for f in fields(HeadSizes))}
+            values = values | {"head": {key: value for key, value in head.items() if key not in unused}}
+            values.pop("denoiser", None)
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +100,13 @@ class Unified(nn.Module):
     def __init__(self, config: UnifiedConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = BACKBONES[type(config.backbone)](config.backbone)
-        self.head = HEADS[config.head.kind](config.head, partial(NextDiT, config.denoiser))
+        self.backbone = BACKBONES[config.backbone.kind](config.backbone)
+        self.head = HEADS[config.head.kind](config.head, self._denoiser)
+
+    def _denoiser(self) -> Denoiser:
+        config = self.config.denoiser
+        assert config is not None, "UnifiedConfig refuses a head that lacks its denoiser"
+        return DENOISERS[config.kind](config)
 
     def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of words and of read pictures; what stands in the slot is left to the head."""

@@ -172,7 +172,7 @@ class Assistant:
         """The conversation with its slot, the features of its newest picture at hand."""
         end = self.pipeline.template.words.control[tok.TURN_END]
         encoded = self.pipeline.template.ask(talk, [index for index in begun if index != end], draw=True)
-        if not (encoded.pictures and self.pipeline.config.unified.denoiser.with_reference):
+        if not (encoded.pictures and self.pipeline.config.unified.takes_reference):
             return encoded
         newest = encoded.pictures[-1]
         known = replace(newest, features=self.pipeline.features([newest])[0].float().cpu().numpy())

@@ -8,12 +8,16 @@ from published_toy import pipeline
 
 from blip3o.api import BLIP3o
 from blip3o.errors import UserError
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.pipeline.pipeline import Pipeline, SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Turn
 from fields.case import TINY, Case, Change, shapes
 
 UNIFIED = TINY.model.unified
+assert UNIFIED.denoiser is not None
+DENOISER = replace(UNIFIED.denoiser, depth=1)
+REGRESSION = RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
 
 
 def asked(config, world):
@@ -96,8 +100,8 @@ MODELS = (
         lambda config, world: shapes(Pipeline(replace(TINY.model, unified=config), world.words)),
         {
             "backbone": replace(UNIFIED.backbone, text=replace(UNIFIED.backbone.text, num_hidden_layers=1)),
-            "head": replace(UNIFIED.head, kind="regression"),
-            "denoiser": replace(UNIFIED.denoiser, depth=1),
+            "head": Change(REGRESSION, {"denoiser": None}),
+            "denoiser": DENOISER,
         },
     ),
     Case(
@@ -111,7 +115,7 @@ MODELS = (
         {
             "name": "another",
             "prompt": replace(TINY.model.prompt, system="two dogs"),
-            "unified": replace(UNIFIED, denoiser=replace(UNIFIED.denoiser, depth=1)),
+            "unified": replace(UNIFIED, denoiser=DENOISER),
             "space": replace(TINY.model.space, encoder=None),
             "sampling": replace(TINY.model.sampling, guidance=5.0),
         },

@@ -14,7 +14,9 @@ from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
-from blip3o.model.heads.head import HeadConfig, Reference, Sampling
+from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.head import Reference, Sampling
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.space import DECODERS, ENCODERS
@@ -24,20 +26,20 @@ from fields.case import TINY, Case, Change, normal, shapes
 
 def encoded(config, world):
     """A picture of the config's size as features."""
-    network = world.awake(ENCODERS[type(config)](config))
+    network = world.awake(ENCODERS[config.kind](config))
     return shapes(network), network(normal(1, 3, config.size, config.size))
 
 
 def painted(config, world, side=4):
     """Features as a picture, guided where the decoder can be."""
-    network = world.awake(DECODERS[type(config)](config), std=0.1)
+    network = world.awake(DECODERS[config.kind](config), std=0.1)
     features, null = normal(1, config.channels, side, side), normal(1, config.channels, side, side, seed=1)
     return shapes(network), network.paint(features, generators([0]), steps=2, null=null if network.guided else None)
 
 
 def thought(config, world):
     """A picture among words, read and thought over, and what is written next."""
-    network, vision = world.awake(BACKBONES[type(config)](config)), config.vision
+    network, vision = world.awake(BACKBONES[config.kind](config)), config.vision
     rows = getattr(vision, "image_size", 168) // vision.patch_size
     grid = torch.tensor([[1, rows, rows]])
     seen = network.read(normal(rows**2, 3 * vision.temporal_patch_size * vision.patch_size**2), grid)
@@ -53,7 +55,7 @@ def thought(config, world):
 def denoised(config, world):
     """Noise of the config's grid, moved."""
     network, size = world.awake(NextDiT(config)), (2, config.channels, config.side, config.side)
-    condition = network.condition(normal(2, 4, config.thought_width))
+    condition = network.condition(normal(2, 4, config.condition_width))
     reference, both = normal(*size, seed=1), torch.ones(2, dtype=torch.bool)
     return shapes(network), network(normal(*size), torch.tensor([0.2, 0.7]), condition, reference, both)
 
@@ -69,7 +71,7 @@ def told(config, world):
 def imagined(config, world):
     """The loss of a head, and what it imagines."""
     sizes = NextDiTConfig(
-        channels=config.channels, side=config.side, thought_width=config.width, width=16, depth=1, num_heads=2
+        channels=config.channels, side=config.side, condition_width=config.width, width=16, depth=1, num_heads=2
     )
     head = world.awake(HEADS[config.kind](config, partial(NextDiT, sizes)), std=0.4)
     data = normal(8, config.channels, config.side, config.side)
@@ -80,12 +82,12 @@ def imagined(config, world):
 
 def sampled(config, world):
     """What a head imagines."""
-    sizes = NextDiTConfig(channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2)
+    sizes = NextDiTConfig(channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2)
     head = world.awake(HEADS["flow"](HEAD, partial(NextDiT, sizes)), std=0.4)
     return head.sample(lambda slot: slot, None, generators([0]), config)
 
 
-HEAD = HeadConfig(kind="flow", slot_length=4, width=12, channels=6, side=2, dropout=0.5, time_parts=0)
+HEAD = FlowHeadConfig(slot_length=4, width=12, channels=6, side=2, dropout=0.5, time_parts=0)
 EVA = EvaClipConfig(size=16, patch_size=4, channels=8, depth=1, num_heads=1, mlp_width=16, pool=2)
 TOWER = SiglipConfig(
     hidden_size=6, intermediate_size=12, num_hidden_layers=3, num_attention_heads=2, image_size=16, patch_size=4
@@ -162,12 +164,12 @@ NETWORKS = (
         },
     ),
     Case(
-        NextDiTConfig(channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16),
+        NextDiTConfig(channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16),
         denoised,
         {
             "channels": 5,
             "side": 3,
-            "thought_width": 8,
+            "condition_width": 8,
             "width": 32,
             "depth": 2,
             "num_heads": 4,
@@ -184,7 +186,6 @@ NETWORKS = (
         HEAD,
         imagined,
         {
-            "kind": "regression",
             "slot_length": 5,
             "width": 8,
             "channels": 5,
@@ -194,6 +195,16 @@ NETWORKS = (
             "null_scale": 0.5,
             "time_parts": 10,
             "draws": 2,
+        },
+    ),
+    Case(
+        RegressionHeadConfig(slot_length=4, width=12, channels=6, side=2),
+        imagined,
+        {
+            "slot_length": Change(9, {"side": 3}),
+            "width": 8,
+            "channels": 5,
+            "side": Change(3, {"slot_length": 9}),
         },
     ),
     Case(

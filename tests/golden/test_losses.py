@@ -15,7 +15,9 @@ from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.decoders.vae import VaeDecoder
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.head import Reference
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.model.unified import HEADS
 from blip3o.train import trainer as loop
@@ -82,13 +84,15 @@ def test_the_losses_of_a_stage_are_those_recorded(golden, told, stage):
 
 # --- heads and decoders ---------------------------------------------------------------------------------------------
 
+HEAD_CONFIGS = {"flow": partial(FlowHeadConfig, dropout=0.3, shift=2.0, draws=2), "regression": RegressionHeadConfig}
+
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
     sizes = NextDiTConfig(
-        channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
+        channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
     )
-    config = HeadConfig(kind=kind, slot_length=4, width=12, channels=6, side=2, dropout=0.3, shift=2.0, draws=2)
+    config = HEAD_CONFIGS[kind](slot_length=4, width=12, channels=6, side=2)
     head = awake(HEADS[kind](config, partial(NextDiT, sizes)), std=0.4)
     reference = Reference(features=draw(5, 6, 2, 2, seed=1), given=torch.arange(5) % 2 == 0)
 

@@ -174,11 +174,14 @@ def test_the_world_has_the_kinds_colours_and_places_of_the_pages():
 
 def test_the_sizes_of_the_walk_are_those_of_the_picture_book():
     from blip3o.model.backbones.qwen2_5_vl import QwenConfig
+    from blip3o.model.heads.flow import FlowHeadConfig
     from blip3o.processing.tokenizer import Tokenizer
 
     made, told = config(), rows(WALK)
     assert isinstance(made.unified.backbone, QwenConfig)
     assert made.space.decoder is not None
+    assert made.unified.denoiser is not None
+    assert isinstance(made.unified.head, FlowHeadConfig)
     text, vision, denoiser = made.unified.backbone.text, made.unified.backbone.vision, made.unified.denoiser
     head, sampling, decoder = made.unified.head, made.sampling, made.space.decoder
     expected = {

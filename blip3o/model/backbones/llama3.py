@@ -11,7 +11,7 @@ from blip3o.model.layers.siglip import SiglipConfig
 class Llama3Config:
     """Both parts."""
 
-    kind: Literal["llama3"]
+    kind: Literal["llama3"] = "llama3"
     text: TextConfig
     vision: SiglipConfig
 

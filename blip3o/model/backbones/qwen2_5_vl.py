@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,6 +85,7 @@ class QwenVisionConfig:
 class QwenConfig:
     """Both parts."""
 
+    kind: Literal["qwen2_5_vl"] = "qwen2_5_vl"
     text: QwenTextConfig
     vision: QwenVisionConfig
     reads_by_grid: bool = False

@@ -11,7 +11,7 @@ from blip3o.model.layers.siglip import SiglipConfig
 class Qwen3Config:
     """Both parts."""
 
-    kind: Literal["qwen3"]
+    kind: Literal["qwen3"] = "qwen3"
     text: TextConfig
     vision: SiglipConfig
 

@@ -14,6 +14,7 @@ Source: Li and He, Back to Basics: Let Denoising Generative Models Denoise, arXi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,7 @@ NEAREST = 0.1
 class PixelDecoderConfig:
     """Sizes of the sketcher and of the UNet, and the noise it works in."""
 
+    kind: Literal["pixel"] = "pixel"
     channels: int
     """Channels of the features."""
     size: int

@@ -33,7 +33,7 @@ SCALE = sqrt(5.5)
 class SanaConfig:
     """The configs of its parts, as their config.json files have them, and what it paints from and at."""
 
-    kind: Literal["sana"]
+    kind: Literal["sana"] = "sana"
     transformer: dict[str, Any]
     vae: dict[str, Any]
     channels: int

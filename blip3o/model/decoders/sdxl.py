@@ -8,7 +8,7 @@ Source: Emu2, arXiv 2312.13286, section 2.3, whose decoder BLIP3-o uses; SDXL, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Num
@@ -30,6 +30,7 @@ else:  # configs are read without the library, which is opened when a network is
 class SdxlConfig:
     """The configs of its parts, as their config.json files have them, and the size it paints at."""
 
+    kind: Literal["sdxl"] = "sdxl"
     unet: dict[str, Any]
     vae: dict[str, Any]
     scheduler: dict[str, Any]

@@ -10,7 +10,7 @@ The published network counts sigma = 1 - t from data to noise and predicts noise
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -41,11 +41,12 @@ NAMES = (
 class NextDiTConfig:
     """Sizes of the network; those of the published one in brackets."""
 
+    kind: Literal["next_dit"] = "next_dit"
     channels: int
     """Channels of the features it imagines [1792]."""
     side: int
     """Rows and columns of the feature grid [8]."""
-    thought_width: int
+    condition_width: int
     """Width of the backbone's hidden states [3584 or 2048]."""
     width: int
     """Width of the tokens [1792]."""
@@ -70,7 +71,7 @@ class NextDiTConfig:
         )
 
     @property
-    def condition_width(self) -> int:
+    def embedding_width(self) -> int:
         return min(self.width, 1024)
 
     @property
@@ -189,7 +190,7 @@ class Block(nn.Module):
         self.attn2 = Attention(width, config.num_heads)
         self.to_out = nn.Linear(width, width, bias=False)
         self.feed_forward = FeedForward(width, config.mlp_width)
-        self.modulation = nn.Linear(config.condition_width, 4 * width)
+        self.modulation = nn.Linear(config.embedding_width, 4 * width)
         self.norm1 = RMSNorm(width, eps=1e-5)
         self.norm1_context = RMSNorm(width, eps=1e-5)
         self.norm2 = RMSNorm(width, eps=1e-5)
@@ -220,11 +221,11 @@ class NextDiT(nn.Module):
     def __init__(self, config: NextDiTConfig) -> None:
         super().__init__()
         self.config = config
-        width, condition = config.width, config.condition_width
+        width, condition = config.width, config.embedding_width
         self.patch_embedder = nn.Linear(config.channels, width)
         self.reference_embedder = nn.Linear(config.channels, width) if config.with_reference else None
         self.caption_projection = nn.Sequential(
-            nn.Linear(config.thought_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
+            nn.Linear(config.condition_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
         )
         self.time_embedding = TimeEmbedding(condition)
         self.pooled_embedding = nn.Sequential(nn.LayerNorm(width, eps=1e-5), nn.Linear(width, condition))

@@ -5,6 +5,7 @@ Between pixels and so few tokens it learns several times faster on a CPU than a 
 
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from blip3o.model.layers.convolution import ResidualBlock, normalisable
 class ConvolutionalEncoderConfig:
     """Widths and strides of the levels, residual blocks at each, and the channels that come out."""
 
+    kind: Literal["convolutional"] = "convolutional"
     size: int
     """Height and width of the picture in px."""
     channels: int

@@ -9,7 +9,7 @@ Source: EVA-CLIP, arXiv 2303.15389; the pooling and the choice of the last block
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 
 class EvaClipConfig:
     """Sizes of the tower; those of the published one in brackets."""
 
+    kind: Literal["eva_clip"] = "eva_clip"
     size: int
     """Height and width of the picture in px [448]."""
     patch_size: int

@@ -19,7 +19,7 @@ from blip3o.model.layers.siglip import SiglipConfig
 class SiglipEncoderConfig:
     """The tower, and the grid its tokens are averaged to."""
 
-    kind: Literal["siglip"]
+    kind: Literal["siglip"] = "siglip"
     tower: SiglipConfig
     side: int
     """Rows and columns of the features: those of its patches, or fewer."""

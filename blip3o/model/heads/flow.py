@@ -4,19 +4,49 @@ Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import solve_timed
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Condition, Denoiser, Head, HeadConfig, Reference, SlotInputs, Think
+from blip3o.model.heads.head import Condition, Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowHeadConfig(HeadSizes):
+    """How it is trained, and what guidance turns away from."""
+
+    kind: Literal["flow"] = "flow"
+    denoises: ClassVar[bool] = True
+    shift: float = 1.0
+    """Shift of training and solver times towards noise (flow/time.py)."""
+    dropout: float = 0.1
+    """Proportion of training conditions set to zero, so that guidance has a null to start from."""
+    null_scale: float = 0.0
+    """What guidance leaves of the condition on its null side: 0 forgets the prompt, more only makes it faint."""
+    time_parts: int = 0
+    """Parts of the time that the denoiser can tell apart when it samples (flow/time.py, `cut`); 0 is all."""
+    draws: int = 1
+    """Noise draws per condition in one training step; conditions cost more than draws."""
+
+    def __post_init__(self) -> None:
+        check(
+            *sizes(self, "time_parts"),
+            (self.time_parts >= 0, f"time_parts is {self.time_parts}, expected 0 or more"),
+            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
+            (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
+            (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),
+        )
 
 
 class FlowHead(Head):
@@ -25,7 +55,7 @@ class FlowHead(Head):
     options = frozenset({"steps", "guidance", "solver", "guided_from", "guided_until"})
     causal = True
 
-    def __init__(self, config: HeadConfig, denoiser: Callable[[], Denoiser]) -> None:
+    def __init__(self, config: FlowHeadConfig, denoiser: Callable[[], Denoiser]) -> None:
         super().__init__()
         self.config = config
         self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)

@@ -3,12 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from blip3o.config import check, sizes
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -17,11 +16,11 @@ Think = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """Which head, and its sizes."""
+class HeadSizes:
+    """The slot and the features, of which every head knows the sizes."""
 
-    kind: str
-    """A key of HEADS."""
+    denoises: ClassVar[bool] = False
+    """Whether it works through a denoiser, whose config then stands beside its own."""
     slot_length: int
     """Positions of the slot."""
     width: int
@@ -30,25 +29,6 @@ class HeadConfig:
     """Channels of the features."""
     side: int
     """Rows and columns of the features."""
-    shift: float = 1.0
-    """Shift of training and solver times towards noise (flow/time.py)."""
-    dropout: float = 0.1
-    """Share of training thoughts set to zero, so that guidance has a null to start from."""
-    null_scale: float = 0.0
-    """What guidance leaves of the thought on its null side: 0 forgets the prompt, more only makes it faint."""
-    time_parts: int = 0
-    """Parts of the time that the denoiser can tell apart when it imagines (flow/time.py, `cut`); 0 is all."""
-    draws: int = 1
-    """Noise draws per thought in one training step; thoughts cost more than draws."""
-
-    def __post_init__(self) -> None:
-        check(
-            *sizes(self, "time_parts"),
-            (self.time_parts >= 0, f"time_parts is {self.time_parts}, expected 0 or more"),
-            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
-            (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
-            (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),
-        )
 
 
 @runtime_checkable

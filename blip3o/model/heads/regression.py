@@ -5,15 +5,31 @@ noise enters, so every seed gives the same image.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.errors import ConfigError
-from blip3o.model.heads.head import Denoiser, Head, HeadConfig, Reference, SlotInputs, Think
+from blip3o.config import check, sizes
+from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionHeadConfig(HeadSizes):
+    """A position of the slot for each of the features."""
+
+    kind: Literal["regression"] = "regression"
+
+    def __post_init__(self) -> None:
+        length, filled = self.slot_length, self.side**2
+        check(
+            *sizes(self),
+            (length == filled, f"slot is {length} positions but the head fills {filled}: set slot_length={filled}"),
+        )
 
 
 class RegressionHead(Head):
@@ -21,14 +37,9 @@ class RegressionHead(Head):
 
     causal = True
 
-    def __init__(self, config: HeadConfig, denoiser: Callable[[], Denoiser]) -> None:
+    def __init__(self, config: RegressionHeadConfig, denoiser: Callable[[], Denoiser]) -> None:
         super().__init__()
         self.config = config
-        if config.slot_length != config.side**2:
-            raise ConfigError(
-                f"slot is {config.slot_length} positions but the head fills {config.side**2}: "
-                f"set slot_length={config.side**2}"
-            )
         self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)
         self.project = nn.Linear(config.width, config.channels)
         self.refer = nn.Linear(config.channels, config.channels)

@@ -10,7 +10,7 @@ from blip3o.config import check, sizes
 class VaeConfig:
     """The autoencoder's config.json, and the size of the pictures."""
 
-    kind: Literal["vae"]
+    kind: Literal["vae"] = "vae"
     vae: dict[str, Any]
     size: int
     """Height and width of the picture in px."""

@@ -25,7 +25,7 @@ from blip3o.model.backbones.qwen3 import Qwen3Config
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import DEVIATION, MEAN, EvaClipConfig
-from blip3o.model.heads.head import HeadConfig
+from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.processing import tokenizer as tok
@@ -102,8 +102,7 @@ def unified_config(facts: Mapping[str, Any], shapes: Shapes) -> UnifiedConfig:
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"config.json lacks {error} of a BLIP3-o: name the folder of a published one") from error
     denoiser = denoiser_config(shapes, side=round(queries**0.5))
-    head = HeadConfig(
-        kind="flow",
+    head = FlowHeadConfig(
         slot_length=queries,
         width=backbone.text.hidden_size,
         channels=denoiser.channels,
@@ -141,8 +140,8 @@ def _reading_by_siglip(text: Mapping[str, Any], rope: Mapping[str, Any], shapes:
     towers = {name.removeprefix("visual."): shape for name, shape in named if name is not None}
     vision = siglip_config(towers, int(text.get("vision_num_attention_heads", SIGLIP_HEADS)))
     if "model.layers.0.self_attn.q_norm.weight" in shapes:
-        return Qwen3Config(kind="qwen3", text=sizes, vision=vision)
-    return Llama3Config(kind="llama3", text=sizes, vision=vision)
+        return Qwen3Config(text=sizes, vision=vision)
+    return Llama3Config(text=sizes, vision=vision)
 
 
 def siglip_config(shapes: Shapes, heads: int) -> SiglipConfig:
@@ -190,7 +189,7 @@ def denoiser_config(shapes: Shapes, side: int) -> NextDiTConfig:
     return NextDiTConfig(
         channels=channels,
         side=side,
-        thought_width=shape_of(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
+        condition_width=shape_of(shapes, f"{DENOISER}caption_projection.linear_1.weight")[1],
         width=width,
         depth=count(shapes, rf"{re.escape(DENOISER)}layers\.(\d+)\."),
         num_heads=shape_of(shapes, f"{DENOISER}layers.0.gate")[0],

@@ -152,7 +152,7 @@ def _siglip(folder: Path, shards: Shards) -> NetworkFiles[SiglipEncoder]:
     shapes = {new: shape for name, shape in shards.shapes.items() if (new := rename(name)) is not None}
     tower = siglip_config(shapes, int(facts.get("num_attention_heads", SIGLIP_HEADS)))
     pooled = int(facts.get("num_pooled_tokens", -1))
-    config = SiglipEncoderConfig(kind="siglip", tower=tower, side=tower.rows if pooled < 0 else round(pooled**0.5))
+    config = SiglipEncoderConfig(tower=tower, side=tower.rows if pooled < 0 else round(pooled**0.5))
     return NetworkFiles(config=config, make=SiglipEncoder, files={"": (shards, rename)})
 
 
@@ -184,7 +184,6 @@ def _sana(folder: Path, shards: Shards) -> NetworkFiles[SanaDecoder]:
     } | (facts.get("transformer_config") or {})
     vae = DC_AE | (facts.get("vae_config") or {})
     config = SanaConfig(
-        kind="sana",
         transformer=transformer,
         vae=vae,
         channels=shape_of(shapes, "connector.0.weight")[1],

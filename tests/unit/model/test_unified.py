@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from blip3o.batch import IGNORED
+from blip3o.config import from_dict, to_dict
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
-from blip3o.model.unified import ImageRequests
+from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 from blip3o.processing import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
@@ -212,8 +214,31 @@ def test_padding_does_not_change_the_losses(unified, template, answered):
 
 def test_an_unknown_head_is_refused_with_the_names_there_are(tiny):
     config = tiny.model.unified
-    with pytest.raises(UserError, match="'florw': choose one of flow, regression"):
-        replace(config, head=replace(config.head, kind="florw"))
+    values = to_dict(config)
+    values["head"]["kind"] = "florw"
+    with pytest.raises(UserError, match=r"head.kind is 'florw' \(str\), expected one of 'flow'"):
+        from_dict(UnifiedConfig, values)
+
+
+def test_a_denoiser_stands_where_the_head_works_with_one_and_only_there(tiny):
+    config = tiny.model.unified
+    regression = RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
+    with pytest.raises(UserError, match="flow works with a denoiser: add its config"):
+        replace(config, denoiser=None)
+    with pytest.raises(UserError, match="regression works without a denoiser: leave it out"):
+        replace(config, head=regression)
+    assert Unified(replace(config, head=regression, denoiser=None)).config.takes_reference
+
+
+def test_a_config_of_the_first_design_is_read_as_it_was(tiny):
+    values = to_dict(tiny.model.unified)
+    del values["backbone"]["kind"], values["denoiser"]["kind"]
+    values["denoiser"]["thought_width"] = values["denoiser"].pop("condition_width")
+    assert from_dict(UnifiedConfig, values) == tiny.model.unified
+    values["head"]["kind"] = "regression"
+    config = from_dict(UnifiedConfig, values)
+    assert config.head == RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
+    assert config.denoiser is None
 
 
 @pytest.mark.parametrize("place", ["width", "channels", "side"])

@@ -9,9 +9,9 @@ import torch
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 
 BATCH, SLOT = 3, 5
-PUBLISHED = NextDiTConfig(channels=1792, side=8, thought_width=3584, width=1792, depth=24, num_heads=28)
+PUBLISHED = NextDiTConfig(channels=1792, side=8, condition_width=3584, width=1792, depth=24, num_heads=28)
 SIZES = NextDiTConfig(
-    channels=6, side=4, thought_width=12, width=16, depth=2, num_heads=2, mlp_multiple=16, with_reference=True
+    channels=6, side=4, condition_width=12, width=16, depth=2, num_heads=2, mlp_multiple=16, with_reference=True
 )
 
 
@@ -40,10 +40,10 @@ def silenced(network):
     network.load_state_dict(kept)
 
 
-@pytest.mark.parametrize(("thought_width", "parameters"), [(3584, 1_365_010_336), (2048, 1_362_257_824)])
-def test_the_published_sizes_have_exactly_the_published_parameters(thought_width, parameters):
+@pytest.mark.parametrize(("condition_width", "parameters"), [(3584, 1_365_010_336), (2048, 1_362_257_824)])
+def test_the_published_sizes_have_exactly_the_published_parameters(condition_width, parameters):
     with torch.device("meta"):
-        network = NextDiT(replace(PUBLISHED, thought_width=thought_width))
+        network = NextDiT(replace(PUBLISHED, condition_width=condition_width))
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 

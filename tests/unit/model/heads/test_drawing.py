@@ -8,10 +8,10 @@ import torch
 from blip3o.flow.noise import generators
 from blip3o.flow.time import cut, solver_times
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.flow import FlowHead
-from blip3o.model.heads.head import HeadConfig, Sampling
+from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
+from blip3o.model.heads.head import Sampling
 
-SIZES = NextDiTConfig(channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16)
+SIZES = NextDiTConfig(channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16)
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def drawn(awake):
     """Draws, and gives what was drawn and the times that the denoiser was asked at."""
 
     def draw(sampling, **changes):
-        config = HeadConfig(kind="flow", slot_length=4, width=12, channels=6, side=2, **changes)
+        config = FlowHeadConfig(slot_length=4, width=12, channels=6, side=2, **changes)
         head, times = awake(FlowHead(config, partial(NextDiT, SIZES)), std=0.4), []
         head.denoiser.register_forward_pre_hook(lambda module, given: times.append(given[1][0].item()))
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """What every head keeps of the slot's protocol, and what tells them apart."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import pytest
@@ -12,20 +12,25 @@ from blip3o.flow.noise import generators
 from blip3o.flow.time import shifted
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.head import HeadConfig, Reference
+from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.head import Reference
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
 from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
-    channels=6, side=2, thought_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
+    channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
 )
 SLOT = 4
+CONFIGS = {"flow": FlowHeadConfig, "regression": RegressionHeadConfig}
 SHAPE = (6, 2, 2)
 
 
 def config(kind, **changes):
-    plain = HeadConfig(kind=kind, slot_length=SLOT, width=12, channels=6, side=2, dropout=0.0)
-    return replace(plain, **changes)
+    """A small head's config, changed where its kind has such a field."""
+    known = {field.name for field in fields(CONFIGS[kind])}
+    values = {"slot_length": SLOT, "width": 12, "channels": 6, "side": 2, "dropout": 0.0, **changes}
+    return CONFIGS[kind](**{name: value for name, value in values.items() if name in known})
 
 
 @pytest.fixture

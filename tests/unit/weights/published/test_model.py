@@ -40,7 +40,7 @@ def spoken(unified):
 
 @pytest.mark.parametrize(("hidden", "parameters"), [(3584, 1_365_010_336), (2048, 1_362_257_824)])
 def test_the_published_denoisers_have_their_parameters(hidden, parameters):
-    sizes = NextDiTConfig(channels=1792, side=8, width=1792, depth=24, num_heads=28, thought_width=hidden)
+    sizes = NextDiTConfig(channels=1792, side=8, width=1792, depth=24, num_heads=28, condition_width=hidden)
     with torch.device("meta"):
         denoiser = NextDiT(sizes)
     assert sum(parameter.numel() for parameter in denoiser.parameters()) == parameters
