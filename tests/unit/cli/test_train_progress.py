@@ -41,5 +41,5 @@ def test_what_is_drawn_to_be_looked_at_is_always_the_same_and_what_the_stage_lea
 def test_a_run_is_scored_by_the_benchmark_that_its_recipe_names(pipeline, monkeypatch):
     monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: dict.fromkeys(groups, 1.0))
     model = BLIP3o(pipeline)
-    assert benchmarked(model, "picturebook", ("edit", "question")) .keys() == {"vqa", "edit"}
+    assert benchmarked(model, "picturebook", ("edit", "question")).keys() == {"vqa", "edit"}
     assert benchmarked(model, "", ("edit", "question")) == {}
