@@ -17,8 +17,7 @@ import torch
 from PIL import Image
 
 from blip3o import __version__
-from blip3o.bounds import BOUNDS, number, whole
-from blip3o.config import from_dict
+from blip3o.config import BOUNDS, from_dict, number, whole
 from blip3o.dialogue import Chat
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
 from blip3o.pipeline.generation import Assistant, OnImage, Progress, Reply, parts

@@ -5,20 +5,22 @@ with None, dict[str, X], tuples and other configs. A place in it is spelled as t
 `stages.0.steps`, or `stages.generation.steps` where the items of a list have a field `name`.
 """
 
-import os
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
 
-from blip3o.errors import ConfigError, OutputError
+from blip3o.errors import ConfigError
+from blip3o.files import write_text
 
 Config = TypeVar("Config")
 
@@ -38,19 +40,20 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
     Raises ConfigError naming every fault: unknown keys (with the nearest known one), wrong types, missing required
     fields, and what the `__post_init__` of each config objects to.
     """
-    faults: list[str] = []
-    config = _read(_upgraded(cls, values), cls, path, faults)
-    if faults:
-        raise ConfigError(_BETWEEN.join(faults))
-    return config
+    values, errors, config = _upgraded(values, cls), [], None
+    odd = list(_odd(values, path))
+    text = json.dumps({"config": values}, default=str, skipkeys=True)
+    try:
+        config = _adapter(cls).validate_json(text)["config"]
+    except ValueError as error:
+        errors = [(each["loc"][1:], each) for each in error.errors()]  # pyright: ignore[reportAttributeAccessIssue]
+    _refuse([*_told(errors, values, cls, path), *odd])
+    return config  # pyright: ignore[reportReturnType]
 
 
 def finite(values: Any) -> Any:
     """Plain values, as they are. Raises ConfigError for numbers among them that are nan or infinite."""
-    faults: list[str] = []
-    _read_any(values, "", faults)
-    if faults:
-        raise ConfigError(_BETWEEN.join(faults))
+    _refuse(_odd(values, ""))
     return values
 
 
@@ -70,9 +73,12 @@ def check(*claims: tuple[bool, str]) -> None:
 
     `check((self.steps > 0, f"steps is {self.steps}, expected 1 or more"), ...)`
     """
-    faults = [message for holds, message in claims if not holds]
-    if faults:
-        raise ConfigError(_BETWEEN.join(faults))
+    _refuse(message for holds, message in claims if not holds)
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    if told := _BETWEEN.join(dict.fromkeys(faults)):
+        raise ConfigError(told)
 
 
 def sizes(config: Any, *but: str) -> Iterator[tuple[bool, str]]:
@@ -82,6 +88,43 @@ def sizes(config: Any, *but: str) -> Iterator[tuple[bool, str]]:
         for number in value if isinstance(value, tuple) else (value,):
             if type(number) is int and field.name not in but:
                 yield number > 0, f"{field.name} is {value}, expected 1 or more"
+
+
+# --- the numbers that a user gives: the command line and the API refuse the same ones, in the same words ------------
+
+BOUNDS: dict[str, tuple[int, int] | tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "count": (1, 1000),
+    "steps": (1, 1000),
+    "guidance": (0.0, 100.0),
+    "guided_from": (0.0, 1.0),
+    "guided_until": (0.0, 1.0),
+    "decoder_steps": (1, 1000),
+    "size": (8, 4096),
+    "rows": (0, 1024),
+    "batch_size": (1, 4096),
+    "max_tokens": (1, 32_768),
+}
+"""Name of an option or of a field -> the least and the most that it may be, whole where these are."""
+
+
+def within(name: str, value: object) -> tuple[bool, str]:
+    """Whether the value of this name is within its bounds, and what to say if not: a claim for `check`."""
+    (least, most), whole = BOUNDS[name], isinstance(BOUNDS[name][0], int)
+    is_number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    expected = f"a {'whole ' * whole}number from {least:.0f} to {most:.0f}"
+    return is_number and bool(least <= cast("int", value) <= most), f"{name} is {value!r}, expected {expected}"
+
+
+def number(name: str, value: object) -> int | float:
+    """The value of this name as Python's own int or float. Raises ConfigError where it is not within its bounds."""
+    check(within(name, value))
+    return type(BOUNDS[name][0])(cast("int", value))
+
+
+def whole(name: str, value: object) -> int:
+    """The same for a name whose numbers are whole."""
+    return int(number(name, value))
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -98,7 +141,7 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
     try:
         values = _extended(cls, read_yaml(path), path)
         for override in overrides:
-            values = _override(cls, values, override)
+            values = _override(values, getattr(cls, "renamed", str)(override))
         return from_dict(cls, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -108,34 +151,13 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
 
 def dump(config: Any, path: str | Path) -> None:
     """Write a config as YAML, whole or not at all; raises OutputError where the file cannot be written."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120)
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable"
-        ) from None
-
-
-def _upgraded(cls: type, values: Any) -> Any:
-    """The values with the keys of today: a config whose keys have changed has a static method `upgraded`."""
-    return getattr(cls, "upgraded", dict)(values) if isinstance(values, Mapping) else values
-
-
-def _renamed(cls: type, place: str) -> list[str]:
-    """The keys of a place by their names of today: such a config has a static method `renamed`, too."""
-    return getattr(cls, "renamed", str)(place).split(".")
+    write_text(Path(path), yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120))
 
 
 def _extended(cls: type, values: Any, path: Path) -> Any:
     """The values of a file, or those of the file it extends, changed."""
     if not isinstance(values, Mapping) or "extends" not in values:
-        return _upgraded(cls, values)
+        return _upgraded(values, cls)
     strange = sorted(values.keys() - {"extends", "changes"})
     if strange:
         raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
@@ -143,8 +165,8 @@ def _extended(cls: type, values: Any, path: Path) -> Any:
     other = beside if beside.is_file() else recipe_path(str(values["extends"]))
     extended = _extended(cls, read_yaml(other), other)
     for place, value in (values.get("changes") or {}).items():
-        extended = _replaced(extended, _renamed(cls, str(place)), value, "")
-    return _upgraded(cls, extended)
+        extended = _replaced(extended, getattr(cls, "renamed", str)(str(place)).split("."), value, "")
+    return _upgraded(extended, cls)
 
 
 def recipe_path(name: str) -> Path:
@@ -156,9 +178,8 @@ def recipe_path(name: str) -> Path:
 
 
 def _recipe_folder() -> Path:
-    package = Path(__file__).parent
-    in_wheel = package / "configs"
-    return in_wheel if in_wheel.is_dir() else package.parent / "configs"
+    beside, above = (folder / "configs" for folder in Path(__file__).parents[:2])
+    return beside if beside.is_dir() else above  # in a wheel they lie beside
 
 
 class _Loader(yaml.SafeLoader):
@@ -195,20 +216,18 @@ def _parse(text: str, source: str) -> Any:
         mark = error.problem_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source} is not YAML{where}: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date of no calendar, a number of no end
         raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
-    except ValueError as error:  # a date of no calendar, a number of no end
-        raise ConfigError(f"{source} is not YAML: {error}") from None
 
 
 # --- overrides ------------------------------------------------------------------------------------------------------
 
 
-def _override(cls: type, values: Any, override: str) -> Any:
+def _override(values: Any, override: str) -> Any:
     place, equals, text = override.partition("=")
     if not equals or not all(place.split(".")):
         raise ConfigError(f"override is {override!r}, expected key=value such as head.steps=20")
-    return _replaced(values, _renamed(cls, place), _parse(text, f"the value of override {override!r}"), "")
+    return _replaced(values, place.split("."), _parse(text, f"the value of override {override!r}"), "")
 
 
 def _replaced(values: Any, keys: Sequence[str], value: Any, path: str) -> Any:
@@ -235,122 +254,97 @@ def _index(items: list[Any], key: str, path: str) -> int:
     raise ConfigError(f"{path} has no item {key!r}{_nearest(key, names)}")
 
 
-# --- one reader for each kind of annotation -------------------------------------------------------------------------
+# --- what pydantic finds, in words for who writes the YAML ----------------------------------------------------------
 
 
-def _read(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    """The value as an instance of `kind`; what is wrong with it is appended to `faults`."""
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _read_config(value, kind, path, faults)
-    return _READERS.get(get_origin(kind), _read_plain)(value, kind, path, faults)
+@cache
+def _adapter(cls: type) -> Any:
+    """Checks {"config": values of the class}: the dictionary hands the rules down to all configs in it."""
+    from pydantic import TypeAdapter
+
+    held: Any = dict
+    rules: Any = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+    return TypeAdapter(held[str, cls], config=rules)
 
 
-def _read_config(value: Any, kind: type, path: str, faults: list[str]) -> Any:
-    if not isinstance(value, Mapping):
-        return _wrong(value, "keys and values", path, faults)
-    value = getattr(kind, "upgraded", dict)(value)
-    known = {field.name: field for field in fields(kind) if field.init}
+def _upgraded(values: Any, kind: Any) -> Any:
+    """The values with the keys of today: a config whose keys have changed has static `upgraded` and `renamed`."""
+    if isinstance(values, list) and get_origin(kind) is tuple:
+        return [_upgraded(item, get_args(kind)[0]) for item in values]
+    if not isinstance(values, Mapping) or not is_dataclass(kind):
+        return values
     types = get_type_hints(kind)
-    before = len(faults)
-    unknown = [str(key) for key in value if key not in known]
-    faults += [f"unknown key {_join(path, key)}{_nearest(key, list(known))}" for key in unknown]
-    required = [name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
-    faults += [
-        f"missing key {_join(path, name)}, expected {_spell(types[name])}" for name in required if name not in value
-    ]
-    chosen = {key: _read(value[key], types[key], _join(path, key), faults) for key in value if key in known}
-    if len(faults) > before:
-        return None
-    try:
-        return kind(**chosen)
-    except ValueError as error:
-        faults += [f"{path}: {fault}" if path else fault for fault in str(error).split(_BETWEEN)]
-        return None
+    return {key: _upgraded(value, types.get(key)) for key, value in getattr(kind, "upgraded", dict)(values).items()}
 
 
-def _read_union(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    """The first alternative that fits; where none does, the faults of the one that fits best."""
-    alternatives = [alternative for alternative in get_args(kind) if alternative is not type(None)]
-    if value is None and len(alternatives) < len(get_args(kind)):
-        return None
-    tried: list[list[str]] = []
-    for alternative in alternatives:
-        found: list[str] = []
-        read = _read(value, alternative, path, found)
-        if not found:
-            return read
-        tried.append(found)
-    if not isinstance(value, Mapping | list | tuple):
-        return _wrong(value, _spell(kind), path, faults)
-    faults += min(tried, key=len)
-    return None
+def _odd(value: Any, path: str) -> Iterator[str]:
+    """A fault for each key that is no text, each number that is not finite, and what no YAML file can hold."""
+    for key, item, place in _items(value, path):
+        if isinstance(value, Mapping) and not isinstance(key, str):
+            yield _wrong(key, "str", f"a key of {path or 'the config'}")
+        yield from _odd(item, place)
+    if isinstance(value, float) and not isfinite(value):
+        yield _wrong(value, "a finite number", path)
+    if not isinstance(value, Mapping | list | tuple | str | int | float | Path | None):
+        yield _wrong(value, "a plain value", path)
 
 
-def _read_literal(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    for choice in get_args(kind):
-        if value == choice and type(value) is type(choice):
-            return choice
-    return _wrong(value, _spell(kind), path, faults)
+_Errors = Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+"""Errors of pydantic, each with the way to its place from where one stands."""
 
 
-def _read_tuple(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    if not isinstance(value, list | tuple):
-        return _wrong(value, _spell(kind), path, faults)
-    kinds = get_args(kind)
-    if kinds[-1] is Ellipsis:
-        kinds = kinds[:1] * len(value)
-    if len(kinds) != len(value):
-        return _wrong(value, f"{len(kinds)} values", path, faults)
-    items = enumerate(zip(value, kinds, strict=True))
-    return tuple(_read(item, kind, _join(path, _name(item, index)), faults) for index, (item, kind) in items)
+def _told(errors: _Errors, value: Any, kind: Any, path: str) -> Iterator[str]:
+    """What is wrong with a value that should be of `kind`."""
+    below: dict[Any, _Errors] = {}
+    for way, error in errors:
+        if way:
+            below[way[0]] = [*below.get(way[0], ()), (way[1:], error)]
+        elif error["type"] == "value_error":
+            yield from (f"{path}: {fault}" if path else fault for fault in str(error["ctx"]["error"]).split(_BETWEEN))
+        else:
+            yield _wrong(value, "a finite number" if error["type"] == "finite_number" else _spell(kind), path)
+    alternatives = [alternative for alternative in _alternatives(kind) if alternative is not NoneType]
+    if below and len(alternatives) == 1:
+        yield from _told_of_items(below, value, alternatives[0], path)
+    elif below and not isinstance(value, Mapping):
+        yield _wrong(value, _spell(kind), path)
+    elif below:
+        yield from _told_of_union(below, value, [each for each in alternatives if is_dataclass(each)], path)
 
 
-def _read_dict(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    if not isinstance(value, Mapping):
-        return _wrong(value, _spell(kind), path, faults)
-    key_kind, value_kind = get_args(kind)
-    return {
-        _read(key, key_kind, _join(path, str(key)), faults): _read(item, value_kind, _join(path, str(key)), faults)
-        for key, item in value.items()
-    }
+def _told_of_union(below: Mapping[str, _Errors], value: Any, configs: Sequence[Any], path: str) -> Iterator[str]:
+    """The faults of the config that the value's `kind` means, or, where it says none, of the one that fits best."""
+    kinds = {config: get_args(get_type_hints(config).get("kind")) for config in configs}
+    by_fit = sorted(configs, key=lambda config: len(below[config.__name__]))
+    meant = [config for config in by_fit if "kind" not in value or value["kind"] in kinds[config]]
+    if meant:
+        yield from _told(below[meant[0].__name__], value, meant[0], path)
+    else:
+        yield _wrong(value["kind"], _one_of(sum(kinds.values(), ())), _join(path, "kind"))
 
 
-def _read_plain(value: Any, kind: Any, path: str, faults: list[str]) -> Any:
-    if kind is Any:
-        return _read_any(value, path, faults)
-    if kind is float and type(value) is int and abs(value) < 2**1023:
-        return float(value)
-    if kind is float and isinstance(value, float) and not isfinite(value):
-        return _wrong(value, "a finite number", path, faults)
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
-    return _wrong(value, _spell(kind), path, faults)
-
-
-def _read_any(value: Any, path: str, faults: list[str]) -> Any:
-    """A value of any kind, in which every number is finite."""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        _read_any(item, _join(path, str(key)), faults)
-    return _read_plain(value, float, path, faults) if isinstance(value, float) else value
-
-
-_READERS = {
-    Literal: _read_literal,
-    Union: _read_union,
-    UnionType: _read_union,
-    tuple: _read_tuple,
-    dict: _read_dict,
-}
+def _told_of_items(below: Mapping[Any, _Errors], value: Any, kind: Any, path: str) -> Iterator[str]:
+    types = get_args(kind)
+    if is_dataclass(kind):
+        hints, known = get_type_hints(kind), [field.name for field in fields(kind)]
+        yield from (f"unknown key {_join(path, key)}{_nearest(key, known)}" for key in value if key not in known)
+        missing = (key for key in known if key in below and key not in value)
+        yield from (f"missing key {_join(path, key)}, expected {_spell(hints[key])}" for key in missing)
+        types = [hints.get(key) for key in value]
+    elif get_origin(kind) is dict or types[-1] is Ellipsis:
+        types = (types[get_origin(kind) is dict],) * len(value)
+    elif len(types) != len(value):
+        yield _wrong(value, f"{len(types)} values", path)
+    for (key, item, place), expected in zip(_items(value, path), types, strict=False):
+        if key in below and expected is not None:
+            yield from _told(below[key], item, expected, place)
 
 
 # --- words for the messages -----------------------------------------------------------------------------------------
 
 
-def _wrong(value: Any, expected: str, path: str, faults: list[str]) -> None:
-    faults.append(f"{path or 'the config'} is {_show(value)}, expected {expected}")
+def _wrong(value: Any, expected: str, path: str) -> str:
+    return f"{path or 'the config'} is {_show(value)}, expected {expected}"
 
 
 def _show(value: Any) -> str:
@@ -366,14 +360,22 @@ def _spell(kind: Any) -> str:
     if is_dataclass(kind):
         return "keys and values"
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(kind))
-    if get_origin(kind) in (Union, UnionType):
-        return " or ".join(_spell(alternative) for alternative in get_args(kind))
+        return _one_of(get_args(kind))
+    if len(_alternatives(kind)) > 1:
+        return " or ".join(dict.fromkeys(map(_spell, _alternatives(kind))))
     if get_origin(kind) is tuple:
         return "a list of " + ", ".join(_spell(item) for item in get_args(kind) if item is not Ellipsis)
     if get_origin(kind) is dict:
         return f"keys with values of {_spell(get_args(kind)[1])}"
-    return "null" if kind is type(None) else getattr(kind, "__name__", str(kind))
+    return "null" if kind is NoneType else getattr(kind, "__name__", str(kind))
+
+
+def _alternatives(kind: Any) -> Sequence[Any]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _one_of(choices: Iterable[object]) -> str:
+    return "one of " + ", ".join(map(repr, choices))
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -388,3 +390,11 @@ def _name(item: Any, index: int) -> str:
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
+
+
+def _items(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """Key, value and place of all that a mapping or a list holds; nothing for what holds none."""
+    if isinstance(value, Mapping):
+        yield from ((key, item, _join(path, str(key))) for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((index, item, _join(path, _name(item, index))) for index, item in enumerate(value))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from blip3o.bounds import BOUNDS, whole
+from blip3o.config import BOUNDS, whole
 from blip3o.pipeline.generation import Reply
 from blip3o.processing.conversation import Turn
 from blip3o.processing.images import Picturelike
@@ -26,7 +26,7 @@ class Chat:
         template.check(text)
         shown = () if image is None else (template.picture(image),)
         asked = Turn("user", (*shown, text))
-        seed = (self.seed + len(self.turns) // 2) % (BOUNDS["seed"].most + 1)
+        seed = (self.seed + len(self.turns) // 2) % (int(BOUNDS["seed"][1]) + 1)
         reply = self.model.reply([(*self.turns, asked)], seed=seed, think=self.think)[0]
         drawn = () if reply.image is None else (template.picture(reply.image),)
         self.turns += [asked, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from blip3o.cli.files import check_folder, new_file, slug, write_new_picture, write_text
+from blip3o.cli.files import check_folder, new_file, slug, write_new_picture
 from blip3o.cli.options import (
     Compile,
     Debug,
@@ -27,6 +27,7 @@ from blip3o.cli.options import (
 )
 from blip3o.cli.progress import open_model, working
 from blip3o.errors import UserError
+from blip3o.files import write_text
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -195,4 +196,4 @@ class _Talk:
     def save(self, path: Path) -> None:
         """Write the dialogue so far as Markdown, its pictures by their place beside it."""
         lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.said]
-        self.tell(f"saved {write_text(''.join(f'{line}{chr(10)}{chr(10)}' for line in lines), path)}")
+        self.tell(f"saved {write_text(path, ''.join(f'{line}{chr(10)}{chr(10)}' for line in lines))}")

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from blip3o.cli.files import as_json, check_folder, write_picture, write_text
+from blip3o.cli.files import as_json, check_folder, write_picture
 from blip3o.cli.options import Debug, Decoder, Device, Dtype, Json, Model, Seed, Verify, examples
 from blip3o.cli.progress import open_model
+from blip3o.files import write_text
 
 EXAMPLES = examples("blip3o demo", "blip3o demo --seed 7 --output out/demo")
 
@@ -36,7 +37,7 @@ def demo(
     show = Show(artist, seed, quiet=json)
     show.all()
     path = write_picture(show.page(), output / "contact-sheet.png")
-    write_text(as_json(show.record), output / "transcript.json")
+    write_text(output / "transcript.json", as_json(show.record))
     seconds = time.monotonic() - started
     if json:
         print(as_json({"contact_sheet": str(path), "seconds": round(seconds, 1), **show.record}))

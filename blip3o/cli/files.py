@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from blip3o.cli.options import Stopped
 from blip3o.errors import OutputError
+from blip3o.files import writing
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -83,15 +84,6 @@ def _created(path: Path) -> bool:
     return True
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which appears there only when complete. Raises OutputError."""
-    from blip3o.weights.folders import whole_file
-
-    with whole_file(path) as temporary:
-        yield temporary
-
-
 def write_picture(image: "PIL.Image.Image", path: Path) -> Path:
     """Write a picture with all of its `info` (prompt, seed, model, version ...): PNG text, or the comment of a JPEG."""
     from PIL.PngImagePlugin import PngInfo
@@ -111,13 +103,6 @@ def write_new_picture(image: "PIL.Image.Image", path: Path) -> Path:
     """Write a picture under a name that nobody else has; gives that path."""
     with new_file(path) as free:
         return write_picture(image, free)
-
-
-def write_text(text: str, path: Path) -> Path:
-    """Write a text file."""
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return path
 
 
 class Gallery:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from blip3o.bounds import BOUNDS, number
+from blip3o.config import BOUNDS, number
 from blip3o.errors import ConfigError
 
 MODEL_HELP = "A shipped model, a checkpoint's folder, or a published BLIP3-o: its folder or its id on the Hub."
@@ -44,8 +44,8 @@ def _number(name: str, text: str, *flags: str) -> Any:
     def checked(value: int | float | None) -> int | float | None:
         return None if value is None else number(name, value)
 
-    bounds = BOUNDS[name]
-    return typer.Option(*flags, callback=checked, metavar=f"{bounds.least}..{bounds.most}", help=text)
+    least, most = BOUNDS[name]
+    return typer.Option(*flags, callback=checked, metavar=f"{least:.0f}..{most:.0f}", help=text)
 
 
 Seed = Annotated[int, _number("seed", "The same seed gives the same result; item k, from 0, gets seed + k.")]

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from blip3o.errors import OutputError
 from blip3o.evals.compare import Answer, Comparison, Match, Metric, Outcome, Pair, Scores, Side
 from blip3o.evals.record import Number
+from blip3o.files import writing
 
 HEADING = ["benchmark", "number", "A", "B", "B - A", "items", "remarks"]
 MOST_ITEMS = 200
@@ -102,11 +103,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
     """Write the page; pictures are found from where it stands. Raises OutputError."""
     check_page(path)
     text = "".join(_page(comparison, path.parent))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; choose another file") from error
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="xmlcharrefreplace")
 
 
 def _page(comparison: Comparison, here: Path) -> Iterator[str]:

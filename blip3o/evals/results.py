@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from blip3o import __version__
+from blip3o import __version__, files
 from blip3o.errors import DataError, OutputError
 from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
-from blip3o.weights.checkpoint import make_folder, whole_file
+from blip3o.files import make_folder, write_text
 
 RESAMPLES = 1000
 """Drawn data sets behind an interval; fewer for large ones, to keep RESAMPLES * 2,000 items."""
@@ -33,7 +33,6 @@ LEAST_RESAMPLES = 100
 UNTRUSTED_SHARE = 0.05
 """Of items without an answer or a judge's opinion: more of them can move a share further than the 95 % interval of a
 thousand items is wide (2.5 points each way at 0.8)."""
-LONE = "backslashreplace"
 """Half a pair of surrogates, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
 Line = dict[str, Any]
 
@@ -139,9 +138,7 @@ class Answers:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the numbers. Raises OutputError."""
-        with whole_file(self.result) as temporary:
-            text = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
-            temporary.write_text(text, encoding="utf-8", errors=LONE)
+        write_text(self.result, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
 
     def forget(self) -> None:
         """Take away what an earlier run left, the pictures that it drew among them."""
@@ -172,17 +169,12 @@ def _text(lines: Iterable[Line]) -> str:
 
 
 def _write(path: Path, lines: Iterable[Line]) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(_text(lines), encoding="utf-8", errors=LONE)
+    write_text(path, _text(lines))
 
 
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Add lines to a file. Raises OutputError where that is not possible; what was there before stays."""
-    try:
-        with path.open("a", encoding="utf-8", errors=LONE) as file:
-            file.write(_text(lines))
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror}): make room; what is answered is kept") from error
+    files.append(path, _text(lines))
 
 
 def keep_picture(image: Image.Image, path: Path) -> None:

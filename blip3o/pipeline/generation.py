@@ -8,7 +8,7 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.batch import Batch
-from blip3o.bounds import whole
+from blip3o.config import whole
 from blip3o.pipeline.pipeline import Call, Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing import tokenizer as tok

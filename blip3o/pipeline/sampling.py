@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
-from blip3o.bounds import within
-from blip3o.config import check
+from blip3o.config import check, within
 from blip3o.model.layers.sampling import Sampling
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blip3o.errors import OutputError
+from blip3o.files import append
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,7 @@ class Journal:
     def write(self, event: str, **facts: object) -> None:
         """Append one event. Raises OutputError where that is not possible."""
         line = json.dumps({"event": event, "time": round(time.time(), 1), **facts})
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path} ({error.strerror}): make room, then go on") from error
+        append(self.path, line + "\n")
 
     def holds(self, **facts: object) -> bool:
         """Whether an event with these facts stands there."""

@@ -1,4 +1,4 @@
-"""The optimizer, its schedule, and the running average of the weights."""
+"""The optimizer and its schedule."""
 
 import math
 from collections.abc import Mapping, Set
@@ -86,29 +86,3 @@ def learning_rate(stage: Stage, step: int) -> float:
     rise = min(1.0, (step + 1) / max(stage.warmup, 1))
     fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / stage.steps))
     return stage.learning_rate * rise * (0.02 + 0.98 * fall)
-
-
-class Average:
-    """The exponential moving average of parameters, of which early steps are soon forgotten.
-
-    Source: the warm-up of the decay in TensorFlow's ExponentialMovingAverage, min(decay, (1 + step) / (10 + step)).
-    """
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
-        self.decay = decay
-        self.tensors: dict[str, Tensor] = {name: value.detach().clone() for name, value in parameters.items()}
-
-    @torch.no_grad()
-    def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
-        """Move towards the parameters after step `step` (from 0)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        values = [parameter.detach() for parameter in parameters.values()]
-        torch._foreach_lerp_(list(self.tensors.values()), values, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-
-    @torch.no_grad()
-    def swap(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Exchange the average and the parameters."""
-        for name, parameter in parameters.items():
-            kept = parameter.detach().clone()
-            parameter.copy_(self.tensors[name])
-            self.tensors[name].copy_(kept)

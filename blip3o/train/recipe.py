@@ -108,10 +108,9 @@ class Recipe:
 
     @staticmethod
     def renamed(place: str) -> str:
-        """The place that an override means, where it names one of such a recipe."""
+        """A place, alone or with `=value`, under its name of today where it is one of such a recipe."""
         place = re.sub(r"^book\.", "source.", place)
-        old = re.fullmatch(rf"(stages\.[^.]+)\.({'|'.join(_FLAT)})(\..+)?", place)
-        return f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}{old[3] or ''}" if old else place
+        return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:
@@ -142,6 +141,7 @@ _FLAT = {
     "telling_weight": 0.0,
 }
 """Keys of an objective that stood in its stage -> what they were where nothing was said."""
+_FLAT_PLACE = rf"^(stages\.[^.=]+)\.({'|'.join(_FLAT)})(?=[.=]|$)"
 _RENAMED = {"telling_weight": "dense_caption_weight"}
 
 

@@ -9,9 +9,10 @@ from torch import nn
 
 from blip3o.data.address import StepAddresses
 from blip3o.errors import CheckpointError, TrainingError
+from blip3o.train.ema import Average
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
-from blip3o.train.optim import Average, Optimizer, learning_rate, linear_weights
+from blip3o.train.optim import Optimizer, learning_rate, linear_weights
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.signals import undivided
 from blip3o.weights import checkpoint

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from blip3o import config as configs
 from blip3o.errors import CheckpointError, OutputError
+from blip3o.files import make_folder, write_text, writing
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.deferred import DeferredModel, built
-from blip3o.weights.folders import CONFIG, make_folder, whole_file
+from blip3o.weights.folders import CONFIG
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import Shards, about_of, complain, opened, shapes_of, strange
 
@@ -26,7 +27,7 @@ WEIGHTS, CARD = "model.safetensors", "README.md"
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object] | None = None) -> None:
     """Write tensors, and facts `about` them, as one safetensors file that is never half there."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with whole_file(path) as temporary:
+    with writing(path) as temporary:
         try:
             save_file(held, temporary, {"about": json.dumps(dict(about or {}))})
         except SafetensorError as error:  # the library's word for a full disk, too
@@ -72,8 +73,7 @@ def save(
 
 
 def _write_digest(folder: Path, told: Mapping[str, str]) -> None:
-    with whole_file(folder / digest.FILE) as temporary:
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / digest.FILE, json.dumps(told, indent=1) + "\n")
 
 
 def write_card(pipeline: Pipeline, folder: Path) -> None:
@@ -81,8 +81,7 @@ def write_card(pipeline: Pipeline, folder: Path) -> None:
     if (folder / CARD).is_file():
         return
     table = "\n".join(f"| {name} | {count:,} |" for name, count in pipeline.facts()["parts"].items() if count)
-    with whole_file(folder / CARD) as temporary:
-        temporary.write_text(_CARD.format(name=pipeline.config.name, table=table), encoding="utf-8")
+    write_text(folder / CARD, _CARD.format(name=pipeline.config.name, table=table))
 
 
 _CARD = """---

@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from blip3o.errors import CheckpointError, OutputError
+from blip3o.errors import CheckpointError
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 CONFIG, PUBLISHED_CONFIG = "config.yaml", "config.json"
@@ -99,32 +98,3 @@ def shapes_in(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of these files; no tensor is read for it. Raises CheckpointError."""
     headers = [read_header(path) for path in paths]
     return {name: tuple(entry["shape"]) for header in headers for name, entry in header.items() if name != METADATA}
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write in place of `path`, which appears there only when it is complete.
-
-    Raises OutputError where it cannot be made, filled or put in place.
-    """
-    make_folder(path.parent)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error.strerror or error}): choose another place") from error
-
-
-def make_folder(folder: Path) -> None:
-    """The folder and those it lies in, where they are not there yet. Raises OutputError where that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder} ({error.strerror}): choose a folder you may write to") from error

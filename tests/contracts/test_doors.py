@@ -52,6 +52,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "typer": ("cli/*.py",),
     "click": ("cli/*.py",),
     "rich": ("cli/*.py", "train/log.py"),
+    "pydantic": ("config.py",),
     "yaml": ("config.py",),
 }
 

@@ -15,7 +15,7 @@ from PIL import Image
 from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError
 from blip3o.evals.benchmark import Judge
 from blip3o.evals.candidate import Candidate
-from blip3o.weights.checkpoint import whole_file
+from blip3o.files import write_text
 
 if TYPE_CHECKING:
     import openai
@@ -182,9 +182,8 @@ class Cached(Judge):
         settings = {"temperature": temperature, "max_tokens": max_tokens, "attempt": attempt, "think": think}
         reply = self.judge.ask(prompt, pictures, system=system, **settings)
         self.asked += 1
-        with whole_file(path) as temporary:
-            kept = {"judge": self.name, "system": system, "prompt": prompt, "attempt": attempt, "reply": reply}
-            temporary.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+        kept = {"judge": self.name, "system": system, "prompt": prompt, "attempt": attempt, "reply": reply}
+        write_text(path, json.dumps(kept, indent=2))
         return reply
 
 

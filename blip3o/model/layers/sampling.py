@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from blip3o.bounds import within
-from blip3o.config import check
+from blip3o.config import check, within
 
 SOLVER_NAMES = ("euler", "heun", "multistep")
 """The keys of flow/sampler.py's SOLVERS."""

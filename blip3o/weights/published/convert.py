@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from blip3o.errors import CheckpointError
+from blip3o.files import write_text
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import checkpoint
-from blip3o.weights.checkpoint import whole_file, write_tensors
+from blip3o.weights.checkpoint import write_tensors
 from blip3o.weights.folders import DECODER_FOLDER, TOWER_FOLDER
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.published import model as published
@@ -100,5 +101,4 @@ def _write_decoder(folder: Path, config: SdxlConfig, tensors: Mapping[str, Tenso
 
 
 def _write_json(path: Path, facts: Mapping[str, object]) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_text(path, json.dumps(facts, indent=1))

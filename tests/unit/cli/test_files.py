@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from blip3o.cli.files import Gallery, check_writable, grid, is_folder, new_file, slug, write_picture, write_text
+from blip3o.cli.files import Gallery, check_writable, grid, is_folder, new_file, slug, write_picture
 from blip3o.cli.options import Stopped
 from blip3o.errors import OutputError
+from blip3o.files import write_text
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_text_that_is_no_utf8_is_written_with_its_escapes(tmp_path, pictures):
         assert read.info["source"] == r"caf\udce9.png"
     with Image.open(write_picture(pictures[0], tmp_path / "x.jpg")) as read:
         assert json.loads(read.info["comment"])["source"] == "caf\udce9.png"
-    assert write_text("caf\udce9", tmp_path / "x.md").read_text() == r"caf\udce9"
+    assert write_text(tmp_path / "x.md", "caf\udce9").read_text() == r"caf\udce9"
 
 
 @pytest.mark.parametrize(

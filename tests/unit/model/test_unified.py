@@ -216,7 +216,7 @@ def test_an_unknown_head_is_refused_with_the_names_there_are(tiny):
     config = tiny.model.unified
     values = to_dict(config)
     values["head"]["kind"] = "florw"
-    with pytest.raises(UserError, match=r"head.kind is 'florw' \(str\), expected one of 'flow'"):
+    with pytest.raises(UserError, match=r"head.kind is 'florw' \(str\), expected one of 'flow', 'regression'"):
         from_dict(UnifiedConfig, values)
 
 
