@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -13,7 +13,6 @@ from rich.table import Column
 
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, Tile, sheet
-from blip3o.cli.evaluate import shares
 from blip3o.cli.files import write_picture
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import log
@@ -116,14 +115,21 @@ def score_in(recipe: Recipe, watch: Watch) -> Callable[[Pipeline, Path], dict[st
 
 def asked(model: BLIP3o, groups: list[str]) -> dict[str, float]:
     """Scores of a few held-out questions of these groups; of drawings the shares of exact ones, too."""
-    from blip3o.picturebook.benchmarks import suite
+    from blip3o.evals.evaluate import evaluate
 
     if not groups:
         return {}
-    found = suite.run(model, seed=SEED, limit=LIMIT, groups=groups)
-    scores = {name.replace(" ", "/"): share for name, share in shares(found["metrics"])}
-    exact = {f"{name}/exact": share["exact"]["value"] for name, share in scores.items() if "exact" in share}
-    return {name: share["value"] for name, share in scores.items()} | exact
+    (result,) = evaluate(model, ["picturebook"], seed=SEED, limit=LIMIT, groups=groups)
+    return values(result["metrics"])
+
+
+def values(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of nested metrics by their full names."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        found |= {prefix + name: value["value"]} if "value" in value else {}
+        found |= values({key: part for key, part in value.items() if isinstance(part, dict)}, f"{prefix}{name}/")
+    return found
 
 
 def scenes(count: int) -> list[tuple["PIL.Image.Image", str]]:

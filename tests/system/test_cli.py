@@ -161,7 +161,7 @@ def test_an_evaluation_gives_scores_and_keeps_the_answers(blip3o, weights):
     scores = json.loads(blip3o(*asked, "--json").out)
     assert scores["metrics"]["vqa"].keys() == {"value", "n", "low", "high"}
     assert scores["judge"]["accuracy"]["n"] == 1000
-    assert json.loads(Path("scores/scores.json").read_text())["metrics"] == scores["metrics"]
+    assert json.loads(Path("scores/picturebook/picturebook.json").read_text())["metrics"] == scores["metrics"]
 
 
 def test_the_preview_of_the_data_is_a_sheet(blip3o):
