@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,6 @@ from rich.table import Column
 
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, Tile, sheet
-from blip3o.cli.evaluate import shares
 from blip3o.cli.files import write_picture
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
@@ -29,7 +29,8 @@ WIDE = 120
 SEED = 1000
 """Of the questions asked while training: others than those of the final scores."""
 LIMIT = 20
-"""Questions in each group."""
+"""Questions in each group, or in all of a benchmark without groups."""
+BOOK = "picturebook"
 GROUPS_OF_TASKS = {
     "draw": ("generation", "composition"),
     "question": ("vqa",),
@@ -103,7 +104,7 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
             reconstruct(model, source, folder)
         if any(part == "unified" or part.startswith("unified.head") for part in stage.trains):
             draw(model, folder, *examples(source, stage.objective.tasks))
-        scores = benchmarked(model, recipe.benchmark, stage.objective.tasks)
+        scores = asked(model, recipe.benchmark, stage.objective.tasks)
         if scores:
             watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
@@ -111,22 +112,24 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
     return score
 
 
-def benchmarked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
-    """Scores of a benchmark; of the picture book's in the groups that ask for these tasks."""
+def asked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
+    """Scores of the first items of a benchmark; of the picture book's, in the groups that ask for these tasks."""
+    from blip3o.evals.evaluate import evaluate
+
     groups = [group for task, groups in GROUPS_OF_TASKS.items() if task in tasks for group in groups]
-    return asked(model, groups) if benchmark == "picturebook" else {}
-
-
-def asked(model: BLIP3o, groups: list[str]) -> dict[str, float]:
-    """Scores of a few held-out questions of these groups; of drawings the shares of exact ones, too."""
-    from blip3o.picturebook.benchmarks import suite
-
-    if not groups:
+    if not benchmark or (benchmark == BOOK and not groups):
         return {}
-    found = suite.run(model, seed=SEED, limit=LIMIT, groups=groups)
-    scores = {name.replace(" ", "/"): share for name, share in shares(found["metrics"])}
-    exact = {f"{name}/exact": share["exact"]["value"] for name, share in scores.items() if "exact" in share}
-    return {name: share["value"] for name, share in scores.items()} | exact
+    results = evaluate(model, [benchmark], seed=SEED, limit=LIMIT, groups=groups if benchmark == BOOK else None)
+    return values(results[0]["metrics"])
+
+
+def values(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of nested metrics by their full names."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        found |= {prefix + name: value["value"]} if "value" in value else {}
+        found |= values({key: part for key, part in value.items() if isinstance(part, dict)}, f"{prefix}{name}/")
+    return found
 
 
 def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tuple[np.ndarray, str]]]:

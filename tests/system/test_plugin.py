@@ -138,6 +138,22 @@ def test_a_plugin_of_sixty_lines_trains(blip3o, here):
     assert (again.code, again.err) == (0, "")
 
 
+@pytest.mark.slow
+def test_models_trained_by_a_plugin_are_evaluated_and_compared_by_its_benchmark(blip3o, here):
+    for name, seed in (("one", 1), ("other", 2)):
+        trained = blip3o("train", "--config", "recipe.yaml", "-o", name, "--seed", seed, "benchmark=squares:Colors")
+        assert (trained.code, trained.err) == (0, "")
+        scores = [json.loads(line) for line in Path(name, "log.jsonl").read_text().splitlines()]
+        assert all(0 <= event["right"] <= 1 for event in scores if event["event"] == "scores")
+        asked = ("evaluate", "--benchmark", "squares:Colors", "--model", f"{name}/checkpoint", "-o", f"results-{name}")
+        done = blip3o(*asked, "--json")
+        assert (done.code, done.err) == (0, "")
+        [result] = json.loads(done.out) if isinstance(json.loads(done.out), list) else [json.loads(done.out)]
+        assert (result["benchmark"], result["n"], result["complete"]) == ("colors", 4, True)
+    compared = blip3o("evaluate", "compare", "results-one", "results-other")
+    assert (compared.code, "colors" in compared.out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [

@@ -1,7 +1,7 @@
 """What a run shows while it trains."""
 
 from blip3o.api import BLIP3o
-from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, benchmarked, examples, told
+from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, asked, examples, told
 from blip3o.picturebook.tasks import TASKS
 from blip3o.train.log import TrainingProgress
 
@@ -39,7 +39,12 @@ def test_what_is_drawn_to_be_looked_at_is_always_the_same_and_what_the_stage_lea
 
 
 def test_a_run_is_scored_by_the_benchmark_that_its_recipe_names(pipeline, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: dict.fromkeys(groups, 1.0))
+    def evaluate(model, benchmarks, *, groups, **options):
+        return [{"metrics": {name: {"value": 1.0} for name in groups or benchmarks}}]
+
+    monkeypatch.setattr("blip3o.evals.evaluate.evaluate", evaluate)
     model = BLIP3o(pipeline)
-    assert benchmarked(model, "picturebook", ("edit", "question")).keys() == {"vqa", "edit"}
-    assert benchmarked(model, "", ("edit", "question")) == {}
+    assert asked(model, "picturebook", ("edit", "question")) == {"vqa": 1.0, "edit": 1.0}
+    assert asked(model, "picturebook", ("naming",)) == {}
+    assert asked(model, "squares:Colors", ("draw",)) == {"squares:Colors": 1.0}
+    assert asked(model, "", ("edit", "question")) == {}
