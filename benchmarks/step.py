@@ -21,7 +21,7 @@ from blip3o.config import load
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.layers import attention as layer
 from blip3o.train.recipe import Recipe
-from blip3o.train.trainer import arithmetic
+from blip3o.train.steps import arithmetic
 
 PRECISIONS = ("float32", "bfloat16")
 

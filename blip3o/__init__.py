@@ -7,12 +7,13 @@ if TYPE_CHECKING:
     from blip3o.api import BLIP3o
     from blip3o.dialogue import Chat
     from blip3o.errors import UserError
+    from blip3o.evals.evaluate import evaluate
     from blip3o.pipeline.generation import Reply
     from blip3o.processing.conversation import Picture, Turn
 
 __version__ = "0.1.0"
 
-__all__ = ["BLIP3o", "Chat", "Picture", "Reply", "Turn", "UserError"]
+__all__ = ["BLIP3o", "Chat", "Picture", "Reply", "Turn", "UserError", "evaluate"]
 
 _HOMES = {
     "BLIP3o": "blip3o.api",
@@ -21,6 +22,7 @@ _HOMES = {
     "Reply": "blip3o.pipeline.generation",
     "Turn": "blip3o.processing.conversation",
     "UserError": "blip3o.errors",
+    "evaluate": "blip3o.evals.evaluate",
 }
 
 

@@ -139,9 +139,9 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         path = recipe_path(str(path_or_name))
     try:
-        values = _extended(read_yaml(path), path)
+        values = _extended(cls, read_yaml(path), path)
         for override in overrides:
-            values = _override(values, override)
+            values = _override(values, getattr(cls, "renamed", str)(override))
         return from_dict(cls, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -154,19 +154,19 @@ def dump(config: Any, path: str | Path) -> None:
     write_text(Path(path), yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120))
 
 
-def _extended(values: Any, path: Path) -> Any:
+def _extended(cls: type, values: Any, path: Path) -> Any:
     """The values of a file, or those of the file it extends, changed."""
     if not isinstance(values, Mapping) or "extends" not in values:
-        return values
+        return _upgraded(values, cls)
     strange = sorted(values.keys() - {"extends", "changes"})
     if strange:
         raise ConfigError(f"unknown key {strange[0]} beside extends; put it under changes")
     beside = path.parent / str(values["extends"])
     other = beside if beside.is_file() else recipe_path(str(values["extends"]))
-    extended = _extended(read_yaml(other), other)
+    extended = _extended(cls, read_yaml(other), other)
     for place, value in (values.get("changes") or {}).items():
-        extended = _replaced(extended, str(place).split("."), value, "")
-    return extended
+        extended = _replaced(extended, getattr(cls, "renamed", str)(str(place)).split("."), value, "")
+    return _upgraded(extended, cls)
 
 
 def recipe_path(name: str) -> Path:
@@ -268,7 +268,7 @@ def _adapter(cls: type) -> Any:
 
 
 def _upgraded(values: Any, kind: Any) -> Any:
-    """The values with the keys of today: a config whose keys have changed has a static method `upgraded`."""
+    """The values with the keys of today: a config whose keys have changed has static `upgraded` and `renamed`."""
     if isinstance(values, list) and get_origin(kind) is tuple:
         return [_upgraded(item, get_args(kind)[0]) for item in values]
     if not isinstance(values, Mapping) or not is_dataclass(kind):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from blip3o.picturebook.detector.judge import WEIGHTS, Judge
-from blip3o.picturebook.detector.network import Detector
+from blip3o.picturebook.detector.network import HeatmapDetector
+from blip3o.picturebook.detector.scene_detector import WEIGHTS, SceneDetector
 from blip3o.picturebook.detector.training import TrainingConfig, num_right, train
 from blip3o.picturebook.world.scene import SIZE
 from blip3o.weights.checkpoint import write_tensors
@@ -41,7 +41,7 @@ time too.
 """
 
 
-def rounded(detector: Detector) -> dict[str, torch.Tensor]:
+def rounded(detector: HeatmapDetector) -> dict[str, torch.Tensor]:
     """The tensors to store: kernels in bfloat16, the few vectors as they are."""
     tensors = detector.state_dict().items()
     return {name: t.bfloat16() if t.ndim > 1 else t for name, t in tensors}
@@ -68,7 +68,7 @@ def main() -> None:
     minutes = (time.monotonic() - start) / 60
     tensors = rounded(detector)
     detector.load_state_dict(tensors)
-    accuracy = num_right(Judge(detector), seed=0, n=options.n) / options.n
+    accuracy = num_right(SceneDetector(detector), seed=0, n=options.n) / options.n
     write_tensors(options.output / WEIGHTS.name, tensors, asdict(config))
     card = CARD.format(
         size=SIZE,

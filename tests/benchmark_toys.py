@@ -4,7 +4,7 @@ import os
 
 from blip3o.errors import JudgeError, PromptError
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
-from blip3o.evals.runner import Plan, Run
+from blip3o.evals.runner import BenchmarkRun, Plan
 
 MODEL = {"name": "toy", "parameters": {"all": 1}}
 
@@ -76,4 +76,5 @@ class Scripted:
 def run(tmp_path, benchmark=None, candidate=None, **plan):
     benchmark = benchmark or Many("official")
     made = candidate or Words()
-    return Run(benchmark, benchmark.items(tmp_path), MODEL, lambda: made, Plan(folder=tmp_path / "out", **plan))
+    planned = Plan(folder=tmp_path / "out", **plan)
+    return BenchmarkRun(benchmark, benchmark.items(tmp_path), MODEL, lambda: made, planned)

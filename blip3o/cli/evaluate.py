@@ -1,17 +1,22 @@
 """blip3o evaluate: a model's scores on held-out questions of the picture book and on the field's benchmarks."""
 
+import errno
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from blip3o.cli.benchmarks import Asked, chosen, effects, identity_of, keeping, run_benchmarks
 from blip3o.cli.distance import EXAMPLES as DISTANCE_EXAMPLES
 from blip3o.cli.distance import distance
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import Debug, Json, Loading, examples, grouped, refuse_idle
+from blip3o.cli.options import Debug, Json, Loading, Stopped, examples, grouped, refuse_idle
 from blip3o.cli.progress import open_model, working_on_many
+from blip3o.errors import JudgeError, OutputError
 
 EXAMPLES = examples(
     "blip3o evaluate --suite picturebook --json",
@@ -21,6 +26,7 @@ EXAMPLES = examples(
     "blip3o evaluate distance drawn real",
 )
 BOOK = "picturebook"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Suite = Annotated[
     str | None,
@@ -108,27 +114,25 @@ def evaluate(
     if context.invoked_subcommand is not None:
         _refuse_before(context)
         return
-    settings = {key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")}
-    book = not benchmark and suite in (None, BOOK)
-    asked = Asked(
-        names=[] if book else chosen(suite, benchmark or []),
-        groups=group or None,
-        data=data,
-        judge=judge,
-        judge_model=judge_model,
-        ready=ready,
-        detector=detector,
-        output=output if book else output or Path("results"),
-        limit=limit,
-        seed=seed,
-        batch=batch_size,
-        bare=bare,
-        restart=restart,
-        dry_run=dry_run,
+    from blip3o.evals import registry
+    from blip3o.evals.evaluate import evaluate as evaluated
+
+    names = registry.chosen(BOOK if suite is None and not benchmark else suite, benchmark or [])
+    output = output if names == [BOOK] else output or Path("results")
+    refuse_idle(context, _effects(names, {"ready": ready, "judge": judge, "output": output}))
+    if output is not None:
+        check_folder(output)
+    ask = partial(
+        evaluated, loading.model, names, data=data, judge=judge, judge_model=judge_model, ready=ready, detector=detector
     )
-    refuse_idle(context, effects(asked, book=book))
-    run = _book if book else run_benchmarks
-    run(asked, loading.model, loading.device, settings, json=json)
+    ask = partial(ask, output=output, limit=limit, seed=seed, batch_size=batch_size, groups=group or None)
+    settings = {key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")}
+    with _keeping(output, restart=restart), _progress() as progress:
+        ask = partial(ask, bare=bare, restart=restart, dry_run=dry_run, device=loading.device, loading=settings)
+        results = ask(load=open_model, progress=progress, notice=lambda words: print(words, file=sys.stderr))
+    if results:
+        print(as_json(results[0] if names == [BOOK] else results)) if json else _show(results, dry_run=dry_run)
+    _refuse_unscored(results)
 
 
 @app.command(epilog=examples("blip3o evaluate compare results/mine results/theirs -o page.html"))
@@ -173,52 +177,105 @@ def _refuse_before(context: typer.Context) -> None:
     refuse_idle(context, {str(one.name): (after, one.name == "debug") for one in context.command.params})
 
 
-def _book(asked: Asked, model: str, device: str, loading: dict[str, Any], *, json: bool) -> None:
-    if asked.output is not None:
-        check_folder(asked.output)
-    about = identity_of(model, device, loading)
-    candidate = open_model(model, device, **loading)
-    from blip3o.picturebook.benchmarks import suite as suites
-
-    with keeping(asked), working_on_many("asking") as told:
-        scores = suites.run(
-            candidate,
-            BOOK,
-            seed=asked.seed,
-            limit=asked.limit,
-            groups=asked.groups,
-            output=asked.output,
-            restart=asked.restart,
-            about={"fingerprint": about["weights"], "loaded": about["loaded"]},
-            batch=asked.batch,
-            progress=told,
-        )
-    if json:
-        print(as_json(scores))
-    else:
-        _show(scores)
+@contextmanager
+def _keeping(output: Path | None, *, restart: bool) -> Iterator[None]:
+    """Says how things stand where an evaluation is stopped, or finds no room: what is answered is kept."""
+    again = f"the same command{' without --restart' if restart else ''} goes on"
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"{again} from what lies in {output}"
+        raise Stopped(f"stopped; {'nothing is kept without --output' if output is None else kept}") from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OutputError(f"cannot write to {output} ({error.strerror}): make room, then {again}") from error
 
 
-def _show(scores: dict[str, Any]) -> None:
+def _effects(names: list[str], options: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Option -> where it has an effect, in words, and whether that is so here. One that is not named always has."""
+    from blip3o.evals import registry
+
+    tests = [test for test, _ in map(registry.find, names)]
+    heeds, kinds = {what for test in tests for what in test.heeds}, {test.kind for test in tests}
+    judged = any(test.needs_judge and not (options["ready"] and "ready" in test.heeds) for test in tests)
+    url = str(options["judge"] or "none")
+    return {
+        "group": ("for the picture book", "groups" in heeds),
+        "data": ("for benchmarks that read data", any(test.has_data for test in tests)),
+        "bare": ("for benchmarks of understanding", "understanding" in kinds),
+        "seed": ("for the picture book and for benchmarks that draw", kinds != {"understanding"}),
+        "restart": ("where answers are kept, with --output", options["output"] is not None),
+        "judge": ("for benchmarks that a judge scores", judged),
+        "judge_model": ("with a server as the --judge", url != "none" and not url.startswith("local:")),
+        "ready": ("for geneval and dpg", "ready" in heeds),
+        "detector": ("for geneval", "detector" in heeds),
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int, float | None], None]]:
+    """A bar with the mean score so far."""
+    with working_on_many("asking") as tell:
+
+        def told(name: str, done: int, total: int, mean: float | None) -> None:
+            tell(name if mean is None else f"{name}, mean score {mean:.3f}", done, total)
+
+        yield told
+
+
+def _show(results: list[dict[str, Any]], *, dry_run: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{scores['suite']}, seed {scores['seed']}, {scores['seconds']} s", title_justify="left")
-    for name in ("score", "value", "95 % interval", "exact", "95 % interval", "questions"):
-        table.add_column(name, justify="left" if name == "score" else "right")
-    for name, share in (*shares(scores["metrics"]), *shares(scores["judge"], "judge ")):
-        table.add_row(name, *_cells(share), *_cells(share.get("exact")), str(share["n"]))
-    table.caption = "exact: drawings that are right and show nothing but what was asked for"
+    if dry_run:
+        table = Table("benchmark", "items", "seconds", "judge's requests, at least", "judge's tokens")
+        for one in results:
+            cells = ("items", "seconds", "judge_requests_at_least", "judge_tokens")
+            table.add_row(one["benchmark"], *(f"{one[cell]:,}" if cell in one else "" for cell in cells))
+    else:
+        table = Table(title="value: on the scale that each benchmark publishes", title_justify="left")
+        for name in ("benchmark", "protocol", "metric", "value", "95 % interval", "items"):
+            table.add_column(name, overflow="fold")
+        for row in (row for one in results for row in _rows(one, parts=len(results) == 1)):
+            table.add_row(*row)
     Console(highlight=False).print(table)
+    for one in results:
+        if not dry_run and (one["not_trusted"] or not one["scored"]):
+            print(f"{one['benchmark']}: {one['not_trusted'] if one['scored'] else _why(one)}")
 
 
-def _cells(share: dict[str, Any] | None) -> tuple[str, str]:
-    return ("", "") if share is None else (f"{share['value']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}")
+def _rows(result: dict[str, Any], *, parts: bool) -> Iterator[tuple[str, ...]]:
+    """The numbers of a benchmark, those that are parts of others where they are wanted."""
+    from blip3o.evals.record import numbers
+    from blip3o.evals.report import interval, shown
+
+    refused = "".join(f", {result[how]:,} {how}" for how in ("refused", "unscored") if result[how])
+    told = f"{result['n']:,} of {result['of']:,}{refused}"
+    head = (result["benchmark"], result["protocol"])
+    if not result["scored"]:
+        yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
+    judge = {"judge": result["judge"]} if isinstance(result["judge"], dict) else {}
+    for name, metric in numbers({**result["metrics"], **judge}).items():
+        if parts or "/" not in name:
+            yield (*head, name, shown(metric.value), interval(metric), told)
 
 
-def shares(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every score of nested metrics by its full name."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    for name, value in metrics.items():
-        found += [(prefix + name, value)] if "value" in value else shares(value, f"{prefix}{name} ")
-    return found
+def _refuse_unscored(results: list[dict[str, Any]]) -> None:
+    """Raise JudgeError where a judge has failed."""
+    unscored = [one for one in results if one.get("not_scored")]
+    if unscored:
+        first = f"{unscored[0]['benchmark']}: {unscored[0]['not_scored']}"
+        raise JudgeError(f"{len(unscored)} of {len(results)} results have answers without a score ({first})")
+
+
+def _why(result: dict[str, Any]) -> str:
+    """Why there is no number."""
+    if result["not_scored"]:
+        return f"not scored: {result['not_scored']}"
+    if result["why_refused"] and result["refused"] == result["answered"]:
+        return f"the model cannot be asked: {result['why_refused']}"
+    if result["why_unscored"]:
+        return f"the judge has no opinion: {result['why_unscored']}"
+    wanted = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
+    return f"not scored without {wanted.get(result['benchmark'], '--judge')}"

@@ -28,7 +28,7 @@ TELL_EVERY_S = 30.0
 
 def train(
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Changes of the recipe, such as book.stories=100.")
+        list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
     config: Annotated[str, typer.Option(help="A shipped recipe, or a YAML file.")] = "picturebook",
     stage: Annotated[str | None, typer.Option(help="Only this stage; those before it must be done.")] = None,
@@ -68,8 +68,9 @@ def _carry_out(recipe: "blip3o.train.recipe.Recipe", folder: Path, stage: str | 
 
         dump(recipe, folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:
-        trainer = Trainer(recipe, folder, watch.see, score_in(recipe, watch), device)
         try:
+            trainer = Trainer(recipe, folder, watch.see, device=device)
+            trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {folder} holds the state; the same command goes on from there") from None
@@ -131,7 +132,7 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
             f"{folder} holds stage {changed[0]} as another recipe trained it: name another --output, or begin anew "
             "with --restart"
         )
-    if (earlier.model, earlier.seed, earlier.book) != (recipe.model, recipe.seed, recipe.book):
+    if (earlier.model, earlier.seed, earlier.source) != (recipe.model, recipe.seed, recipe.source):
         raise ConfigError(
-            f"{folder} holds a run of another model, seed or book: name another --output, or begin anew with --restart"
+            f"{folder} holds a run of another model, seed or source: name another --output, or begin with --restart"
         )

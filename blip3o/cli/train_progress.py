@@ -2,37 +2,35 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, Tile, sheet
-from blip3o.cli.evaluate import shares
 from blip3o.cli.files import write_picture
+from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.conversation import Picture, Turn
 from blip3o.train import log
-from blip3o.train.recipe import Recipe
+from blip3o.train.trainer import Trainer
 
-if TYPE_CHECKING:
-    import PIL.Image
-
-PROMPTS = (
-    *("a photo of a red dog", "a photo of three yellow balloons", "a photo of a cat left of a tree"),
-    *("a red car and a blue umbrella", "a castle in the snow at night", "a photo of a bird above a house"),
-)
-INSTRUCTIONS = ("make it night", "add a red ball", "make it a winter day")
+DRAWN, EDITED = 6, 3
+"""Prompts and edits on a sheet."""
 WIDE = 120
 """Columns of a terminal from which on it shows every loss."""
 SEED = 1000
 """Of the questions asked while training: others than those of the final scores."""
 LIMIT = 20
-"""Questions in each group."""
+"""Questions in each group, or in all of a benchmark without groups."""
+BOOK = "picturebook"
 GROUPS_OF_TASKS = {
     "draw": ("generation", "composition"),
     "question": ("vqa",),
@@ -66,7 +64,7 @@ class Watch:
     ) -> None:
         self.bar.stop()
 
-    def see(self, progress: log.Progress) -> None:
+    def see(self, progress: log.TrainingProgress) -> None:
         """Show a step."""
         facts = told(progress, brief=self.console.is_terminal and self.console.width < WIDE)
         if self.console.is_terminal:
@@ -85,7 +83,7 @@ class Watch:
             print(line, flush=True)
 
 
-def told(progress: log.Progress, *, brief: bool = False) -> str:
+def told(progress: log.TrainingProgress, *, brief: bool = False) -> str:
     """Losses (in brief: what is minimised), speed and time left in words."""
     if not progress.losses:
         return ""
@@ -94,19 +92,19 @@ def told(progress: log.Progress, *, brief: bool = False) -> str:
     return f"{losses}  {progress.samples_per_s:.0f} samples/s  {minutes}:{seconds:02d} left"
 
 
-def score_in(recipe: Recipe, watch: Watch) -> Callable[[Pipeline, Path], dict[str, float]]:
-    """What the trainer calls to draw samples and to score: by what the stage, named in the folder, has learnt."""
+def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[str, float]]:
+    """What the trainer calls to draw samples and to score: by what the stage, named in the folder, has learned."""
+    recipe, source = trainer.recipe, trainer.source
     stages = {stage.name: stage for stage in recipe.stages}
 
     def score(pipeline: Pipeline, folder: Path) -> dict[str, float]:
         stage = stages[folder.name.rpartition("-")[0]]
         model = BLIP3o(pipeline, {"stage": folder.name})
-        if stage.objective in ("space", "decoder"):
-            reconstruct(model, folder)
-        tasks = {*stage.draw, *stage.text}
-        if stage.draw:
-            draw(model, folder, edits="edit" in tasks)
-        scores = asked(model, [group for task, groups in GROUPS_OF_TASKS.items() if task in tasks for group in groups])
+        if any(part.startswith("space") for part in stage.trains):
+            reconstruct(model, source, folder)
+        if any(part == "unified" or part.startswith("unified.head") for part in stage.trains):
+            draw(model, folder, *examples(source, stage.objective.tasks))
+        scores = asked(model, recipe.benchmark, stage.objective.tasks)
         if scores:
             watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
@@ -114,51 +112,60 @@ def score_in(recipe: Recipe, watch: Watch) -> Callable[[Pipeline, Path], dict[st
     return score
 
 
-def asked(model: BLIP3o, groups: list[str]) -> dict[str, float]:
-    """Scores of a few held-out questions of these groups; of drawings the shares of exact ones, too."""
-    from blip3o.picturebook.benchmarks import suite
+def asked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
+    """Scores of the first items of a benchmark; of the picture book's, in the groups that ask for these tasks."""
+    from blip3o.evals.evaluate import evaluate
 
-    if not groups:
+    groups = [group for task, groups in GROUPS_OF_TASKS.items() if task in tasks for group in groups]
+    if not benchmark or (benchmark == BOOK and not groups):
         return {}
-    found = suite.run(model, seed=SEED, limit=LIMIT, groups=groups)
-    scores = {name.replace(" ", "/"): share for name, share in shares(found["metrics"])}
-    exact = {f"{name}/exact": share["exact"]["value"] for name, share in scores.items() if "exact" in share}
-    return {name: share["value"] for name, share in scores.items()} | exact
+    results = evaluate(model, [benchmark], seed=SEED, limit=LIMIT, groups=groups if benchmark == BOOK else None)
+    return values(results[0]["metrics"])
 
 
-def scenes(count: int) -> list[tuple["PIL.Image.Image", str]]:
-    """Pictures of the world that no training shows, with their captions."""
-    from PIL import Image
+def values(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of nested metrics by their full names."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        found |= {prefix + name: value["value"]} if "value" in value else {}
+        found |= values({key: part for key, part in value.items() if isinstance(part, dict)}, f"{prefix}{name}/")
+    return found
 
-    from blip3o.picturebook.world.captions import caption
-    from blip3o.picturebook.world.draw import draw
-    from blip3o.picturebook.world.stories import sample_scene
 
+def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tuple[np.ndarray, str]]]:
+    """Prompts, and pictures with instructions, of conversations as the stage learns them; always the same ones."""
     rng = random.Random("watching")
-    return [(Image.fromarray(draw(scene)), caption(scene)) for scene in (sample_scene(rng) for _ in range(count))]
+    prompts: list[str] = []
+    edits: list[tuple[np.ndarray, str]] = []
+    for _ in range(400 if tasks else 0):
+        match source.conversation(rng.choice(sorted(tasks)), rng):
+            case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))):
+                prompts.append(prompt)
+            case (Turn("user", (Picture() as picture, str() as instruction)), Turn("assistant", (Picture(),))):
+                edits.append((picture.pixels, instruction))
+    return prompts[:DRAWN], edits[:EDITED]
 
 
-def reconstruct(model: BLIP3o, folder: Path) -> None:
+def reconstruct(model: BLIP3o, source: Source, folder: Path) -> None:
     """Write a sheet of pictures and what the image space keeps of them."""
-    given = scenes(12)
-    back = model.reconstruct([image for image, _ in given])
-    before = Section("pictures", [Tile(image, text) for image, text in given])
-    after = Section("encoded and painted again", [Tile(image, "") for image in back])
+    samples = [source[index] for index in range(min(12, len(source)))]
+    decoded = model.reconstruct([sample.picture.pixels for sample in samples])
+    before = Section("pictures", [Tile(Image.fromarray(sample.picture.pixels), sample.caption) for sample in samples])
+    after = Section("encoded and decoded again", [Tile(image, "") for image in decoded])
     write_picture(sheet([before, after]), folder / "reconstructed.png")
 
 
-def draw(model: BLIP3o, folder: Path, *, edits: bool) -> None:
+def draw(model: BLIP3o, folder: Path, prompts: Sequence[str], edits: Sequence[tuple[np.ndarray, str]]) -> None:
     """Write a sheet of drawn prompts, two pictures each, and of edits."""
-    prompts = [prompt for prompt in PROMPTS for _ in range(2)]
-    images = model.generate(prompts, seed=[0, 1] * len(PROMPTS))
-    sections = [Section("drawn", [Tile(image, prompt) for image, prompt in zip(images, prompts, strict=True)])]
+    if not prompts:
+        return
+    twice = [prompt for prompt in prompts for _ in range(2)]
+    images = model.generate(twice, seed=[0, 1] * len(prompts))
+    sections = [Section("drawn", [Tile(image, prompt) for image, prompt in zip(images, twice, strict=True)])]
     if edits:
-        given = [image for image, _ in scenes(len(INSTRUCTIONS))]
-        changed = model.edit(given, INSTRUCTIONS)
-        pairs = [
-            tile
-            for before, text, after in zip(given, INSTRUCTIONS, changed, strict=True)
-            for tile in (Tile(before, ""), Tile(after, text))
-        ]
-        sections.append(Section("edited", pairs))
+        pictures, instructions = zip(*edits, strict=True)
+        edited = model.edit(pictures, instructions)
+        pairs = zip(pictures, instructions, edited, strict=True)
+        tiles = [(Tile(Image.fromarray(before), ""), Tile(after, text)) for before, text, after in pairs]
+        sections.append(Section("edited", [tile for pair in tiles for tile in pair]))
     write_picture(sheet(sections), folder / "drawn.png")

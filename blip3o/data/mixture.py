@@ -3,15 +3,15 @@
 import random
 from collections.abc import Mapping
 
+from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError
-from blip3o.picturebook.source import PictureBook
 from blip3o.processing.conversation import Conversation, Picture
 
 TRIES = 200
 """A task that ends otherwise this often in a row never ends as asked."""
 
 
-def draw_conversation(book: PictureBook, weights: Mapping[str, float], address: str, *, drawing: bool) -> Conversation:
+def draw_conversation(source: Source, weights: Mapping[str, float], address: str, *, drawing: bool) -> Conversation:
     """A conversation whose task is drawn by weight, ending in a picture, or in words.
 
     The same for the same `address`. A task that may end either way (a dialogue) is made anew until it ends as asked.
@@ -20,7 +20,7 @@ def draw_conversation(book: PictureBook, weights: Mapping[str, float], address: 
     rng = random.Random(address)
     [task] = rng.choices(list(weights), list(weights.values()))
     for _ in range(TRIES):
-        conversation = book.conversation(task, rng)
+        conversation = source.conversation(task, rng)
         if isinstance(conversation[-1].content[-1], Picture) == drawing:
             return conversation
     raise ConfigError(f"task {task!r} never ends in {'a picture' if drawing else 'words'}: list it on the other side")

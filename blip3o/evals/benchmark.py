@@ -1,23 +1,38 @@
 """What every benchmark offers: its items, what is asked of a model, how an answer is scored, and what the scores say.
 
-A benchmark is one file. It reads the official files of its data set or the mirror of them on the Hub, and knows nothing
-of models, of batches or of files of results: those are the harness's.
+A benchmark is one file. It reads the official files of its data set or the mirror of them on the Hub, or makes its
+items itself, and knows nothing of models, of batches or of files of results: those are the harness's.
 """
 
+import hashlib
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from PIL import Image
 
+from blip3o.errors import DataError
+from blip3o.evals import tables
+from blip3o.evals.candidate import Candidate
 from blip3o.evals.tables import PictureSource
 
-Kind = Literal["understanding", "generation", "editing"]
-"""What is asked for: words about pictures, pictures of words, or changed pictures."""
+BenchmarkKind = Literal["understanding", "generation", "editing", "mixed"]
+"""What is asked for: words about pictures, pictures of words, changed pictures, or each in its turn."""
+Answer = str | tuple[Path | str, ...]
+"""Words; or the files of pictures, and in a conversation the words between them. "" and () are missing answers."""
+Response = str | Sequence[Image.Image | str]
+"""An answer as the model gives it, its pictures not yet in files."""
 Metrics = dict[str, float]
 """Name of a number -> the number, on the scale that the benchmark publishes; a part of a metric is "metric/part"."""
+RESAMPLES = 1000
+"""Drawn data sets behind an interval; fewer for large ones, to keep RESAMPLES * 2,000 items."""
+LEAST_RESAMPLES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +76,7 @@ class Sample:
     """An item with its answer and what came of it."""
 
     item: Item
-    answer: str | tuple[Path, ...]
-    """Words, or the files of pictures."""
+    answer: Answer
     verdict: Verdict | None
     """None: not scored, for want of a judge."""
 
@@ -95,18 +109,51 @@ class Judge(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """What a user chooses beyond the protocol; each benchmark says in `heeds` what of it has an effect on it."""
+
+    judge: Judge | None = None
+    ready: Path | None = None
+    """What a detector or a judge found elsewhere, as JSON."""
+    detector: str | None = None
+    """That looks at pictures: its name, "" for the usual one."""
+    device: str = "cpu"
+    """For the detector."""
+    groups: Sequence[str] | None = None
+    """Of the items, those that are asked; None for all."""
+    seed: int = 0
+    """Of a benchmark that makes its items."""
+
+    @property
+    def ready_name(self) -> str:
+        """The name of the ready file, or folder of files, and what tells it from another one of that name. Raises
+        DataError where it cannot be read."""
+        assert self.ready is not None
+        files = sorted(self.ready.rglob("*.json")) if self.ready.is_dir() else [self.ready]
+        try:
+            content = b"".join(path.read_bytes() for path in files)
+        except OSError as error:
+            raise DataError(f"{self.ready} cannot be read ({error.strerror}): name a JSON file with --ready") from error
+        return f"{self.ready.name} {hashlib.sha256(content).hexdigest()[:12]}"
+
+
 class Benchmark(ABC):
     """A benchmark by one of its protocols."""
 
     name: ClassVar[str]
-    kind: ClassVar[Kind]
+    kind: ClassVar[BenchmarkKind]
     protocols: ClassVar[tuple[str, ...]]
     """Ways of asking and scoring that give different numbers; the first is meant where none is named."""
-    mirror: ClassVar[str]
-    """Its data set on the Hub, owner/name."""
+    has_data: ClassVar[bool] = True
+    """Whether its items are read from a folder; else it makes them."""
+    mirror: ClassVar[str] = ""
+    """Its data set on the Hub, owner/name; "" for none."""
     wanted: ClassVar[tuple[str, ...]] = ("*",)
     """Patterns of the mirror's files that are read: those of one split, where it has others."""
     needs_judge: ClassVar[bool] = False
+    heeds: ClassVar[frozenset[str]] = frozenset()
+    """Fields of `BenchmarkOptions` that have an effect on it, beside the judge."""
     max_tokens: ClassVar[int] = 128
     """Of an answer in words."""
 
@@ -119,6 +166,11 @@ class Benchmark(ABC):
         self.read = ""
         """The file of its questions, where data come under several names; for the results, once the items are read."""
 
+    @classmethod
+    def build(cls, protocol: str, options: BenchmarkOptions) -> "Benchmark":
+        """The benchmark as a user chooses it. Raises ConfigError for options that exclude each other."""
+        return cls(protocol, options.judge if cls.needs_judge else None)
+
     @abstractmethod
     def items(self, folder: Path) -> list[Item]:
         """The items of the data set in a folder, in its own order.
@@ -126,13 +178,80 @@ class Benchmark(ABC):
         Raises DataError for files that are missing, partial or of another data set.
         """
 
+    def first(self, items: Sequence[Item], limit: int | None) -> Sequence[Item]:
+        """Those of all items that are to be asked: the first ones, None for all."""
+        return items[:limit]
+
+    def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
+        """A model's response to each item, every picture from a seed of its own. Raises PromptError, PictureError."""
+        prompts = [item.prompt for item in items for _ in range(item.count)]
+        seeds = [item_seed(seed, item.id, index) for item in items for index in range(item.count)]
+        if self.kind == "generation":
+            images = iter(candidate.generate(prompts, seed=seeds))
+            return [[next(images) for _ in range(item.count)] for item in items]
+        pictures = [[tables.opened(picture) for picture in item.pictures] for item in items]
+        if self.kind == "editing":
+            return [[image] for image in candidate.edit(pictures, prompts, seed=seeds)]
+        return candidate.understand(pictures, prompts, max_tokens=self.max_tokens)
+
     @abstractmethod
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
-        """What an answer is worth: words, or the files of the pictures drawn. None where that takes a judge and there
-        is none. A missing answer ("" or ()) scores what the official rule gives it, and no judge is asked. Raises
-        JudgeError where the judge fails, JudgeRefusalError where it has no opinion on this item."""
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
+        """What an answer is worth. None where that takes a judge and there is none. A missing answer scores what the
+        official rule gives it, and no judge is asked. Raises JudgeError where the judge fails, JudgeRefusalError where
+        it has no opinion on this item."""
 
     @abstractmethod
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The numbers of scored samples, the one that is published first; `samples` is not empty and may be a part of
         the data set."""
+
+    def numbers(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """The metrics with their 95 % intervals, as the result tells them: by the bootstrap over units."""
+        return with_intervals(self.metrics, samples)
+
+    def report(self, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
+        """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""
+        return {}
+
+
+def item_seed(seed: int, item: str, index: int) -> int:
+    """The seed of one picture of an item."""
+    return random.Random(f"benchmark/{seed}/{item}/{index}").randrange(2**31)
+
+
+def with_intervals(
+    metrics: Callable[[Sequence[Sample]], Metrics], samples: Sequence[Sample]
+) -> dict[str, dict[str, float | None]]:
+    """Every metric with its 95 % interval: percentiles over data sets drawn unit by unit from this one."""
+    units: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        units[sample.item.unit].append(sample)
+    groups = list(units.values())
+    draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(samples)))
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = defaultdict(list)
+    for _ in range(draws if len(groups) > 1 else 0):
+        for name, value in metrics(_redrawn(groups, rng)).items():
+            drawn[name].append(value)
+    return {name: _interval(value, drawn[name]) for name, value in metrics(samples).items()}
+
+
+def _redrawn(groups: list[list[Sample]], rng: np.random.Generator) -> list[Sample]:
+    """As many units as there are, drawn with replacement; one that is drawn again gets another name."""
+    counts = np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))
+    return [
+        replace(sample, item=replace(sample.item, unit=f"{again}/{sample.item.unit}")) if again else sample
+        for group, count in zip(groups, counts, strict=True)
+        for again in range(count)
+        for sample in group
+    ]
+
+
+def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
+    known = [one for one in drawn if isfinite(one)]
+    low, high = np.percentile(known, [2.5, 97.5]) if known else (None, None)
+    return {
+        "value": value if isfinite(value) else None,
+        "low": None if low is None else float(low),
+        "high": None if high is None else float(high),
+    }

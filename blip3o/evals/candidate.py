@@ -11,7 +11,7 @@ from blip3o.processing.conversation import Conversation
 
 
 @runtime_checkable
-class Answer(Protocol):
+class CandidateReply(Protocol):
     """What came back in a conversation (`blip3o.api.Reply`)."""
 
     @property
@@ -63,7 +63,7 @@ class Candidate(Protocol):
 
     def reply(
         self, conversations: Sequence[Conversation], *, seed: Sequence[int], batch_size: int = 16
-    ) -> Sequence[Answer]:
+    ) -> Sequence[CandidateReply]:
         """Continues each conversation by words or a picture, as it sees fit."""
         ...
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.errors import DataError
-from blip3o.evals.record import Number, Run, finite, located, runs
+from blip3o.evals.record import BenchmarkResult, Number, finite, located, results_in
 
 RESAMPLES = 2000
 """Data sets drawn for an interval."""
@@ -47,7 +47,7 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class MeanScores:
     """The mean scores of the items that both have scored."""
 
     n: int
@@ -61,15 +61,27 @@ class Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ScoredAnswer:
     """What one model made of an item."""
 
-    given: str | tuple[str, ...]
-    """Words, or pictures as paths from the folder of results."""
+    given: str | tuple[str | Mapping[str, str], ...]
+    """Words; or pictures as paths from the folder of results, with the words between them under "text"."""
     parsed: Any
     score: float | None
     """None: not scored."""
     details: Mapping[str, Any]
+
+    @property
+    def words(self) -> str | None:
+        """All words of it; None where it is pictures alone."""
+        if isinstance(self.given, str):
+            return self.given
+        return " | ".join(part["text"] for part in self.given if not isinstance(part, str) and part["text"]) or None
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """All pictures of it."""
+        return () if isinstance(self.given, str) else tuple(part for part in self.given if isinstance(part, str))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +95,8 @@ class Pair:
     facts: Mapping[str, Any]
     pictures: tuple[str | None, ...]
     """Paths from A's folder of results; None for one inside a file of data."""
-    a: Answer
-    b: Answer
+    a: ScoredAnswer
+    b: ScoredAnswer
     outcome: Outcome
 
 
@@ -93,15 +105,15 @@ class Match:
     """Both models on one benchmark."""
 
     name: str
-    a: Run
-    b: Run
+    a: BenchmarkResult
+    b: BenchmarkResult
     refusals: tuple[str, ...]
     """Why the two must not be compared; with one, nothing is subtracted and no item is paired."""
     notes: tuple[str, ...]
     """What to know before believing a difference."""
     metrics: tuple[Metric, ...]
-    scores: Scores | None
-    categories: Mapping[str, Scores]
+    scores: MeanScores | None
+    categories: Mapping[str, MeanScores]
     """Empty where all items are of one category."""
     pairs: tuple[Pair, ...]
     """In the order of A's data set."""
@@ -134,7 +146,7 @@ def compare(a: Path, b: Path) -> Comparison:
     Raises DataError for a folder without results, for two that share no benchmark, and for a broken file.
     """
     a, b = located(a), located(b)
-    first, second = runs(a), runs(b)
+    first, second = results_in(a), results_in(b)
     shared = [name for name in first if name in second]
     if not shared:
         found = f"{a} holds {', '.join(first)}; {b} holds {', '.join(second)}"
@@ -195,7 +207,7 @@ def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
     return Number(value=mean, low=float(low), high=float(high))
 
 
-def _side(folder: Path, runs: Mapping[str, Run]) -> Side:
+def _side(folder: Path, runs: Mapping[str, BenchmarkResult]) -> Side:
     names = dict.fromkeys(run.model for run in runs.values() if run.model)
     return Side(name=", ".join(names) or folder.name, folder=folder)
 
@@ -203,7 +215,7 @@ def _side(folder: Path, runs: Mapping[str, Run]) -> Side:
 # --- one benchmark ----------------------------------------------------------------------------------------------------
 
 
-def _match(name: str, a: Run, b: Run) -> Match:
+def _match(name: str, a: BenchmarkResult, b: BenchmarkResult) -> Match:
     refusals = tuple(_refusals(a, b))
     pairs = () if refusals else tuple(_pairs(a, b))
     scores, categories = _scores(pairs), _by_category(pairs)
@@ -221,7 +233,7 @@ def _match(name: str, a: Run, b: Run) -> Match:
     )
 
 
-def _refusals(a: Run, b: Run) -> Iterator[str]:
+def _refusals(a: BenchmarkResult, b: BenchmarkResult) -> Iterator[str]:
     fields = {
         "protocols": (a.protocol, b.protocol),
         "judges": (a.judge, b.judge),
@@ -236,7 +248,7 @@ def _refusals(a: Run, b: Run) -> Iterator[str]:
         yield f"not compared, {len(other)} of their items of one name are asked in other words, {other[0]} first"
 
 
-def _notes(a: Run, b: Run, same: bool) -> Iterator[str]:
+def _notes(a: BenchmarkResult, b: BenchmarkResult, same: bool) -> Iterator[str]:
     for side, run in (("A", a), ("B", b)):
         if not run.complete:
             yield f"{side} is not complete: {run.n} of {run.of} items are scored"
@@ -255,18 +267,18 @@ def _notes(a: Run, b: Run, same: bool) -> Iterator[str]:
             yield f"{what} differ: {'; '.join(told)}"
 
 
-def _scored(run: Run) -> set[str]:
+def _scored(run: BenchmarkResult) -> set[str]:
     return {name for name, line in run.lines.items() if finite(line["score"]) is not None}
 
 
-def _metric(name: str, a: Run, b: Run, *, subtract: bool) -> Metric:
+def _metric(name: str, a: BenchmarkResult, b: BenchmarkResult, *, subtract: bool) -> Metric:
     first, second = a.metrics.get(name), b.metrics.get(name)
     values = (first and first.value, second and second.value)
     difference = None if not subtract or values[0] is None or values[1] is None else values[1] - values[0]
     return Metric(name=name, a=first, b=second, difference=difference)
 
 
-def _pairs(a: Run, b: Run) -> Iterator[Pair]:
+def _pairs(a: BenchmarkResult, b: BenchmarkResult) -> Iterator[Pair]:
     shared = [(line, b.lines[name]) for name, line in a.lines.items() if name in b.lines]
     known = [score for lines in shared for line in lines if (score := finite(line["score"])) is not None]
     full = max(1.0, *known) if known else 1.0
@@ -285,9 +297,9 @@ def _pairs(a: Run, b: Run) -> Iterator[Pair]:
         )
 
 
-def _answer(line: Mapping[str, Any]) -> Answer:
+def _answer(line: Mapping[str, Any]) -> ScoredAnswer:
     given = tuple(line["answer"]) if isinstance(line["answer"], list) else str(line["answer"])
-    return Answer(
+    return ScoredAnswer(
         given=given, parsed=line.get("parsed"), score=finite(line["score"]), details=line.get("details") or {}
     )
 
@@ -301,7 +313,7 @@ def _outcome(a: float | None, b: float | None, full: float) -> Outcome:
     return "both right" if a >= full else "neither right"
 
 
-def _scores(pairs: Sequence[Pair]) -> Scores | None:
+def _scores(pairs: Sequence[Pair]) -> MeanScores | None:
     known = [
         (pair.unit, pair.a.score, pair.b.score)
         for pair in pairs
@@ -312,7 +324,7 @@ def _scores(pairs: Sequence[Pair]) -> Scores | None:
     units, first, second = zip(*known, strict=True)
     both = list(zip(first, second, strict=True))
     binary = {*first, *second} <= {0.0, 1.0}
-    return Scores(
+    return MeanScores(
         n=len(known),
         units=len(set(units)),
         a=float(np.mean(first)),
@@ -326,7 +338,7 @@ def _scores(pairs: Sequence[Pair]) -> Scores | None:
     )
 
 
-def _by_category(pairs: Sequence[Pair]) -> dict[str, Scores]:
+def _by_category(pairs: Sequence[Pair]) -> dict[str, MeanScores]:
     parts: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         parts[pair.category].append(pair)

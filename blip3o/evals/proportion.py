@@ -9,7 +9,7 @@ Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """A share 0..1 over `n` items, within low..high with 95 % confidence."""
 
     value: float
@@ -22,7 +22,7 @@ class Share:
         return asdict(self)
 
 
-def share(right: Iterable[bool]) -> Share:
+def proportion(right: Iterable[bool]) -> Proportion:
     """The share of what is true, with Wilson's score interval (Wilson 1927). ValueError for nothing at all."""
     outcomes = list(right)
     n = len(outcomes)
@@ -31,10 +31,10 @@ def share(right: Iterable[bool]) -> Share:
     value = sum(outcomes) / n
     middle = (value + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * sqrt(value * (1 - value) / n + Z * Z / (4 * n * n))
-    return Share(value, n, min(value, middle - half), max(value, middle + half))
+    return Proportion(value, n, min(value, middle - half), max(value, middle + half))
 
 
-def mean(shares: Sequence[Share]) -> Share:
+def mean(shares: Sequence[Proportion]) -> Proportion:
     """The unweighted mean of independent shares; `n` is their sum.
 
     The interval recovers each share's variance from its own limits (MOVER: Zou and Donner 2008), so that it keeps a
@@ -44,4 +44,4 @@ def mean(shares: Sequence[Share]) -> Share:
     value = sum(one.value for one in shares) / number
     below = sqrt(sum((one.value - one.low) ** 2 for one in shares)) / number
     above = sqrt(sum((one.high - one.value) ** 2 for one in shares)) / number
-    return Share(value, sum(one.n for one in shares), value - below, value + above)
+    return Proportion(value, sum(one.n for one in shares), value - below, value + above)

@@ -1,4 +1,4 @@
-"""What an evaluation has left in a folder, read back without the code that made it (blip3o/evals/results.py)."""
+"""Reads what evaluations have left in a folder (blip3o/evals/results.py), early versions and stopped runs among it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,22 @@ NEEDED: dict[str, type] = {"protocol": str, "model": dict, "metrics": dict, "dat
 """What a result holds beside its benchmark's name."""
 
 
+Line = dict[str, Any]
+"""An item, its answer and what came of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whose numbers these are: runs of other identities are never mixed."""
+
+    benchmark: str
+    protocol: str
+    model: Mapping[str, Any]
+    seed: int
+    digest: str
+    """Of the items: what is asked and what is right."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Number:
     """A number within its 95 % interval; None is what cannot be computed."""
@@ -24,7 +40,7 @@ class Number:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class BenchmarkResult:
     """What one model left of one benchmark, or of a suite."""
 
     protocol: str
@@ -45,17 +61,28 @@ class Run:
     """Item -> its line."""
 
 
+def identity_of(result: Mapping[str, Any]) -> Identity:
+    """Whose numbers a result holds. Raises KeyError and TypeError for what is none."""
+    return Identity(
+        benchmark=result["benchmark"],
+        protocol=result["protocol"],
+        model=result["model"],
+        seed=result["seed"],
+        digest=result["data"]["digest"],
+    )
+
+
 def located(folder: Path) -> Path:
-    """The folder itself where it holds results, or the one inside that does: `blip3o evaluate --output` writes a folder
-    for each model. Raises DataError for no folder, and where there are no results, or those of several models."""
+    """The folder inside that holds the results of a model, for `blip3o evaluate --output` writes one for each, or else
+    the folder itself. Raises DataError for no folder, and where there are no results, or those of several models."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name one that blip3o evaluate --output has written")
-    if _results(folder):
-        return folder
     inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     models = [path for path in inside if any(path.glob("*.samples*.jsonl"))]
     if len(models) == 1:
         return models[0]
+    if _results(folder):
+        return folder
     if models:
         names = ", ".join(path.name for path in models)
         raise DataError(f"{folder} holds results of {len(models)} models ({names}): name one, such as {models[0]}")
@@ -64,7 +91,7 @@ def located(folder: Path) -> Path:
     raise DataError(f"{folder} holds no results ({there}): name a folder that blip3o evaluate --output has written")
 
 
-def runs(folder: Path) -> dict[str, Run]:
+def results_in(folder: Path) -> dict[str, BenchmarkResult]:
     """Benchmark, or suite -> what the folder holds of it. Raises DataError for a broken file."""
     return {_name(result): _run(path, result) for path, result in _results(folder).items()}
 
@@ -78,24 +105,28 @@ def _name(result: Mapping[str, Any]) -> str:
     return str(result.get("benchmark") or result.get("suite") or "")
 
 
-def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Metrics by their full names. In a group of a suite all but the `overall` one are parts; the number that counts
-    only exact drawings stands beside each."""
+def numbers(metrics: Mapping[str, Any]) -> dict[str, Number]:
+    """Metrics by their full names. In a group all but the `overall` one are parts; the number that counts only exact
+    drawings stands beside each."""
+    return {name: _number(value) for name, value in _named(metrics)}
+
+
+def _named(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in metrics.items():
         if isinstance(value, dict) and "value" not in value:
-            yield from _numbers(value, f"{prefix}{name}/")
+            yield from _named(value, f"{prefix}{name}/")
             continue
-        told = prefix.removesuffix("/") if prefix and name == "overall" else prefix + name
-        yield told, value
+        full = prefix.removesuffix("/") if prefix and name == "overall" else prefix + name
+        yield full, value
         if isinstance(value, dict) and "exact" in value:
-            yield f"{told}, exact", value["exact"]
+            yield f"{full}, exact", value["exact"]
 
 
 def _early(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the scores of a suite did not tell in 0.1.0."""
     if "suite" not in result or "data" in result:
         return {}
-    counted = [number["n"] for name, number in _numbers(result.get("metrics", {})) if name != "generation"]
+    counted = [number["n"] for name, number in _named(result.get("metrics", {})) if name != "generation"]
     return {
         "protocol": "official",
         "data": {"digest": f"{result['suite']}/{result.get('seed')}"},
@@ -106,7 +137,7 @@ def _early(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run(path: Path, result: Mapping[str, Any]) -> Run:
+def _run(path: Path, result: Mapping[str, Any]) -> BenchmarkResult:
     result = _early(result) | dict(result)
     lacking = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
     if lacking:
@@ -114,7 +145,7 @@ def _run(path: Path, result: Mapping[str, Any]) -> Run:
             f"{path} has no {', '.join(lacking)}: it is no result of blip3o evaluate, or of another version"
         )
     judge, loaded = result.get("judge"), result["model"].get("loaded")
-    return Run(
+    return BenchmarkResult(
         protocol=result["protocol"],
         kind=result.get("kind", ""),
         model=str(result["model"].get("name", "")),
@@ -127,8 +158,8 @@ def _run(path: Path, result: Mapping[str, Any]) -> Run:
         scored=result.get("scored", False),
         n=result.get("n", 0),
         of=result.get("of", 0),
-        metrics={name: _number(value) for name, value in _numbers(result["metrics"])},
-        lines=_lines(path.with_name(f"{path.stem}.samples.jsonl")),
+        metrics=numbers(result["metrics"]),
+        lines={str(line["id"]): line for line in lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)},
     )
 
 
@@ -142,25 +173,32 @@ def finite(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
-def _lines(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The newest line of each item. Only a line feed ends a line: an answer may hold the other ends of lines."""
-    found: dict[str, Mapping[str, Any]] = {}
+def lines_of(path: Path, *, strict: bool = False) -> list[Line]:
+    """The lines of a file; none of one that is not there. A last line that was cut and spoiled ones are left out, for
+    their items are asked again, or where this is `strict` they are a DataError.
+
+    Only a line feed ends a line: an answer may hold the other ends of lines.
+    """
     if not path.is_file():
-        return found
-    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
-        if text.strip():
-            line = _object(text, path, number)
-            found[str(line["id"])] = line
-    return found
+        return []
+    *texts, cut = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = []
+    for number, text in enumerate([*texts, cut] if strict else texts, start=1):
+        try:
+            lines += [_line(text, f"{path}, line {number},", strict)] if text.strip() else []
+        except DataError:
+            if strict:
+                raise
+    return lines
 
 
-def _object(text: str, path: Path, number: int) -> Mapping[str, Any]:
+def _line(text: str, where: str, strict: bool) -> Line:
     try:
         line = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{path}, line {number}, is no JSON ({error}): evaluate again to mend it") from error
-    keys = ("id", "prompt", "answer", "score")
+        raise DataError(f"{where} is no JSON ({error}): evaluate again to mend it") from error
+    keys = ("id", "prompt", "answer", "score") if strict else ("id",)
     lacking = [key for key in keys if not isinstance(line, dict) or key not in line]
     if lacking:
-        raise DataError(f"{path}, line {number}, has no {', '.join(lacking)}: it is no answer to an item")
+        raise DataError(f"{where} has no {', '.join(lacking)}: it is no answer to an item")
     return line

@@ -11,42 +11,26 @@ A line that a kill has cut is dropped and its item asked again.
 import hashlib
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from blip3o import __version__, files
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Sample, Verdict
+from blip3o.evals.candidate import Candidate
+from blip3o.evals.record import Identity, Line, identity_of, lines_of
+from blip3o.evals.tables import Made, PictureSource
 from blip3o.files import make_folder, write_text
 
-RESAMPLES = 1000
-"""Drawn data sets behind an interval; fewer for large ones, to keep RESAMPLES * 2,000 items."""
-LEAST_RESAMPLES = 100
 UNTRUSTED_SHARE = 0.05
 """Of items without an answer or a judge's opinion: more of them can move a share further than the 95 % interval of a
 thousand items is wide (2.5 points each way at 0.8)."""
 """Half a pair of surrogates, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
-Line = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Whose numbers these are: runs of other identities are never mixed."""
-
-    benchmark: str
-    protocol: str
-    model: Mapping[str, Any]
-    seed: int
-    digest: str
-    """Of the items: what is asked and what is right."""
 
 
 def digest(items: Iterable[Item]) -> str:
@@ -55,17 +39,6 @@ def digest(items: Iterable[Item]) -> str:
     for item in items:
         made.update(json.dumps([item.id, item.prompt, item.facts], sort_keys=True, default=str).encode())
     return made.hexdigest()[:16]
-
-
-def identity_of(result: Mapping[str, Any]) -> Identity:
-    """Whose numbers a result holds. Raises KeyError and TypeError for what is none."""
-    return Identity(
-        benchmark=result["benchmark"],
-        protocol=result["protocol"],
-        model=result["model"],
-        seed=result["seed"],
-        digest=result["data"]["digest"],
-    )
 
 
 class Answers:
@@ -82,7 +55,7 @@ class Answers:
         found: dict[str, Line] = {}
         files = [path for path in (self.final, *self.parts()) if path.is_file()]
         for path in sorted(files, key=lambda path: path.stat().st_mtime_ns):
-            found |= {line["id"]: line for line in whole_lines(path)}
+            found |= {line["id"]: line for line in lines_of(path)}
         return found
 
     def parts(self) -> list[Path]:
@@ -93,7 +66,7 @@ class Answers:
         """The file of one process, with a cut line at its end taken away."""
         path = self.folder / f"{self.name}.samples.{rank}.jsonl"
         if path.is_file():
-            _write(path, whole_lines(path))
+            _write(path, lines_of(path))
         return path
 
     def finish(self, lines: Sequence[Line]) -> None:
@@ -142,9 +115,8 @@ class Answers:
 
     def forget(self) -> None:
         """Take away what an earlier run left, the pictures that it drew among them."""
-        answers = [line.get("answer") for line in self.read().values()]
-        drawn = [self.folder / str(name) for names in answers if isinstance(names, list) for name in names]
-        for path in drawn:
+        answers = [line["answer"] for line in self.read().values() if isinstance(line.get("answer"), list)]
+        for path in (self.folder / part for parts in answers for part in parts if isinstance(part, str)):
             if path.resolve().is_relative_to(self.folder.resolve()):
                 path.unlink(missing_ok=True)
         for path in (self.result, self.final, *self.parts()):
@@ -187,29 +159,15 @@ def keep_picture(image: Image.Image, path: Path) -> None:
         raise OutputError(f"cannot write {path} ({reason}): make room; what is answered is kept") from error
 
 
-def whole_lines(path: Path) -> list[Line]:
-    """The lines of a file, without a last one that was cut and without spoiled ones: their items are asked again."""
-    lines = []
-    for text in path.read_text(encoding="utf-8").split("\n")[:-1]:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue  # spoiled when the machine stopped
-    return lines
-
-
-def line_of(
-    item: Item, answer: str | tuple[str, ...], verdict: Verdict | None, more: Mapping[str, Any], folder: Path
-) -> Line:
+def line_of(item: Item, answer: Answer, verdict: Verdict | None, more: Mapping[str, Any], folder: Path) -> Line:
     """The line of an item in the results of a folder, from which paths are told."""
-    files = [os.path.relpath(picture, folder) if isinstance(picture, Path) else None for picture in item.pictures]
     return {
         "id": item.id,
         "unit": item.unit or item.id,
         "category": item.category,
         "prompt": item.prompt,
-        "pictures": files,
-        "answer": answer if isinstance(answer, str) else list(answer),
+        "pictures": [_path(picture, folder) for picture in item.pictures],
+        "answer": answer if isinstance(answer, str) else [_part(part, folder) for part in answer],
         "parsed": None if verdict is None else verdict.parsed,
         "score": None if verdict is None else verdict.score,
         "details": {} if verdict is None else dict(verdict.details),
@@ -218,53 +176,34 @@ def line_of(
     }
 
 
+def _path(picture: PictureSource, folder: Path) -> str | None:
+    """Where a picture lies; None for one inside a file of data."""
+    if isinstance(picture, Made):
+        return picture.path.as_posix()
+    return os.path.relpath(picture, folder) if isinstance(picture, Path) else None
+
+
+def _part(part: Path | str, folder: Path) -> str | dict[str, str]:
+    """A part of an answer: the file of a picture, or {"text": words}."""
+    return part.relative_to(folder).as_posix() if isinstance(part, Path) else {"text": part}
+
+
+def answer_of(line: Line, folder: Path) -> Answer:
+    """The answer that a line holds."""
+    answer = line["answer"]
+    if isinstance(answer, str):
+        return answer
+    return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
+
+
 def sample_of(item: Item, line: Line, folder: Path) -> Sample:
     """The sample of an item and its line."""
-    answer = line["answer"]
     scored = line["score"] is not None
     return Sample(
         item=item if item.unit else replace(item, unit=item.id),
-        answer=answer if isinstance(answer, str) else tuple(folder / name for name in answer),
+        answer=answer_of(line, folder),
         verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
     )
-
-
-def with_intervals(
-    metrics: Callable[[Sequence[Sample]], Metrics], samples: Sequence[Sample]
-) -> dict[str, dict[str, float | None]]:
-    """Every metric with its 95 % interval: percentiles over data sets drawn unit by unit from this one."""
-    units: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        units[sample.item.unit].append(sample)
-    groups = list(units.values())
-    draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(samples)))
-    rng = np.random.default_rng(0)
-    drawn: dict[str, list[float]] = defaultdict(list)
-    for _ in range(draws if len(groups) > 1 else 0):
-        for name, value in metrics(_redrawn(groups, rng)).items():
-            drawn[name].append(value)
-    return {name: _interval(value, drawn[name]) for name, value in metrics(samples).items()}
-
-
-def _redrawn(groups: list[list[Sample]], rng: np.random.Generator) -> list[Sample]:
-    """As many units as there are, drawn with replacement; one that is drawn again gets another name."""
-    counts = np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))
-    return [
-        replace(sample, item=replace(sample.item, unit=f"{again}/{sample.item.unit}")) if again else sample
-        for group, count in zip(groups, counts, strict=True)
-        for again in range(count)
-        for sample in group
-    ]
-
-
-def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
-    known = [one for one in drawn if isfinite(one)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known else (None, None)
-    return {
-        "value": value if isfinite(value) else None,
-        "low": None if low is None else float(low),
-        "high": None if high is None else float(high),
-    }
 
 
 def result_of(
@@ -273,10 +212,9 @@ def result_of(
     items: Sequence[Item],
     lines: Mapping[str, Line],
     folder: Path,
-    *,
-    numbers: bool,
+    candidate: Callable[[], Candidate] | None,
 ) -> dict[str, Any]:
-    """The result file: whose numbers, how many items are in them, and, where they are wanted, the `numbers`; none where
+    """The result file: whose numbers, how many items are in them, and the numbers; none without a `candidate`, where
     not all answers given are scored, or nothing at all could be asked of the model, or of the judge.
 
     `refused` counts the items that the model could not be asked, `unscored` those that the judge has no opinion on.
@@ -287,20 +225,21 @@ def result_of(
     refused, unscored, failed = (_told(lines.values(), key) for key in ("refused", "unscored", "not_scored"))
     lost = len([line for line in lines.values() if "refused" in line or "unscored" in line])
     whole = len(samples) > lost and len(scored) == len(samples)
+    told = benchmark.report(scored, candidate) if whole and candidate is not None else {}
     scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
     return {
         "benchmark": identity.benchmark,
         "protocol": identity.protocol,
         "kind": benchmark.kind,
         "model": identity.model,
-        "complete": numbers and len(scored) == len(items),
+        "complete": candidate is not None and len(scored) == len(items),
         "n": len(scored),
         "of": len(items),
         "answered": len(samples),
         "refused": len(refused),
         "unscored": len(unscored),
         "scored": whole,
-        "metrics": with_intervals(benchmark.metrics, scored) if whole and numbers else {},
+        "metrics": benchmark.numbers(scored) if whole and candidate is not None else {},
         "not_scored": failed[0] if failed else None,
         "not_trusted": _doubt(lost, len(samples)),
         "why_refused": refused[0] if refused else None,
@@ -309,7 +248,7 @@ def result_of(
         "seed": identity.seed,
         "versions": versions(),
         "data": {"digest": identity.digest} | ({"file": benchmark.read} if benchmark.read else {}),
-    }
+    } | told
 
 
 def _told(lines: Iterable[Line], key: str) -> list[str]:

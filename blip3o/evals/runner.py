@@ -1,7 +1,6 @@
 """Asks a model the items of a benchmark, in batches, over several processes, and after a kill only what is missing."""
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,13 @@ from typing import Any
 from PIL import Image
 
 from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, PictureError, PromptError, UserError
-from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Response, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.results import Answers, Identity, Line, answer_of, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.tables import Made, opened
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 
-Progress = Callable[[str, int, int, float | None], None]
+RunProgress = Callable[[str, int, int, float | None], None]
 """Hears of the benchmark, its items done, its items in all, and the mean score so far."""
 BARE = "+bare"
 """What a protocol is marked with whose instructions were left out."""
@@ -33,7 +32,7 @@ class Plan:
     folder: Path
     """For the results."""
     limit: int | None = None
-    """Only the first items; the result is then marked as not complete."""
+    """Only the first items, of a benchmark in groups those of each; the result is then marked as not complete."""
     batch: int = 16
     seed: int = 0
     bare: bool = False
@@ -48,7 +47,7 @@ class Plan:
             raise ConfigError(f"limit is {self.limit}: expected 1 or more items")
 
 
-class Run:
+class BenchmarkRun:
     """One benchmark, one model, one folder of results."""
 
     def __init__(
@@ -78,7 +77,7 @@ class Run:
             digest=digest(self.items),
         )
 
-    def go(self, progress: Progress = lambda name, done, total, mean: None) -> dict[str, Any]:
+    def go(self, progress: RunProgress = lambda name, done, total, mean: None) -> dict[str, Any]:
         """Ask and score what is not yet there, and write the result, also of a part where it is stopped.
 
         Of several processes only the first gives and writes a result, when all are done.
@@ -92,9 +91,9 @@ class Run:
         lines = self.answers.read()
         if self.rank == 0:
             self._write(lines, numbers=False)
-        asked = self.items[: self.plan.limit]
+        wanted = self.benchmark.first(self.items, self.plan.limit)
         try:
-            self._work(asked[self.rank :: self.world], lines, progress)
+            self._work(wanted[self.rank :: self.world], lines, progress)
         except BaseException:
             if self.rank == 0:
                 self._write(self.answers.read(), numbers=False)
@@ -108,7 +107,7 @@ class Run:
         self.answers.finish([lines[item.id] for item in self.items if item.id in lines])
         return self._write(lines, numbers=True)
 
-    def _work(self, mine: Sequence[Item], lines: dict[str, Line], progress: Progress) -> None:
+    def _work(self, mine: Sequence[Item], lines: dict[str, Line], progress: RunProgress) -> None:
         """Score again what is to be, ask what is missing; every line goes to the file of this process at once."""
         path = self.answers.part(self.rank)
         self._rescore([item for item in mine if item.id in lines], lines, path)
@@ -122,7 +121,8 @@ class Run:
             progress(self.benchmark.name, len(scores), len(mine), sum(known) / len(known) if known else None)
 
     def _write(self, lines: Mapping[str, Line], *, numbers: bool) -> dict[str, Any]:
-        result = result_of(self.benchmark, self.identity, self.items, lines, self.plan.folder, numbers=numbers)
+        candidate = self.candidate if numbers else None
+        result = result_of(self.benchmark, self.identity, self.items, lines, self.plan.folder, candidate)
         self.answers.write_result(result)
         return result
 
@@ -136,48 +136,47 @@ class Run:
             for item, (answer, notes), (verdict, said) in zip(chunk, answered, verdicts, strict=True)
         ]
 
-    def _answered(self, chunk: Sequence[Item]) -> list[tuple[str | tuple[str, ...], dict[str, str]]]:
+    def _answered(self, chunk: Sequence[Item]) -> list[tuple[Answer, dict[str, str]]]:
         """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
         try:
-            return [(answer, {}) for answer in self._ask(chunk)]
+            responses = self.benchmark.answer(chunk, self.candidate(), self.plan.seed)
         except (PromptError, PictureError) as error:
             if len(chunk) == 1:
                 return [(self._nothing, {"refused": str(error)})]
             middle = len(chunk) // 2
             return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
+        return [(self._kept(item, response), {}) for item, response in zip(chunk, responses, strict=True)]
 
     @property
     def _nothing(self) -> "str | tuple[()]":
         """A missing answer."""
         return "" if self.benchmark.kind == "understanding" else ()
 
-    def _ask(self, chunk: Sequence[Item]) -> list[str | tuple[str, ...]]:
-        made = ask(self.benchmark, chunk, self.candidate(), self.plan.seed)
-        return [
-            answer if isinstance(answer, str) else tuple(self._kept(one, item, k) for k, one in enumerate(answer))
-            for item, answer in zip(chunk, made, strict=True)
-        ]
-
-    def _kept(self, image: Image.Image, item: Item, index: int) -> str:
-        """The name of a picture's file below the folder of results."""
-        path = Path(self.benchmark.name) / _files(item)[index]
-        keep_picture(image, self.plan.folder / path)
-        return path.as_posix()
+    def _kept(self, item: Item, response: Response) -> Answer:
+        """The answer, its pictures and those that the benchmark made for the item in files."""
+        for picture in item.pictures:
+            if isinstance(picture, Made):
+                keep_picture(opened(picture), self.plan.folder / picture.path)
+        if isinstance(response, str):
+            return response
+        names = iter(_files(item))
+        parts = (
+            part if isinstance(part, str) else (part, self.plan.folder / self.benchmark.name / next(names))
+            for part in response
+        )
+        return tuple(part if isinstance(part, str) else _written(*part) for part in parts)
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
-    def _verdicts(
-        self, answered: Sequence[tuple[Item, str | tuple[str, ...]]]
-    ) -> list[tuple[Verdict | None, dict[str, str]]]:
+    def _verdicts(self, answers: Sequence[tuple[Item, Answer]]) -> list[tuple[Verdict | None, dict[str, str]]]:
         workers = self.plan.concurrency if self.benchmark.judge is not None else 1
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda pair: self._verdict(*pair), answered))
+            return list(pool.map(lambda pair: self._verdict(*pair), answers))
 
-    def _verdict(self, item: Item, answer: str | tuple[str, ...]) -> tuple[Verdict | None, dict[str, str]]:
+    def _verdict(self, item: Item, answer: Answer) -> tuple[Verdict | None, dict[str, str]]:
         scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
-        given = answer if isinstance(answer, str) else tuple(self.plan.folder / name for name in answer)
         try:
-            return self.benchmark.score(item, given), scorer
+            return self.benchmark.score(item, answer), scorer
         except (JudgeRefusalError, PictureError) as error:
             return self.benchmark.score(item, self._nothing), scorer | {"unscored": str(error)}
         except (JudgeError, DataError) as error:
@@ -187,16 +186,13 @@ class Run:
         """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
         stale = [item for item in items if self._is_stale(lines[item.id])]
         for chunk in _chunks(stale, self.plan.batch):
-            given = [lines[item.id]["answer"] for item in chunk]
-            answers = [answer if isinstance(answer, str) else tuple(answer) for answer in given]
-            made = []
-            for item, answer, found in zip(
-                chunk, answers, self._verdicts(list(zip(chunk, answers, strict=True))), strict=True
-            ):
+            answers = [(item, answer_of(lines[item.id], self.plan.folder)) for item in chunk]
+            again = []
+            for (item, answer), (verdict, notes) in zip(answers, self._verdicts(answers), strict=True):
                 refused = {key: lines[item.id][key] for key in ("refused",) if key in lines[item.id]}
-                made.append(line_of(item, answer, found[0], refused | found[1], self.plan.folder))
-            append(path, made)
-            lines |= {line["id"]: line for line in made}
+                again.append(line_of(item, answer, verdict, refused | notes, self.plan.folder))
+            append(path, again)
+            lines |= {line["id"]: line for line in again}
 
     def _is_stale(self, line: Line) -> bool:
         scorer = self.benchmark.scorer
@@ -216,21 +212,6 @@ def read(benchmark: Benchmark, folder: Path) -> list[Item]:
         raise DataError(
             f"{folder} holds files that are not of {benchmark.name}'s form ({what}): copy them again"
         ) from error
-
-
-def ask(
-    benchmark: Benchmark, items: Sequence[Item], candidate: Candidate, seed: int
-) -> list[str] | list[list[Image.Image]]:
-    """A model's answer to each item: words, or its pictures, each from a seed of its own. Raises PromptError."""
-    prompts = [item.prompt for item in items for _ in range(item.count)]
-    seeds = [_seed(seed, item.id, index) for item in items for index in range(item.count)]
-    pictures = [[tables.opened(picture) for picture in item.pictures] for item in items]
-    if benchmark.kind == "understanding":
-        return candidate.understand(pictures, prompts, max_tokens=benchmark.max_tokens)
-    if benchmark.kind == "editing":
-        return [[made] for made in candidate.edit(pictures, prompts, seed=seeds)]
-    drawn = iter(candidate.generate(prompts, seed=seeds))
-    return [[next(drawn) for _ in range(item.count)] for item in items]
 
 
 def _checked(benchmark: Benchmark, items: Sequence[Item]) -> Sequence[Item]:
@@ -253,6 +234,11 @@ def _files(item: Item) -> tuple[str, ...]:
     return item.files or tuple(f"{name.replace('/', '-')}.png" for name in own)
 
 
+def _written(image: Image.Image, path: Path) -> Path:
+    keep_picture(image, path)
+    return path
+
+
 def _bare(item: Item) -> Item:
     return replace(item, prompt=item.prompt.removesuffix(SHORT).removesuffix(LETTER))
 
@@ -260,7 +246,3 @@ def _bare(item: Item) -> Item:
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _seed(seed: int, item: str, index: int) -> int:
-    return random.Random(f"benchmark/{seed}/{item}/{index}").randrange(2**31)

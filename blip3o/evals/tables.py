@@ -7,7 +7,8 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,19 @@ from blip3o.evals.columnar import ColumnFile, Stored
 from blip3o.processing.images import MOST_PIXELS, to_rgb
 
 Row = dict[str, Any]
-PictureSource = Path | bytes | str | Stored
-"""Where a picture of the data is: a file, its content, its content in base64, or a cell that is not read yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A picture that a benchmark makes itself; it lies nowhere yet."""
+
+    path: Path
+    """Where results keep it, from their folder."""
+    image: Callable[[], Image.Image]
+
+
+PictureSource = Path | bytes | str | Stored | Made
+"""Where a picture is: a file, its content, its content in base64, a cell that is not read yet, or one to be made."""
 DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 SHORTEST_BASE64 = 64
 """A shorter cell is the name of a file."""
@@ -153,6 +165,8 @@ def picture_file(folder: Path, name: str) -> Path:
 
 def opened(picture: PictureSource) -> Image.Image:
     """A picture as official code is handed it (`official_rgb`). Raises PictureError for a damaged one."""
+    if isinstance(picture, Made):
+        return picture.image()
     name = str(picture) if isinstance(picture, Path) else "a picture inside the data"
     try:
         with warnings.catch_warnings():
@@ -185,7 +199,7 @@ def official_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _content(picture: PictureSource) -> Path | bytes:
+def _content(picture: Path | bytes | str | Stored) -> Path | bytes:
     content = picture.read() if isinstance(picture, Stored) else picture
     if isinstance(content, str):
         try:

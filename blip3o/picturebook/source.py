@@ -1,71 +1,93 @@
-"""A picture book: stories drawn once, from which tasks make conversations without end."""
+"""The picture book as a source: stories drawn once, from which tasks make conversations without end."""
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from blip3o.picturebook.tasks import TASKS
-from blip3o.picturebook.world.captions import CELL_NAMES
+from blip3o.config import check
+from blip3o.data.sources.source import Sample, Source, SourceConfig
+from blip3o.picturebook.tasks import TASKS, vocabulary
+from blip3o.picturebook.world.captions import CELL_NAMES, caption
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.scene import SIZE, Scene
 from blip3o.picturebook.world.stories import Story, sample_story
 from blip3o.processing.conversation import Conversation, Picture, Turn
 
-TOLD = 10
-"""Places of which `PictureBook.told` tells: nine cells and the whole."""
+PHRASES = 10
+"""Phrases of `Scenes.phrases`: of nine cells and the whole."""
 
 
-class PictureBook:
-    """`stories` stories of three scenes from one seed, their pictures and, once encoded, their features."""
+@dataclass(frozen=True, kw_only=True)
+class ScenesConfig(SourceConfig):
+    """Which scenes are drawn, and how many."""
 
-    def __init__(self, seed: str, stories: int, progress: Callable[[int, int], None] | None = None) -> None:
-        rng = random.Random(seed)
+    kind: Literal["picturebook.source:Scenes"] = "picturebook.source:Scenes"
+    seed: str
+    stories: int
+    """Stories of three scenes each."""
+
+    def __post_init__(self) -> None:
+        check((self.stories > 0, f"stories is {self.stories}, expected 1 or more"))
+
+
+class Scenes(Source):
+    """Stories of three scenes from one seed, their pictures and, once encoded, their features."""
+
+    config: ScenesConfig
+    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
+
+    def __init__(self, config: ScenesConfig, progress: Callable[[int, int], None] | None = None) -> None:
+        super().__init__(config)
+        rng = random.Random(f"train/{config.seed}")
         self.stories: list[Story] = []
-        self.pixels = np.empty((3 * stories, SIZE, SIZE, 3), np.uint8)
-        self.features: np.ndarray | None = None
-        for index in range(stories):
+        self.pixels = np.empty((3 * config.stories, SIZE, SIZE, 3), np.uint8)
+        for index in range(config.stories):
             story = sample_story(rng)
             self.stories.append(story)
             for offset, scene in enumerate(story.scenes):
                 self.pixels[3 * index + offset] = draw(scene)
             if progress is not None:
-                progress(index + 1, stories)
+                progress(index + 1, config.stories)
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words of all tasks."""
+        return vocabulary()
 
     def scene(self, index: int) -> Scene:
         """The scene of picture `index`."""
         return self.stories[index // 3].scenes[index % 3]
 
-    def picture(self, index: int) -> Picture:
-        """Picture `index`."""
-        features = None if self.features is None else self.features[index]
-        return Picture(self.pixels[index], features)
-
-    def told(self, index: int) -> list[str]:
+    def phrases(self, index: int) -> list[str]:
         """What is said of each of picture `index`'s nine cells, and of the whole: "red dog", "nothing", "day snow"."""
         scene = self.scene(index)
         cells = {thing.cell: f"{thing.color} {thing.kind}" for thing in scene.objects}
-        said = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]
-        return [*said, f"{'night' if scene.night else 'day'} {scene.place}"]
+        phrases = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]
+        return [*phrases, f"{'night' if scene.night else 'day'} {scene.place}"]
 
-    def labelled(self, index: int) -> list[str]:
+    def cell_words(self, index: int) -> list[str]:
         """The words that are true of each of picture `index`'s nine cells: "top left red dog day snow"."""
-        *cells, whole = self.told(index)
-        shown = ["" if told == "nothing" else told for told in cells]
-        return [f"{name} {told} {whole}" for name, told in zip(CELL_NAMES.values(), shown, strict=True)]
+        *cells, whole = self.phrases(index)
+        things = ["" if phrase == "nothing" else phrase for phrase in cells]
+        return [f"{name} {thing} {whole}" for name, thing in zip(CELL_NAMES.values(), things, strict=True)]
 
     def conversation(self, task: str, rng: random.Random) -> Conversation:
         """A random conversation of this task (a key of TASKS) over a random story, with pictures for its scenes."""
         index = rng.randrange(len(self.stories))
         story = self.stories[index]
 
-        def shown(part: str | Scene) -> str | Picture:
+        def picture_of(part: str | Scene) -> str | Picture:
             return part if isinstance(part, str) else self.picture(3 * index + story.scenes.index(part))
 
         return tuple(
-            Turn(turn.role, tuple(shown(part) for part in turn.content))  # pyright: ignore[reportArgumentType]
+            Turn(turn.role, tuple(picture_of(part) for part in turn.content))  # pyright: ignore[reportArgumentType]
             for turn in TASKS[task](rng, story)
         )

@@ -17,11 +17,11 @@ COMPARING = ("existence", "comparison", "multiple_choice")
 INTERVIEW = 6
 """Questions of an interview."""
 
-Conversation = tuple[SceneTurn, ...]
-Task = Callable[[random.Random, Story], Conversation]
+SceneConversation = tuple[SceneTurn, ...]
+Task = Callable[[random.Random, Story], SceneConversation]
 
 
-def _turns(asked: tuple[str | Scene, ...], *answered: str | Scene, system: str | None = None) -> Conversation:
+def _turns(asked: tuple[str | Scene, ...], *answered: str | Scene, system: str | None = None) -> SceneConversation:
     opening = () if system is None else (SceneTurn("system", (system,)),)
     return (*opening, SceneTurn("user", asked), SceneTurn("assistant", answered))
 
@@ -32,66 +32,66 @@ def _plainest(rng: random.Random, story: Story) -> Scene:
     return rng.choice([scene for scene in story.scenes if len(captions.groups(scene)) == fewest])
 
 
-def _draw(rng: random.Random, story: Story) -> Conversation:
+def _draw(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     return _turns((prompts.draw_prompt(scene, rng),), scene)
 
 
-def _draw_long(rng: random.Random, story: Story) -> Conversation:
+def _draw_long(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     return _turns((prompts.long_prompt(scene, rng),), scene)
 
 
-def _think_draw(rng: random.Random, story: Story) -> Conversation:
+def _think_draw(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     told = prompts.description(scene, rng)
     return _turns((prompts.prefix(rng) + told,), f"<think>so {told}.</think>", scene, system=THINK)
 
 
-def _caption_short(rng: random.Random, story: Story) -> Conversation:
+def _caption_short(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     return _turns((scene, rng.choice(captions.DESCRIBE)), captions.caption(scene))
 
 
-def _caption_long(rng: random.Random, story: Story) -> Conversation:
+def _caption_long(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     return _turns((scene, rng.choice(captions.DESCRIBE_LONG)), captions.detailed_caption(scene))
 
 
-def _question(rng: random.Random, story: Story) -> Conversation:
+def _question(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     question = questions.sample_question(rng, scene)
     return _turns((scene, question.text), question.answer)
 
 
-def _classification(rng: random.Random, story: Story) -> Conversation:
+def _classification(rng: random.Random, story: Story) -> SceneConversation:
     scene = _plainest(rng, story)
     kind = "classification" if len({thing.kind for thing in scene.objects}) == 1 else "position"
     question = questions.sample_question(rng, scene, kind)
     return _turns((scene, question.text), question.answer)
 
 
-def _interview(rng: random.Random, story: Story) -> Conversation:
+def _interview(rng: random.Random, story: Story) -> SceneConversation:
     """Questions about the fuller of two scenes."""
     scene = _fuller(rng, story)
     asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
     return _asked(_shown_or_told(rng, scene), asked)
 
 
-def _choices(rng: random.Random, story: Story) -> Conversation:
+def _choices(rng: random.Random, story: Story) -> SceneConversation:
     """Multiple choices about one picture, and steps on the way to them."""
     scene = _fuller(rng, story)
     return _asked(scene, [exercises.sample_choice(rng, scene) for _ in range(INTERVIEW)])
 
 
-def _naming(rng: random.Random, story: Story) -> Conversation:
+def _naming(rng: random.Random, story: Story) -> SceneConversation:
     """Colours and cells in lists; of a scene that admits neither, any question."""
     scene = _fuller(rng, story)
     surveys = exercises.sample_surveys(rng, scene, ("color", "where"))
     return _asked(scene, surveys or [questions.sample_question(rng, scene)])
 
 
-def _survey(rng: random.Random, story: Story) -> Conversation:
+def _survey(rng: random.Random, story: Story) -> SceneConversation:
     scene = _fuller(rng, story)
     return _asked(_shown_or_told(rng, scene), exercises.sample_surveys(rng, scene))
 
@@ -106,7 +106,7 @@ def _shown_or_told(rng: random.Random, scene: Scene) -> Scene | str:
     return captions.long_caption(scene, rng) if rng.random() < 0.2 else scene
 
 
-def _asked(subject: Scene | str, asked: list[questions.Question]) -> Conversation:
+def _asked(subject: Scene | str, asked: list[questions.Question]) -> SceneConversation:
     """The questions one after another, the first beside what they are about."""
     first, *others = asked
     opening = (f"{subject} {first.text}",) if isinstance(subject, str) else (subject, first.text)
@@ -122,12 +122,12 @@ def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
     return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
 
 
-def _reading(rng: random.Random, story: Story) -> Conversation:
+def _reading(rng: random.Random, story: Story) -> SceneConversation:
     question = exercises.sample_reading(rng, rng.choice(story.scenes))
     return _turns((question.text,), question.answer)
 
 
-def _retell(rng: random.Random, story: Story) -> Conversation:
+def _retell(rng: random.Random, story: Story) -> SceneConversation:
     scene = rng.choice(story.scenes)
     short = captions.caption(scene)
     if rng.random() < 0.5:
@@ -136,21 +136,21 @@ def _retell(rng: random.Random, story: Story) -> Conversation:
     return _turns((rng.choice(RETELL_SHORT).format(text=long),), short)
 
 
-def _edit(rng: random.Random, story: Story) -> Conversation:
+def _edit(rng: random.Random, story: Story) -> SceneConversation:
     edit = rng.choice(story.edits)
     return _turns((edit.before, edit.instruction), edit.after)
 
 
-def _dialogue(rng: random.Random, story: Story) -> Conversation:
+def _dialogue(rng: random.Random, story: Story) -> SceneConversation:
     return dialogues.sample_dialogue(rng, story).turns
 
 
-def _riddle(rng: random.Random, story: Story) -> Conversation:
+def _riddle(rng: random.Random, story: Story) -> SceneConversation:
     posed = riddles.pose(rng, _plainest(rng, story))
     return _turns((posed.prompt,), f"<think>{posed.reasoning}</think>", posed.scene, system=THINK)
 
 
-def _riddle_direct(rng: random.Random, story: Story) -> Conversation:
+def _riddle_direct(rng: random.Random, story: Story) -> SceneConversation:
     posed = riddles.pose(rng, _plainest(rng, story))
     return _turns((posed.prompt,), posed.scene)
 

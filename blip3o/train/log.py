@@ -1,6 +1,7 @@
 """What a run tells: progress to its observers, one JSON line per event to a file."""
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from blip3o.files import append
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """A training step, or a step of preparation, as observers see it."""
 
     stage: str
@@ -22,7 +23,7 @@ class Progress:
     """Estimated time to the end of the stage."""
 
 
-Observer = Callable[[Progress], None]
+Observer = Callable[[TrainingProgress], None]
 
 
 class Journal:
@@ -67,10 +68,10 @@ class Meter:
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def look(self, stage: str, step: int) -> Progress:
+    def look(self, stage: str, step: int) -> TrainingProgress:
         """What happened since the last look, at `step` steps done."""
         took = max(time.perf_counter() - self.since, 1e-9)
-        progress = Progress(
+        progress = TrainingProgress(
             stage=stage,
             step=step,
             steps=self.steps,
@@ -80,3 +81,22 @@ class Meter:
         )
         self.since, self.count, self.sums = time.perf_counter(), 0, {}
         return progress
+
+
+def commit() -> str:
+    """The commit that the code stands at, with a + where files differ from it; "unknown" outside our own checkout."""
+    root = Path(__file__).parents[2]
+    try:
+        top, head, changes = (
+            subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (
+                ("rev-parse", "--show-toplevel"),
+                ("rev-parse", "--short", "HEAD"),
+                ("status", "--porcelain", "-uno"),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    if Path(top) != root:
+        return "unknown"  # an installed package in the environment of somebody's repository
+    return head + ("+" if changes else "")

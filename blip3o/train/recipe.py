@@ -1,23 +1,18 @@
 """Recipes: what a training run is, as values."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from blip3o.config import check
-from blip3o.picturebook.tasks import TASKS
+from blip3o.data.sources import SOURCES
+from blip3o.data.sources.source import Source
+from blip3o.errors import ConfigError
 from blip3o.pipeline.pipeline import ModelConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class BookConfig:
-    """The pictures that a stage trains on."""
-
-    seed: str
-    stories: int
-    """Stories of three pictures each."""
-
-    def __post_init__(self) -> None:
-        check((self.stories > 0, f"stories is {self.stories}, expected 1 or more"))
+from blip3o.plugins import find, read_config
+from blip3o.train.objectives import OBJECTIVES
+from blip3o.train.objectives.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,26 +20,14 @@ class Stage:
     """One stage of a run."""
 
     name: str
-    objective: Literal["space", "decoder", "tower", "unified"]
-    """A key of OBJECTIVES (train/objectives/objectives.py)."""
+    objective: Any
+    """What is minimised: the config of an objective (train/objectives/objective.py), found by its `kind`."""
     trains: tuple[str, ...]
-    """Parts of the machine that learn, by the beginnings of their parameters' names."""
+    """Parts of the model that learn, by the beginnings of their parameters' names."""
     steps: int
     batch_size: int
-    """Pictures (space, decoder, tower) or drawing conversations (unified) in one step."""
+    """Samples in one step."""
     learning_rate: float
-    draw: dict[str, float] = field(default_factory=dict)
-    """Weights of the tasks that end in a picture."""
-    text: dict[str, float] = field(default_factory=dict)
-    """Weights of the tasks that end in words."""
-    text_batch_size: int = 0
-    """Conversations of `text` in one step, beside those of `draw`."""
-    text_weight: float = 1.0
-    """Weight of the text loss; that of the image loss is 1."""
-    feature_noise: float = 0.0
-    """Deviation of the noise laid on features before they are painted: imagined features need not be perfect, then."""
-    telling_weight: float = 0.0
-    """Weight of the image-text loss in the space objective (model/encoders/dense_caption_loss.py)."""
     warmup: int = 100
     """Steps over which the learning rate rises."""
     weight_decay: float = 0.01
@@ -54,56 +37,34 @@ class Stage:
     """Largest norm of a step's gradient."""
 
     def __post_init__(self) -> None:
-        strange = sorted((self.draw.keys() | self.text.keys()) - TASKS.keys())
+        fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
         check(
+            (not fault, fault),
             (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
             (self.batch_size >= 0, f"batch_size is {self.batch_size}, expected 0 or more"),
-            (
-                self.objective == "unified" or self.batch_size > 0,
-                f"batch_size is {self.batch_size}, expected 1 or more pictures for objective {self.objective!r}",
-            ),
             (self.learning_rate > 0, f"learning_rate is {self.learning_rate}, expected more than 0"),
             (0 <= self.ema < 1, f"ema is {self.ema}, expected 0 or more and less than 1"),
             (self.clip > 0, f"clip is {self.clip}, expected more than 0"),
-            *(
-                (value >= 0, f"{name} is {value}, expected 0 or more")
-                for name, value in (
-                    ("warmup", self.warmup),
-                    ("weight_decay", self.weight_decay),
-                    ("feature_noise", self.feature_noise),
-                    ("telling_weight", self.telling_weight),
-                    ("text_weight", self.text_weight),
-                    *(self.draw | self.text).items(),
-                )
-            ),
-            *(
-                (not tasks or sum(tasks.values()) > 0, f"{kind} weighs no task: give one a weight above 0")
-                for kind, tasks in (("draw", self.draw), ("text", self.text))
-            ),
-            (not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(TASKS)}"),
+            (self.warmup >= 0, f"warmup is {self.warmup}, expected 0 or more"),
+            (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more"),
             (bool(self.trains), "trains is empty: name the parts that learn"),
-            (
-                self.objective != "unified" or bool(self.draw) == bool(self.batch_size),
-                "draw and batch_size belong together: give both or neither",
-            ),
-            (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
-            (
-                self.objective != "unified" or bool(self.draw or self.text),
-                "draw and text are empty: give the stage tasks to learn",
-            ),
+            *(() if fault else self.objective.claims(self.batch_size)),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole run: the model, its pictures, its stages in order."""
+    """A whole run: the model, its samples, its stages in order."""
 
     name: str
     description: str
     """Command, hardware, minutes and expected result."""
     model: ModelConfig
-    book: BookConfig
+    source: Any
+    """Where the samples come from: the config of a source (data/sources/source.py), found by its `kind`."""
     stages: tuple[Stage, ...]
+    benchmark: str = ""
+    """What scores the model while it trains: a benchmark's name or `module:Class`; empty is nothing."""
     space_from: str = ""
     """A model whose encoder and decoder the run takes and keeps, as BLIP3-o does with EVA-CLIP and SDXL."""
     seed: int = 0
@@ -115,16 +76,82 @@ class Recipe:
     """Steps between saved states."""
 
     def __post_init__(self) -> None:
+        fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
+        known = () if fault else find(self.source.kind, SOURCES, Source).tasks
+        strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         check(
+            (not fault, fault),
             (
                 set(sizes) <= {self.model.prompt.picture_size},
                 f"model.prompt.picture_size is {self.model.prompt.picture_size}, encoder and decoder work at {sizes}: "
-                "make them equal, the picture book draws in one size",
+                "make them equal, training shows all of them one picture",
             ),
+            (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
+
+    @staticmethod
+    def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values of a recipe with a `book` and flat stages, as they were written first, in today's shape."""
+        values = dict(values)
+        if "book" in values:
+            values["source"] = {**_BOOK, **values.get("source", {}), **values.pop("book")}
+            values.setdefault("benchmark", "picturebook")
+        if isinstance(stages := values.get("stages"), list | tuple):
+            values["stages"] = [_upgraded(stage) if isinstance(stage, Mapping) else stage for stage in stages]
+        return values
+
+    @staticmethod
+    def renamed(place: str) -> str:
+        """A place, alone or with `=value`, under its name of today where it is one of such a recipe."""
+        place = re.sub(r"^book\.", "source.", place)
+        return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
+
+
+def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:
+    """Take the plain values of a plugin's config in a frozen one for that config. What is wrong with them, or ""."""
+    values = getattr(config, field)
+    if not isinstance(values, Mapping | str | None):
+        return ""
+    try:
+        object.__setattr__(config, field, read_config(values, registered, base, field))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+# --- recipes as they were written first -----------------------------------------------------------------------------
+
+_BOOK = {"kind": "picturebook.source:Scenes"}
+_KINDS = {
+    "space": "picturebook.objectives:SpaceObjective",
+    "tower": "picturebook.objectives:TowerObjective",
+}
+_FLAT = {
+    "draw": {},
+    "text": {},
+    "text_batch_size": 0,
+    "text_weight": 1.0,
+    "feature_noise": 0.0,
+    "telling_weight": 0.0,
+}
+"""Keys of an objective that stood in its stage -> what they were where nothing was said."""
+_FLAT_PLACE = rf"^(stages\.[^.=]+)\.({'|'.join(_FLAT)})(?=[.=]|$)"
+_RENAMED = {"telling_weight": "dense_caption_weight"}
+
+
+def _upgraded(stage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stage with its objective's keys under `objective`."""
+    objective = stage.get("objective")
+    if isinstance(objective, str):
+        objective = {"kind": _KINDS.get(objective, objective)}
+    if not isinstance(objective, Mapping):
+        return stage
+    flat = {key: stage[key] for key in _FLAT if key in stage and stage[key] != _FLAT[key]}
+    rest = {key: value for key, value in stage.items() if key not in _FLAT}
+    return rest | {"objective": {**objective, **{_RENAMED.get(key, key): value for key, value in flat.items()}}}

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from blip3o.api import BLIP3o
 from blip3o.picturebook.detector import training
+from blip3o.picturebook.objectives import TowerObjectiveConfig
+from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
-from blip3o.train.recipe import BookConfig
+from blip3o.train.objectives.decoder import DecoderObjectiveConfig
 from blip3o.weights import checkpoint
-from fields.case import TINY, Case, Change
+from fields.case import TINY, Case
 
 
 def trained(config, world):
@@ -37,7 +39,7 @@ def trained(config, world):
 
 def pages(config, world):
     """The pictures of a run."""
-    return loop.Trainer(replace(RECIPE, book=config), world.folder(), lambda progress: None).book().pixels
+    return loop.Trainer(replace(RECIPE, source=config), world.folder(), lambda progress: None).source.picture(0).pixels
 
 
 def run_of(stage, world):
@@ -51,11 +53,17 @@ def first(*names, **changes):
 
 
 (SPACE,) = first("encoder")
-(WHOLE,) = first(
-    "instruction", batch_size=2, text_batch_size=2, trains=("unified.head", "unified.backbone.language_model")
-)
+(WHOLE,) = first("instruction", batch_size=2, trains=("unified.head", "unified.backbone.language_model"))
 RECIPE = replace(TINY, stages=first("generation", batch_size=2), save_every=0)
-IN_SPACE = {name: getattr(SPACE, name) for name in ("objective", "trains", "draw", "text", "text_batch_size")}
+(TOWER,) = first("tower")
+
+
+def run_with(stage):
+    """Gives what a run of this stage leaves with another objective."""
+    return lambda objective, world: run_of(replace(stage, objective=objective), world)
+
+
+DECODER = replace(SPACE, trains=("space.decoder",))
 
 
 def learned(config, world):
@@ -66,23 +74,17 @@ def learned(config, world):
 
 
 RUNS = (
-    Case(TINY.book, pages, {"seed": "other", "stories": 5}),
+    Case(TINY.source, pages, {"seed": "other", "stories": 5}),
     Case(
         WHOLE,
         run_of,
         {
             "name": "other",
-            "objective": Change("decoder", given=IN_SPACE | {"trains": ("space.decoder",)}),
+            "objective": replace(WHOLE.objective, text_weight=0.5),
             "trains": ("unified.head",),
             "steps": 2,
             "batch_size": 3,
             "learning_rate": 2e-3,
-            "draw": {"edit": 1.0},
-            "text": {"caption_short": 1.0},
-            "text_batch_size": 3,
-            "text_weight": 0.5,
-            "feature_noise": Change(0.5, given=IN_SPACE),
-            "telling_weight": Change(0.5, given=IN_SPACE),
             "warmup": 3,
             "weight_decay": 0.5,
             "ema": 0.0,
@@ -90,12 +92,20 @@ RUNS = (
         },
     ),
     Case(
+        replace(WHOLE.objective, text_batch_size=2),
+        run_with(WHOLE),
+        {"draw": {"edit": 1.0}, "text": {"caption_short": 1.0}, "text_batch_size": 3, "text_weight": 0.5},
+    ),
+    Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),
+    Case(TowerObjectiveConfig(), run_with(TOWER), {}),
+    Case(DecoderObjectiveConfig(feature_noise=0.1), run_with(DECODER), {"feature_noise": 0.5}),
+    Case(
         RECIPE,
         trained,
         {
             "name": "other",
             "model": replace(TINY.model, sampling=replace(TINY.model.sampling, guidance=5.0), name="other"),
-            "book": BookConfig(seed="other", stories=3),
+            "source": ScenesConfig(seed="other", stories=3),
             "stages": first("generation", batch_size=3),
             "space_from": "other",
             "seed": 1,

@@ -13,7 +13,7 @@ from benchmark_data import content
 from PIL import Image
 
 from blip3o.errors import JudgeError, JudgeRefusalError
-from blip3o.evals import registry as catalogue
+from blip3o.evals import registry
 
 DATA = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmark_data").glob("[a-z]*.py"))
 
@@ -31,8 +31,8 @@ def data(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals have tests of their own."""
-    monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 5)
-    monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 5)
+    monkeypatch.setattr("blip3o.evals.benchmark.RESAMPLES", 5)
+    monkeypatch.setattr("blip3o.evals.benchmark.LEAST_RESAMPLES", 5)
 
 
 def results(model):
@@ -40,10 +40,10 @@ def results(model):
 
 
 def test_every_benchmark_has_tiny_data():
-    assert set(DATA) == set(catalogue.BENCHMARKS)
+    assert set(DATA) == set(registry.SUITES["all"])
 
 
-@pytest.mark.parametrize("name", catalogue.BENCHMARKS)
+@pytest.mark.parametrize("name", registry.SUITES["all"])
 def test_an_answer_that_was_refused_can_be_scored(data, name, tmp_path):
     class Mute:
         name = "mute"
@@ -51,7 +51,8 @@ def test_an_answer_that_was_refused_can_be_scored(data, name, tmp_path):
         def ask(self, prompt, pictures=(), **_):
             raise JudgeError("it says nothing")
 
-    asked = catalogue.BENCHMARKS[name](catalogue.find(name)[1], Mute())
+    benchmark, protocol = registry.find(name)
+    asked = benchmark(protocol, Mute())
     item = asked.items(data / name)[0]
     with suppress(JudgeError):
         verdict = asked.score(item, "" if asked.kind == "understanding" else ())
@@ -64,9 +65,10 @@ def test_all_of_them_run_by_one_command_and_say_what_is_not_scored(blip3o, publi
     assert done.code == 0, done.err
     told = {one["benchmark"]: one for one in json.loads(done.out)}
     assert told == results(published.name)
-    assert set(told) == set(catalogue.BENCHMARKS)
+    assert set(told) == set(registry.SUITES["all"])
     for name, result in told.items():
-        judged = catalogue.BENCHMARKS[name].needs_judge or name in catalogue.WITH_AIDS
+        benchmark, _ = registry.find(name)
+        judged = benchmark.needs_judge or bool(benchmark.heeds)
         assert (result["scored"], bool(result["metrics"])) == (not judged, not judged), name
         assert result["answered"] == result["of"]
         assert result["complete"] == (not judged)
@@ -88,12 +90,12 @@ def test_a_model_that_can_be_asked_nothing_has_no_number(blip3o, weights, data):
 def test_the_commands_of_the_original_documentation_take_data(blip3o, weights, data):
     from blip3o.cli import original
 
-    for task in catalogue.TASKS:
+    for task in registry.TASKS:
         words = original.evaluate(["--task", task, "--checkpoint", str(weights), "--data", str(data), "--limit", "1"])
         done = blip3o(*words, "-o", f"out-{task}")
         assert done.code == 0, done.err
         found = {path.stem for path in Path(f"out-{task}", weights.name).glob("*.json")}
-        assert found == set(catalogue.TASKS[task])
+        assert found == set(registry.TASKS[task])
 
 
 def test_ready_detections_score_geneval_without_any_detector(blip3o, published, data):
@@ -210,7 +212,9 @@ def test_a_dry_run_counts_and_keeps_nothing(blip3o, weights, data):
         (["-b", "mmvet", "--data", ".", "--judge", "gpt"], "judge is 'gpt': give the base URL of a server"),
         (["--data", "."], "--data has an effect only for benchmarks"),
         (["-b", "pope", "-b", "pope:lmms", "--data", "."], "pope is named twice"),
-        (["-b", "pope", "--suite", "picturebook"], "the picture book goes alone"),
+        (["-b", "pope", "--suite", "picturebook"], "benchmarks need --data"),
+        (["-b", "no.such:Thing", "--data", "."], "'no.such:Thing' names no module"),
+        (["-b", "evals.runner:Plan", "--data", "."], "'evals.runner:Plan' is no benchmark"),
         (["-b", "geneval", "--data", ".", "--ready", "x", "--detector", "y"], "both --ready and --detector"),
         (["compare", "a", "b"], "a"),
     ],

@@ -161,7 +161,7 @@ def test_an_evaluation_gives_scores_and_keeps_the_answers(blip3o, weights):
     scores = json.loads(blip3o(*asked, "--json").out)
     assert scores["metrics"]["vqa"].keys() == {"value", "n", "low", "high"}
     assert scores["judge"]["accuracy"]["n"] == 1000
-    assert json.loads(Path("scores/scores.json").read_text())["metrics"] == scores["metrics"]
+    assert json.loads(Path("scores/picturebook/picturebook.json").read_text())["metrics"] == scores["metrics"]
 
 
 def test_the_preview_of_the_data_is_a_sheet(blip3o):
@@ -185,7 +185,7 @@ def test_info_tells_parts_bytes_and_words(blip3o, weights):
 @pytest.fixture
 def unjudged(monkeypatch):
     """No scores while training; they have their own test."""
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
 
 
 def test_training_ends_in_a_checkpoint_that_draws(blip3o, unjudged):
@@ -226,7 +226,7 @@ def test_scores_while_training_are_of_questions_apart_from_the_final_ones(weight
     from blip3o.cli import train_progress as watching
 
     assert watching.SEED != 0
-    assert watching.asked(BLIP3o.load(weights), ["vqa"]).keys() == {"vqa"}
+    assert watching.asked(BLIP3o.load(weights), "picturebook", ["question"]).keys() == {"vqa"}
 
 
 SCRIPTS = {

@@ -242,7 +242,7 @@ def test_the_stages_of_the_pages_are_those_of_the_recipe():
     told = rows(CARD)
     for stage in recipe.stages:
         assert told[stage.name][:2] == [", ".join(stage.trains), f"{stage.steps:,}"]
-    assert f"{3 * recipe.book.stories:,} pictures" in CARD
+    assert f"{3 * recipe.source.stories:,} pictures" in CARD
 
 
 def test_the_hours_of_the_recipe_are_those_that_were_measured():
@@ -254,9 +254,9 @@ def test_the_hours_of_the_recipe_are_those_that_were_measured():
 
 
 def test_as_many_benchmarks_and_recorded_answers_as_readme_says():
-    from blip3o.evals.registry import BENCHMARKS
+    from blip3o.evals.registry import SUITES
 
-    assert f"{ {16: 'Sixteen'}[len(BENCHMARKS)] } benchmarks" in README
+    assert f"{ {16: 'Sixteen'}[len(SUITES['all'])] } benchmarks" in README
     cases = [json.loads(path.read_text()) for path in (ROOT / "tests" / "parity" / "evaluation_cases").glob("*.json")]
     assert sum(map(answers, cases)) > 1000
 

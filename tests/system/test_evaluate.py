@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from blip3o.cli.app import app
-from blip3o.picturebook.benchmarks import suite
 
 BASES = {
     "picturebook": ("--limit", "1"),
@@ -47,7 +46,7 @@ EXAMPLES = {
 CHOOSE = {"suite", "benchmark", "debug"}
 """The first two say what is run; the third has its effect on errors."""
 IDLE = {
-    "picturebook": {"data", "judge", "judge_model", "ready", "detector", "bare", "restart", "dry_run"},
+    "picturebook": {"data", "judge", "judge_model", "ready", "detector", "bare", "restart"},
     "pope": {"group", "seed", "judge", "judge_model", "ready", "detector"},
     "geneval": {"group", "judge", "judge_model", "bare"},
     "mmvet": {"group", "seed", "judge_model", "ready", "detector", "bare"},
@@ -106,12 +105,11 @@ def calls(monkeypatch):
         kept.append(("open", str(name), device, sorted((key, str(value)) for key, value in loading.items())))
         return Model(kept)
 
-    for module in ("evaluate", "benchmarks"):
-        monkeypatch.setattr(f"blip3o.cli.{module}.open_model", opened)
+    monkeypatch.setattr("blip3o.cli.evaluate.open_model", opened)
     monkeypatch.setattr("blip3o.evals.judges.chat.ChatJudge.ask", lambda *_, **__: "0.5")
-    monkeypatch.setattr(suite, "JUDGED_SCENES", 20)
-    monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 5)
-    monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 5)
+    monkeypatch.setattr("blip3o.picturebook.benchmarks.benchmark.JUDGED_SCENES", 20)
+    monkeypatch.setattr("blip3o.evals.benchmark.RESAMPLES", 5)
+    monkeypatch.setattr("blip3o.evals.benchmark.LEAST_RESAMPLES", 5)
     return kept
 
 
@@ -221,7 +219,7 @@ def test_a_stopped_suite_says_how_to_go_on_and_asks_only_the_rest(blip3o, calls,
     calls.clear()
     assert json.loads(blip3o(*asked).out)["metrics"] == whole["metrics"]
     assert [call[0] for call in calls] == ["open", "caption"]
-    lines = [(Path(name) / "scores.samples.jsonl").read_text() for name in ("out", "whole")]
+    lines = [(Path(name) / weights.name / "picturebook.samples.jsonl").read_text() for name in ("out", "whole")]
     assert lines[0] == lines[1]
 
 
@@ -250,18 +248,18 @@ def test_a_full_disk_is_one_line(base, where, blip3o, calls, weights, words, mon
 
 
 def test_what_was_answered_before_the_disk_was_full_is_kept(blip3o, calls, weights, monkeypatch):
-    from blip3o.picturebook.benchmarks import suite_folder
+    from blip3o.evals import runner
 
-    left, append = iter(range(3)), suite_folder.append
+    left, append = iter(range(3)), runner.append
 
     def filling(path, lines):
         if next(left, None) is None:
             raise OSError(errno.ENOSPC, "No space left on device")
         append(path, lines)
 
-    asked = ("evaluate", "--limit", 4, "--group", "vqa", "-m", weights, "-o", "out")
+    asked = ("evaluate", "--limit", 4, "--group", "vqa", "--batch-size", 1, "-m", weights, "-o", "out")
     with monkeypatch.context() as patched:
-        patched.setattr(suite_folder, "append", filling)
+        patched.setattr(runner, "append", filling)
         done = blip3o(*asked)
         told = "cannot write to out (No space left on device): make room, then the same command goes on"
         assert (done.code, done.err.strip()) == (2, f"error: {told}")
@@ -279,8 +277,9 @@ def test_the_pictures_of_another_model_never_lie_beside_new_scores(blip3o, calls
         True,
     )
     assert blip3o("evaluate", *asked, "-m", weights, "--seed", 1, "--restart").code == 0
-    lines = map(json.loads, Path("out/scores.samples.jsonl").read_text().splitlines())
-    assert {f"out/{name}" for line in lines for name in line["answer"]} == set(map(str, Path("out/pictures").iterdir()))
+    place = Path("out", weights.name)
+    lines = map(json.loads, (place / "picturebook.samples.jsonl").read_text().splitlines())
+    assert {place / name for line in lines for name in line["answer"]} == set((place / "picturebook").iterdir())
 
 
 def test_every_number_of_json_is_a_number(blip3o, calls, weights, words):

@@ -152,7 +152,7 @@ def here(checkout, monkeypatch):
     """The checkout as the current folder, its model as the shipped one, a judge that is measured briefly."""
     monkeypatch.chdir(checkout)
     monkeypatch.setattr("blip3o.weights.folders.SHIPPED", checkout / "blip3o" / "checkpoints")
-    monkeypatch.setattr("blip3o.picturebook.benchmarks.suite.JUDGED_SCENES", 20)
+    monkeypatch.setattr("blip3o.picturebook.benchmarks.benchmark.JUDGED_SCENES", 20)
     monkeypatch.setattr(sys, "stdin", io.StringIO("draw a red dog\n"))
     return checkout
 

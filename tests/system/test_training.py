@@ -16,8 +16,13 @@ import torch
 
 from blip3o.config import load
 from blip3o.errors import CheckpointError, ConfigError, TrainingError
+from blip3o.picturebook.tasks import vocabulary
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.tokenizer import make
+from blip3o.train import steps as stage_steps
 from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
+from blip3o.train.signals import answered
 from blip3o.train.trainer import Trainer
 from blip3o.weights import checkpoint
 
@@ -47,7 +52,7 @@ def cut_off(stage, step, by: type[BaseException] = Killed):
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
     """However the tests were started: a shell's background jobs, and what they start, begin with it ignored."""
-    with loop.answered((signal.SIGINT,), signal.default_int_handler):
+    with answered((signal.SIGINT,), signal.default_int_handler):
         yield
 
 
@@ -125,14 +130,14 @@ def test_an_interrupted_run_loses_no_step(whole, before, stage):
 
 @pytest.mark.slow
 def test_an_interrupt_at_the_worst_moment_spoils_nothing(whole, before, monkeypatch):
-    folder, swap = before("decoder"), loop.Average.swap
+    folder, swap = before("decoder"), stage_steps.Average.swap
 
     def interrupted(average, parameters):
         swap(average, parameters)
-        monkeypatch.setattr(loop.Average, "swap", swap)
+        monkeypatch.setattr(stage_steps.Average, "swap", swap)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop.Average, "swap", interrupted)
+    monkeypatch.setattr(stage_steps.Average, "swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Trainer(replace(RECIPE, score_every=2), folder, silent, lambda pipeline, samples: {}).run("decoder")
     Trainer(RECIPE, folder, silent).run("decoder")
@@ -176,11 +181,11 @@ trainer.Trainer(load(Recipe, {str(TINY)!r}), Path({str(tmp_path)!r}), observe).r
 @pytest.mark.slow
 def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
     torch.manual_seed(RECIPE.seed)
-    before = loop.Pipeline(RECIPE.model, loop.make(loop.vocabulary())).state_dict()
+    before = Pipeline(RECIPE.model, make(vocabulary())).state_dict()
     for stage in RECIPE.stages:
         after = weights(whole, stage.name)
         changed = {name for name in after if not torch.equal(after[name], before[name])}
-        measured = {"space.mean", "space.deviation"} if stage.objective == "space" else set()
+        measured = {"space.mean", "space.deviation"} if stage.name == "encoder" else set()
         strange = [n for n in changed - measured if not any(n.startswith(f"{part}.") for part in stage.trains)]
         assert strange == [], stage.name
         assert all(any(n.startswith(f"{part}.") for n in changed) for part in stage.trains), stage.name
@@ -192,7 +197,7 @@ def test_a_stage_changes_what_it_trains_and_nothing_else(whole):
 def test_a_finished_run_trains_nothing_again(whole):
     told = []
     pipeline = Trainer(RECIPE, whole, lambda progress: told.append(progress.stage)).run()
-    assert set(told) == {"drawing the picture book"}
+    assert set(told) == {"preparing the samples"}
     assert same(pipeline.state_dict(), weights(whole, NAMES[-1]))
 
 
@@ -313,7 +318,7 @@ def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
 
 @pytest.mark.slow
 def test_a_second_run_in_a_folder_is_refused_and_changes_nothing_in_it(blip3o, tmp_path, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, groups: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
     again = ("train", "--config", TINY, "--stage", "encoder", "--output", tmp_path / "run", "save_every=0")
     with long_run(tmp_path / "run") as running:
         recipe = (tmp_path / "run" / "recipe.yaml").read_text()

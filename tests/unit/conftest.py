@@ -42,13 +42,23 @@ def pipeline(tiny, words, awake):
 
 
 @pytest.fixture(scope="session")
+def objective_of():
+    """Gives the objective of a stage."""
+    from blip3o.plugins import build
+    from blip3o.train.objectives import OBJECTIVES
+    from blip3o.train.objectives.objective import Objective
+
+    return lambda stage, pipeline, source: build(stage.objective, OBJECTIVES, Objective, pipeline, source)
+
+
+@pytest.fixture(scope="session")
 def book(tiny):
     """Twelve pictures with features."""
     import numpy as np
 
-    from blip3o.picturebook.source import PictureBook
+    from blip3o.picturebook.source import Scenes, ScenesConfig
 
-    made = PictureBook("tests", tiny.book.stories)
+    made = Scenes(ScenesConfig(seed="tests", stories=tiny.source.stories))
     sizes = tiny.model.unified.head
     rng = np.random.default_rng(0)
     made.features = rng.normal(size=(len(made), sizes.channels, sizes.side, sizes.side)).astype(np.float16)

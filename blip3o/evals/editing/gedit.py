@@ -17,7 +17,7 @@ from PIL import Image
 
 from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
 
 GROUPS = (
@@ -195,7 +195,7 @@ class Gedit(Benchmark):
             facts={"shared": bool(tables.column(row, folder, "Intersection_exist"))},
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """G_O, 0 to 10. Raises JudgeRefusalError where the replies cannot be used again and again.
 
         The edit is scaled to the size of its source first. Without a picture the item is left out of the numbers, as

@@ -11,7 +11,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
@@ -83,7 +83,7 @@ class ImgEdit(Benchmark):
             raise DataError(f"{source} has an edit of type {kind!r}, not {', '.join(TYPES)}: is it another suite?")
         return Item(id=key, prompt=prompt, pictures=(picture,), category=kind)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean of the three scores, 1 to 5; without a picture, or where a reply has no score, the item is left out
         of the numbers, as officially."""
         if self.judge is None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
@@ -245,14 +245,14 @@ class Kris(Benchmark):
             facts={"explanation": row.get("explain_en") or "", "files": names},
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean of the item's scores, 0 to 100; `parsed` has each, None where a reply has none. Without a picture
         all are None: the item is left out of the numbers, as officially."""
         if self.judge is None:
             return None
         if not answer or isinstance(answer, str):
             return Verdict(score=0.0)
-        scores, replies = self._judged(self.judge, item, answer[0])
+        scores, replies = self._judged(self.judge, item, Path(answer[0]))
         values = counted(item.category, scores).values()
         return Verdict(
             score=sum(values) / len(values) if values else 0.0, parsed=dict(scores), details={"replies": replies}

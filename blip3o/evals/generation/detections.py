@@ -26,7 +26,7 @@ Masks = Mapping[str, np.ndarray]
 """Class -> [n, height, width], of the same objects; a class without masks is known by its boxes alone."""
 
 
-class Seen(NamedTuple):
+class Detections(NamedTuple):
     """What is in a picture. `colors`: class -> row of a box -> its colour, where one is told."""
 
     boxes: Boxes
@@ -44,26 +44,26 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class Eyes(Protocol):
+class DetectionSource(Protocol):
     """Whatever tells what is in the file of a picture."""
 
-    def see(self, path: Path) -> Seen:
+    def see(self, path: Path) -> Detections:
         """What is in a picture, its colours too where they are known."""
         ...
 
 
-class Asked:
+class RunningDetector:
     """A detector that looks at the pictures now."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
 
-    def see(self, path: Path) -> Seen:
+    def see(self, path: Path) -> Detections:
         """What it finds in a picture. Raises DataError for a file that is none."""
-        return Seen(*self._detector.detect(opened(path)), {})
+        return Detections(*self._detector.detect(opened(path)), {})
 
 
-class Ready:
+class StoredDetections:
     """What was found before: a file, a folder of files, or what they hold. Raises DataError for something else."""
 
     def __init__(self, source: Path | Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ class Ready:
                 "expected GenEval's names, such as 'tv remote' for COCO's 'remote'"
             )
 
-    def see(self, path: Path) -> Seen:
+    def see(self, path: Path) -> Detections:
         """What the files say of a picture. Raises DataError where they say nothing, or nonsense."""
         found = self._of(path)
         try:
@@ -99,7 +99,7 @@ class Ready:
         strange = {str(color) for rows in colors.values() for color in rows.values()} - set(COLORS)
         if strange:
             raise DataError(f"the detections of {path} name the colour {min(strange)!r}: expected one of GenEval's ten")
-        return Seen(boxes, {}, colors)
+        return Detections(boxes, {}, colors)
 
     def _of(self, path: Path) -> Mapping[str, Any]:
         for start in range(len(path.parts)):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -177,8 +177,8 @@ class DpgBench(Benchmark):
     name = "dpg"
     kind = "generation"
     protocols = tuple(PROTOCOLS)
-    mirror = ""
     needs_judge = True
+    heeds = frozenset({"ready"})
 
     def __init__(
         self,
@@ -194,6 +194,14 @@ class DpgBench(Benchmark):
         if ready is not None and not isinstance(ready, Mapping):
             raise DataError(f"{answers} is no object: expected item -> for each picture, question -> answer")
         self._answers: Mapping[str, Any] | None = ready
+
+    @classmethod
+    def build(cls, protocol: str, options: BenchmarkOptions) -> Benchmark:
+        if options.ready is None:
+            return cls(protocol, options.judge)
+        benchmark = cls(protocol, answers=options.ready)
+        benchmark.scorer = options.ready_name
+        return benchmark
 
     def items(self, folder: Path) -> list[Item]:
         path = tables.need(folder, "DPG-Bench", "dpg_bench.csv")
@@ -214,7 +222,7 @@ class DpgBench(Benchmark):
         facts = {"questions": [list(question) for question in questions.values()]}
         return Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=facts, count=4)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean over the pictures of the share of questions that count as answered yes.
 
         What the official script skips is scored 0, marked, and by "official" left out of the metrics. Raises DataError
@@ -233,7 +241,7 @@ class DpgBench(Benchmark):
         facts = [[kind, yes] for kind, yes in found.facts]
         return Verdict(score=found.average, parsed=found.pictures, details={"facts": facts})
 
-    def _asked(self, questions: Questions, answer: str | tuple[Path, ...]) -> list[dict[int, str]]:
+    def _asked(self, questions: Questions, answer: Answer) -> list[dict[int, str]]:
         assert self.judge is not None
         judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
         return [

@@ -92,15 +92,15 @@ class Rules:
 OFFICIAL = Rules()
 
 
-class Found(NamedTuple):
+class KeptBox(NamedTuple):
     """A box that was kept; `row` is its row among the detector's boxes of its class."""
 
     box: Box
     row: int
 
 
-Objects = Mapping[str, Sequence[Found]]
-ColorsOf = Callable[[str, Sequence[Found]], Sequence[str]]
+Objects = Mapping[str, Sequence[KeptBox]]
+ColorsOf = Callable[[str, Sequence[KeptBox]], Sequence[str]]
 """The colour classifier: class and boxes -> one colour for each box. Asked only where a clause names a colour."""
 
 
@@ -145,15 +145,15 @@ def relative_position(a: Box, b: Box, margin: float = Rules.margin) -> frozenset
     return frozenset(name for name, share in named if share > 0.5)
 
 
-def keep(boxes: np.ndarray, threshold: float, rules: Rules = OFFICIAL) -> list[Found]:
+def keep(boxes: np.ndarray, threshold: float, rules: Rules = OFFICIAL) -> list[KeptBox]:
     """The boxes [n, 5] of one class that count, most certain first: those with a score above `threshold`."""
     boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 5)
     order = np.argsort(boxes[:, 4], kind="stable")[::-1]
     order = order[boxes[order, 4] > np.float32(threshold)][: rules.max_objects]
-    kept: list[Found] = []
+    kept: list[KeptBox] = []
     for index in order:
         if rules.max_overlap == 1 or all(compute_iou(other.box, boxes[index]) < rules.max_overlap for other in kept):
-            kept.append(Found(boxes[index], int(index)))
+            kept.append(KeptBox(boxes[index], int(index)))
     return kept
 
 
@@ -163,7 +163,7 @@ def evaluate(prompt: Prompt, objects: Objects, colors_of: ColorsOf, margin: floa
     Clauses are independent: two can share an object. Colour and position look only at the first `count` objects.
     """
     reasons: list[str] = []
-    groups: list[Sequence[Found] | None] = []
+    groups: list[Sequence[KeptBox] | None] = []
     for clause in prompt.include:
         found = objects.get(clause.kind, ())[: clause.count]
         reason = (
@@ -180,11 +180,11 @@ def evaluate(prompt: Prompt, objects: Objects, colors_of: ColorsOf, margin: floa
     return not reasons, "\n".join(reasons)
 
 
-def _missing(clause: Clause, found: Sequence[Found]) -> str | None:
+def _missing(clause: Clause, found: Sequence[KeptBox]) -> str | None:
     return f"expected {clause.kind}>={clause.count}, found {len(found)}" if len(found) < clause.count else None
 
 
-def _wrong_color(clause: Clause, found: Sequence[Found], colors_of: ColorsOf) -> str | None:
+def _wrong_color(clause: Clause, found: Sequence[KeptBox], colors_of: ColorsOf) -> str | None:
     if clause.color is None:
         return None
     colors = list(colors_of(clause.kind, found))
@@ -196,7 +196,7 @@ def _wrong_color(clause: Clause, found: Sequence[Found], colors_of: ColorsOf) ->
 
 
 def _misplaced(
-    clause: Clause, found: Sequence[Found], groups: Sequence[Sequence[Found] | None], margin: float
+    clause: Clause, found: Sequence[KeptBox], groups: Sequence[Sequence[KeptBox] | None], margin: float
 ) -> str | None:
     if clause.position is None:
         return None

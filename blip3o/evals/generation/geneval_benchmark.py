@@ -13,12 +13,22 @@ from PIL import Image
 
 from blip3o.errors import ConfigError, DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.generation import geneval
-from blip3o.evals.generation.detections import Asked, Detector, Eyes, Ready, Seen, opened
+from blip3o.evals.generation.detections import (
+    Detections,
+    DetectionSource,
+    Detector,
+    RunningDetector,
+    StoredDetections,
+    opened,
+)
+from blip3o.plugins import resolve
 
 PROMPTS = ("evaluation_metadata.jsonl", "geneval_prompt.jsonl", "evaluation_metadata_long.jsonl")
 """The official file, BLIP3-o's copy of it, and prompts written out at length: other words, so other numbers."""
+OWN_DETECTORS = {"picturebook": "picturebook.detector.geneval:PictureBookDetections"}
+"""Protocol -> module:Class of the detector of one world, which tells colours, too."""
 
 
 @runtime_checkable
@@ -33,14 +43,14 @@ class Colors(Protocol):
 class GenEval(Benchmark):
     """Reads `evaluation_metadata.jsonl`, or one of the other files that its prompts come in.
 
-    Without a detector ("hf-detector"), the boxes of one ("mmdet-json") or other eyes ("picturebook") nothing is scored.
-    `colors` is asked for the colours that the boxes do not tell; a detector needs it.
+    Without a detector ("hf-detector"), the boxes of one ("mmdet-json") or another source of them ("picturebook")
+    nothing is scored. `colors` is asked for the colours that the boxes do not tell; a detector needs it.
     """
 
     name = "geneval"
     kind = "generation"
     protocols = ("hf-detector", "mmdet-json", "picturebook")
-    mirror = ""
+    heeds = frozenset({"ready", "detector"})
 
     def __init__(
         self,
@@ -50,17 +60,42 @@ class GenEval(Benchmark):
         detector: Detector | None = None,
         colors: Colors | None = None,
         detections: Path | Mapping[str, Any] | None = None,
-        eyes: Eyes | None = None,
+        source: DetectionSource | None = None,
     ) -> None:
         super().__init__(protocol, judge)
         if detector is not None and colors is None:
             raise ConfigError("GenEval has a detector but nothing that tells colours: expected colors as well")
         ways = {
-            "hf-detector": None if detector is None else Asked(detector),
-            "mmdet-json": None if detections is None else Ready(detections),
-            "picturebook": eyes,
+            "hf-detector": None if detector is None else RunningDetector(detector),
+            "mmdet-json": None if detections is None else StoredDetections(detections),
+            "picturebook": source,
         }
-        self._eyes, self._colors = ways[protocol], colors
+        self._source, self._colors = ways[protocol], colors
+
+    @classmethod
+    def build(cls, protocol: str, options: BenchmarkOptions) -> Benchmark:
+        ready, detector = options.ready, options.detector
+        if ready is not None and detector is not None:
+            raise ConfigError("GenEval has both --ready and --detector: name one of them")
+        if protocol in OWN_DETECTORS and detector not in (None, protocol):
+            raise ConfigError(f"the protocol {protocol} has its own detector, got {detector!r}: leave --detector out")
+        own = detector if detector in OWN_DETECTORS else protocol
+        if ready is not None:
+            benchmark, scorer = cls("mmdet-json", detections=ready), options.ready_name
+        elif own in OWN_DETECTORS:
+            source: Any = resolve(own, OWN_DETECTORS)
+            benchmark, scorer = cls(own, source=source()), None
+        elif detector is not None:
+            from blip3o.evals.generation.colors import ColorClassifier
+            from blip3o.evals.generation.mask2former import REPOSITORY, Mask2Former
+            from blip3o.weights.placement.device import find_device
+
+            scorer, device = detector or REPOSITORY, str(find_device(options.device))
+            benchmark = cls(protocol, detector=Mask2Former(scorer, device), colors=ColorClassifier(device=device))
+        else:
+            benchmark, scorer = cls(protocol), None
+        benchmark.scorer = scorer
+        return benchmark
 
     def items(self, folder: Path) -> list[Item]:
         path = tables.need(folder, "GenEval's prompts", *PROMPTS)
@@ -84,29 +119,29 @@ class GenEval(Benchmark):
             id=f"{index:05d}", prompt=text, category=tag, facts={"metadata": row}, unit=text, count=4, files=files
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The share of the pictures that are right. None without a detector or its boxes.
 
         Raises DataError for a picture that cannot be read, or of which the boxes or their colours are not known.
         """
-        if self._eyes is None:
+        if self._source is None:
             return None
         if not answer:
             return Verdict(score=0.0, parsed=[False] * item.count, details={"reasons": ["nothing was drawn"]})
         prompt = geneval.Prompt.from_metadata(item.facts["metadata"])
-        seen = [self._judged(prompt, Path(path), self._eyes.see(Path(path))) for path in answer]
+        seen = [self._judged(prompt, Path(path), self._source.see(Path(path))) for path in answer]
         right = [one.correct for one in seen]
         return Verdict(score=sum(right) / len(right), parsed=right, details={"reasons": [one.reason for one in seen]})
 
-    def _judged(self, prompt: geneval.Prompt, path: Path, seen: Seen) -> geneval.Verdict:
-        def colors_of(kind: str, found: Sequence[geneval.Found]) -> Sequence[str]:
+    def _judged(self, prompt: geneval.Prompt, path: Path, seen: Detections) -> geneval.Verdict:
+        def colors_of(kind: str, found: Sequence[geneval.KeptBox]) -> Sequence[str]:
             told = seen.colors.get(kind, {})
             known = [told[one.row] for one in found if one.row in told]
             return known if len(known) == len(found) else self._classified(path, kind, found, seen)
 
         return geneval.evaluate_image(prompt, seen.boxes, colors_of)
 
-    def _classified(self, path: Path, kind: str, found: Sequence[geneval.Found], seen: Seen) -> Sequence[str]:
+    def _classified(self, path: Path, kind: str, found: Sequence[geneval.KeptBox], seen: Detections) -> Sequence[str]:
         if self._colors is None:
             raise DataError(f"the detections of {path} tell no colour of {kind!r}: expected it at the end of each box")
         picture, masks = opened(path), seen.masks.get(kind)

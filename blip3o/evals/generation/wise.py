@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
 from blip3o.evals.generation.wise_judging import Judging, read_judging
 
@@ -204,7 +204,7 @@ class Wise(Benchmark):
         facts = {"Prompt": prompt, "Explanation": why, "Subcategory": row.get("Subcategory") or ""}
         return Item(id=str(number), prompt=prompt, category=category, facts=facts)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The judge's opinion of the picture, 0 to 1. None without a judge.
 
         Raises JudgeRefusalError where three replies have no numbers, DataError for a picture that cannot be read, or

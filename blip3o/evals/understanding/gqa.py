@@ -13,7 +13,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -212,7 +212,7 @@ class Gqa(Benchmark):
             for name, question, facts, image in made
         ]
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         return judged(item.facts, str(answer), self.protocol)
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -179,7 +179,7 @@ class Mmbench(Benchmark):
             unit=str(number % ROTATION),
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         options = item.facts["options"]
         parsed, by = self.way.read(str(answer), options), "rule"
         if parsed is None and self.way.judged and self.judge is not None and str(answer).strip():

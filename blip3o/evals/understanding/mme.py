@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.understanding.prompts import SHORT
 
 PERCEPTION = (
@@ -132,7 +132,7 @@ class Mme(Benchmark):
             unit=f"{name}/{stem}",
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         parsed = PARSERS[self.protocol](str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 

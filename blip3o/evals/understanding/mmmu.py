@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 
@@ -209,7 +209,7 @@ class Mmmu(Benchmark):
             facts={"options": options, "answer": _list(answer) or answer},
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         options, right = item.facts["options"], item.facts["answer"]
         if not options:
             said = opened(str(answer))

@@ -14,7 +14,7 @@ import numpy as np
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
 from blip3o.evals.tables import Row
 
 RUNS = {"official": 1, "official-5-runs": 5}
@@ -155,7 +155,7 @@ class Mmvet(Benchmark):
         facts = {"question": question, "answer": right, "abilities": needed}
         return Item(id=identity, prompt=question, pictures=(picture,), category="_".join(needed), facts=facts)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict | None:
+    def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean grade of all runs; 0 for an empty answer. Raises DataError where there is a judge, but no words."""
         if self.judge is None:
             return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -122,7 +122,7 @@ class Pope(Benchmark):
         facts = {"label": label.lower().strip()}
         return Item(id=identity, prompt=question + SHORT, pictures=(image,), category=setting, facts=facts)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         parsed = WAYS[self.protocol].read(str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 

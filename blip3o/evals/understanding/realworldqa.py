@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.understanding.letters import ranked
 from blip3o.evals.understanding.words import NUMBERS
 
@@ -66,7 +66,7 @@ class RealWorldQa(Benchmark):
             facts={"label": tables.column(row, folder, "answer"), "question": question},
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         label = item.facts["label"]
         parsed = RULES[self.protocol](str(answer), item.facts["question"], label)
         return Verdict(score=float(parsed == label.lower().strip()), parsed=parsed)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -109,7 +109,7 @@ class Seedbench(Benchmark):
         facts = {"answer": answer, "options": options, "medium": medium, "type": number}
         return Item(id=identity, prompt=prompt(row), pictures=pictures, category=TYPES[number], facts=facts)
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         parsed = READERS[self.protocol](str(answer), item.facts["options"])
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed)
 

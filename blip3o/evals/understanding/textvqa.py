@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -57,7 +57,7 @@ class TextVqa(Benchmark):
             facts={"answers": list(row["answers"])},
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         return Verdict(score=share(str(answer), item.facts["answers"]), parsed=words.evalai(str(answer)))
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:

@@ -10,7 +10,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -110,7 +110,7 @@ class VqaV2(Benchmark):
             facts=facts,
         )
 
-    def score(self, item: Item, answer: str | tuple[Path, ...]) -> Verdict:
+    def score(self, item: Item, answer: Answer) -> Verdict:
         parsed, people = RULES[self.protocol](str(answer), item.facts["answers"])
         return Verdict(score=words.agreement(parsed, people, item.facts.get("marks")), parsed=parsed)
 

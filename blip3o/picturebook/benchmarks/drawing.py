@@ -1,16 +1,19 @@
 """Drawing from words: GenEval's six tasks, the composition split, whole scenes, and riddles."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from blip3o.evals.benchmark import Answer, Response, Verdict
+from blip3o.evals.candidate import Candidate
 from blip3o.evals.distributions.frechet import frechet_distance
 from blip3o.evals.generation.geneval import Prompt
-from blip3o.picturebook.benchmarks.benchmark import Exam, Outcome
-from blip3o.picturebook.detector.judge import Sight
+from blip3o.picturebook.benchmarks.group import Group, Wording, look, seed_of, verdict
 from blip3o.picturebook.detector.matching import Want, differences, match
+from blip3o.picturebook.detector.scene_detector import Sight
 from blip3o.picturebook.world.captions import caption
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.prompts import PHOTO, geneval_case
@@ -20,52 +23,59 @@ from blip3o.picturebook.world.stories import sample_scene
 
 COMPOSED = ("two_object", "colors", "position", "color_attr")
 """GenEval's tasks that name a combination, which can be one that training never shows."""
+BATCH = 16
+"""Pictures whose features are taken at a time."""
+
+Case = Mapping[str, Any]
+"""GenEval's metadata, with "place" and "night" where they are asked for."""
+ScenePair = tuple[Scene, Scene]
+"""A scene to ask for, and another one to compare with."""
 
 
-def tasks(exam: Exam, n: int, tag: str) -> Iterator[Outcome]:
-    """`n` prompts of one of GenEval's tasks, over combinations that training may show."""
-    rng = exam.rng(f"generation/{tag}")
-    cases = [geneval_case(rng, tag)[1] for _ in range(n)]
-    yield from _drawn(exam, "generation", f"generation/{tag}", cases)
+class Cases(Group[Case]):
+    """Prompts with GenEval's metadata; with `think` the model reasons before the picture."""
+
+    exact = True
+
+    def __init__(self, size: int, case: Callable[[random.Random, int], Case], *, think: bool = False) -> None:
+        super().__init__(size)
+        self.case, self.think = case, think
+
+    def sample(self, rng: random.Random, index: int) -> Case:
+        return self.case(rng, index)
+
+    def wording(self, question: Case) -> Wording:
+        expected = {key: value for key, value in question.items() if key not in ("tag", "prompt")}
+        return Wording(prompt=question["prompt"], expected=str(expected), part=question["tag"])
+
+    def ask(self, candidate: Candidate, questions: Sequence[Case], names: Sequence[str]) -> Sequence[Response]:
+        prompts, seeds = [case["prompt"] for case in questions], list(map(seed_of, names))
+        images = candidate.generate(prompts, seed=seeds, think=self.think, batch_size=len(prompts))
+        return [[image] for image in images]
+
+    def score(self, question: Case, answer: Answer) -> Verdict:
+        sight = look(answer)
+        note = _faults(question, sight)
+        exact = not note and match(_wants(question), sight.clear()) is not None
+        return verdict(question["tag"], correct=not note, exact=exact, note=note, seen=sight.in_words)
 
 
-def composition(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` prompts, the four tasks in turn, over combinations that training never shows."""
-    rng = exam.rng("composition")
-    cases = [geneval_case(rng, COMPOSED[index % len(COMPOSED)], held_out=True)[1] for index in range(n)]
-    yield from _drawn(exam, "composition", "composition", cases)
+def task(size: int, tag: str) -> Cases:
+    """Prompts of one of GenEval's tasks, over combinations that training may show."""
+    return Cases(size, lambda rng, index: geneval_case(rng, tag)[1])
 
 
-def riddles(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` prompts whose objects must be guessed, with reasoning before the picture."""
-    rng = exam.rng("riddle")
-    cases = [sample_riddle(rng).requirement for _ in range(n)]
-    yield from _drawn(exam, "riddle", "riddle", cases, think=True)
+def composition(size: int) -> Cases:
+    """Prompts of four tasks in turn, over combinations that training never shows."""
+    return Cases(size, lambda rng, index: geneval_case(rng, COMPOSED[index % len(COMPOSED)], held_out=True)[1])
 
 
-def _drawn(
-    exam: Exam, group: str, stream: str, cases: Sequence[dict[str, Any]], *, think: bool = False
-) -> Iterator[Outcome]:
-    """GenEval's metadata, with "place" and "night" where they are asked for, drawn and judged."""
-    for where, chunk in exam.chunks(cases):
-        prompts = [case["prompt"] for case in chunk]
-        pictures = exam.candidate.generate(prompts, seed=exam.seeds(stream, where), think=think, batch_size=exam.batch)
-        for case, picture, sight in zip(chunk, pictures, exam.judge.see(pictures), strict=True):
-            note = _faults(case, sight)
-            yield Outcome(
-                group=group,
-                part=case["tag"],
-                prompt=case["prompt"],
-                answer=sight.in_words,
-                expected=str({key: value for key, value in case.items() if key not in ("tag", "prompt")}),
-                correct=not note,
-                exact=not note and match(_wants(case), sight.clear()) is not None,
-                note=note,
-                picture=picture,
-            )
+def riddles(size: int) -> Cases:
+    """Prompts whose objects must be guessed."""
+    return Cases(size, lambda rng, index: sample_riddle(rng).requirement, think=True)
 
 
-def _faults(case: dict[str, Any], sight: Sight) -> str:
+def _faults(case: Case, sight: Sight) -> str:
     faults = [sight.faults(Prompt.from_metadata(case))]
     if case.get("place", sight.place) != sight.place:
         faults.append(f"expected {case['place']}, found {sight.place}")
@@ -74,7 +84,7 @@ def _faults(case: dict[str, Any], sight: Sight) -> str:
     return "\n".join(filter(None, faults))
 
 
-def _wants(case: Mapping[str, Any]) -> list[Want]:
+def _wants(case: Case) -> list[Want]:
     """One want for each object that GenEval's metadata ask for."""
     counts = [clause["count"] for clause in case["include"]]
     wants = []
@@ -85,45 +95,41 @@ def _wants(case: Mapping[str, Any]) -> list[Want]:
     return wants
 
 
-def _sampled(exam: Exam, n: int) -> list[tuple[Scene, Scene]]:
-    """Scenes to ask for, each with another one."""
-    rng = exam.rng("scene")
-    return [(sample_scene(rng), sample_scene(rng)) for _ in range(n)]
+class Scenes(Group[ScenePair]):
+    """Whole captions: every object in its colour, none too many, place and time."""
+
+    exact = True
+
+    def sample(self, rng: random.Random, index: int) -> ScenePair:
+        return sample_scene(rng), sample_scene(rng)
+
+    def wording(self, question: ScenePair) -> Wording:
+        scene, _ = question
+        return Wording(prompt=PHOTO + caption(scene), expected=caption(scene), part=str(len(scene.objects)))
+
+    def ask(self, candidate: Candidate, questions: Sequence[ScenePair], names: Sequence[str]) -> Sequence[Response]:
+        prompts, seeds = [PHOTO + caption(scene) for scene, _ in questions], list(map(seed_of, names))
+        return [[image] for image in candidate.generate(prompts, seed=seeds, batch_size=len(prompts))]
+
+    def score(self, question: ScenePair, answer: Answer) -> Verdict:
+        (scene, _), sight = question, look(answer)
+        wants = [Want(kind=thing.kind, color=thing.color) for thing in scene.objects]
+        right = match(wants, sight.clear()) is not None and not differences(sight, scene)
+        return verdict(str(len(scene.objects)), correct=right, exact=right, seen=sight.in_words)
 
 
-def scenes(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` whole captions: every object in its colour, none too many, place and time."""
-    wanted = [scene for scene, _ in _sampled(exam, n)]
-    for where, chunk in exam.chunks(wanted):
-        prompts = [PHOTO + caption(scene) for scene in chunk]
-        pictures = exam.candidate.generate(prompts, seed=exam.seeds("scene", where), batch_size=exam.batch)
-        for scene, prompt, picture, sight in zip(chunk, prompts, pictures, exam.judge.see(pictures), strict=True):
-            wants = [Want(kind=thing.kind, color=thing.color) for thing in scene.objects]
-            right = match(wants, sight.clear()) is not None and not differences(sight, scene)
-            yield Outcome(
-                group="scene",
-                part=str(len(scene.objects)),
-                prompt=prompt,
-                answer=sight.in_words,
-                expected=caption(scene),
-                correct=right,
-                exact=right,
-                picture=picture,
-            )
-
-
-def distances(exam: Exam, pictures: Sequence[Image.Image]) -> dict[str, float | int] | None:
-    """Frechet distance of what was drawn of all `scenes` from the true pictures, and, to compare, of true from true;
-    None below two pictures."""
-    if len(pictures) < 2:
-        return None
-    true, other = zip(*_sampled(exam, len(pictures)), strict=True)
-    sets = (pictures, *([Image.fromarray(draw(scene)) for scene in part] for part in (true, other)))
+def distances(
+    candidate: Candidate, images: Sequence[Image.Image], pairs: Sequence[ScenePair]
+) -> dict[str, float | int]:
+    """Frechet distance of what was drawn of scenes from the true pictures and, to compare, of true from true; of two
+    pictures or more."""
+    true, other = ([Image.fromarray(draw(scene)) for scene in scenes] for scenes in zip(*pairs, strict=True))
     drawn, right, others = (
-        np.concatenate([exam.candidate.features(list(chunk)) for _, chunk in exam.chunks(images)]) for images in sets
+        np.concatenate([candidate.features(part[begin : begin + BATCH]) for begin in range(0, len(part), BATCH)])
+        for part in (list(images), true, other)
     )
     return {
         "value": frechet_distance(drawn, right),
         "between_true_sets": frechet_distance(others, right),
-        "n": len(pictures),
+        "n": len(images),
     }

@@ -1,16 +1,20 @@
 """Reading pictures: questions of every kind, and captions."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from PIL import Image
 
-from blip3o.picturebook.benchmarks.benchmark import Exam, Outcome
+from blip3o.evals.benchmark import Answer, Response, Verdict
+from blip3o.evals.candidate import Candidate
+from blip3o.picturebook.benchmarks.group import Group, Wording, verdict
 from blip3o.picturebook.world.captions import caption, content_of, parse_caption
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.questions import QUESTIONS, Question, sample_question
 from blip3o.picturebook.world.scene import Scene
 from blip3o.picturebook.world.stories import sample_scene
+
+KINDS = tuple(QUESTIONS)
 
 
 def plain(text: str) -> str:
@@ -24,49 +28,53 @@ def same_answer(answer: str, expected: str) -> bool:
     return plain(answer) == plain(expected) or (claim is not None and parse_caption(answer) == claim)
 
 
-def _asked(rng: random.Random, kind: str) -> tuple[Scene, Question]:
-    """A scene and a question of the kind that fits it."""
-    while True:
-        scene = sample_scene(rng)
-        try:
-            return scene, sample_question(rng, scene, kind)
-        except ValueError:  # this scene admits no such question
-            continue
+class Questions(Group[tuple[Scene, Question]]):
+    """Questions about drawn scenes, all kinds in turn; an answer is right if it is the expected one to the letter."""
+
+    shows = True
+
+    def sample(self, rng: random.Random, index: int) -> tuple[Scene, Question]:
+        while True:
+            scene = sample_scene(rng)
+            try:
+                return scene, sample_question(rng, scene, KINDS[index % len(KINDS)])
+            except ValueError:  # this scene admits no such question
+                continue
+
+    def wording(self, question: tuple[Scene, Question]) -> Wording:
+        _, asked = question
+        return Wording(prompt=asked.text, expected=asked.answer, part=asked.kind)
+
+    def shown(self, question: tuple[Scene, Question]) -> Image.Image:
+        return Image.fromarray(draw(question[0]))
+
+    def ask(
+        self, candidate: Candidate, questions: Sequence[tuple[Scene, Question]], names: Sequence[str]
+    ) -> Sequence[Response]:
+        images, texts = list(map(self.shown, questions)), [asked.text for _, asked in questions]
+        return candidate.understand(images, texts, batch_size=len(images))
+
+    def score(self, question: tuple[Scene, Question], answer: Answer) -> Verdict:
+        _, asked = question
+        return verdict(asked.kind, correct=plain(str(answer)) == plain(asked.answer))
 
 
-def questions(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` questions, all kinds in turn; an answer is right if it is the expected one to the letter."""
-    rng, kinds = exam.rng("vqa"), tuple(QUESTIONS)
-    asked = [_asked(rng, kinds[index % len(kinds)]) for index in range(n)]
-    for _, chunk in exam.chunks(asked):
-        pictures = [Image.fromarray(draw(scene)) for scene, _ in chunk]
-        answers = exam.candidate.understand(pictures, [question.text for _, question in chunk], batch_size=exam.batch)
-        for (_, question), answer, picture in zip(chunk, answers, pictures, strict=True):
-            yield Outcome(
-                group="vqa",
-                part=question.kind,
-                prompt=question.text,
-                answer=answer,
-                expected=question.answer,
-                correct=plain(answer) == plain(question.answer),
-                shown=picture,
-            )
+class Captions(Group[Scene]):
+    """Captions; right is one that claims exactly what the scene shows: objects, colours, counts, place and time."""
 
+    shows = True
 
-def captions(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` captions; right is one that claims exactly what the scene shows: objects, colours, counts, place and time."""
-    rng = exam.rng("caption")
-    scenes = [sample_scene(rng) for _ in range(n)]
-    for _, chunk in exam.chunks(scenes):
-        pictures = [Image.fromarray(draw(scene)) for scene in chunk]
-        answers = exam.candidate.caption(pictures, batch_size=exam.batch)
-        for scene, answer, picture in zip(chunk, answers, pictures, strict=True):
-            yield Outcome(
-                group="caption",
-                part=str(len(scene.objects)),
-                prompt="",
-                answer=answer,
-                expected=caption(scene),
-                correct=parse_caption(answer) == content_of(scene),
-                shown=picture,
-            )
+    def sample(self, rng: random.Random, index: int) -> Scene:
+        return sample_scene(rng)
+
+    def wording(self, question: Scene) -> Wording:
+        return Wording(prompt="", expected=caption(question), part=str(len(question.objects)))
+
+    def shown(self, question: Scene) -> Image.Image:
+        return Image.fromarray(draw(question))
+
+    def ask(self, candidate: Candidate, questions: Sequence[Scene], names: Sequence[str]) -> Sequence[Response]:
+        return candidate.caption(list(map(self.shown, questions)), batch_size=len(questions))
+
+    def score(self, question: Scene, answer: Answer) -> Verdict:
+        return verdict(str(len(question.objects)), correct=parse_caption(str(answer)) == content_of(question))

@@ -4,17 +4,20 @@ The candidate's own pictures stay in the history, and an edit of one is judged a
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from blip3o.evals.candidate import Answer
-from blip3o.picturebook.benchmarks.benchmark import Exam, Outcome
+from blip3o.evals import tables
+from blip3o.evals.benchmark import Answer, Response, Verdict
+from blip3o.evals.candidate import Candidate
 from blip3o.picturebook.benchmarks.expected import Position, after_edit, of_prompt
+from blip3o.picturebook.benchmarks.group import Group, Wording, seed_of, verdict
 from blip3o.picturebook.benchmarks.reading import same_answer
-from blip3o.picturebook.detector.judge import Sight
 from blip3o.picturebook.detector.matching import Want, differences, match
+from blip3o.picturebook.detector.scene_detector import SceneDetector, Sight
 from blip3o.picturebook.world.captions import caption
 from blip3o.picturebook.world.dialogues import Dialogue, sample_dialogue
 from blip3o.picturebook.world.draw import draw
@@ -32,19 +35,20 @@ class Talk:
     """
 
     def __init__(self, dialogue: Dialogue) -> None:
-        self.asked = [turn.content for turn in dialogue.turns if turn.role == "user"]
+        self.user = [turn.content for turn in dialogue.turns if turn.role == "user"]
         self.expected = dialogue.expected
         self.history: Conversation = ()
+        self.answer: list[Image.Image | str] = []
+        """The words of each answer, "" for none, and after them its picture."""
         self.scene: Scene | None = None
         self.stood: list[Position] = []
         self.wants: list[Want] = []
         self.fault = ""
-        self.picture: Image.Image | None = None
 
     def ask(self, turn: int) -> Conversation:
         """The conversation up to and with a user turn."""
         content: list[str | Picture] = []
-        for part in self.asked[turn]:
+        for part in self.user[turn]:
             content.append(part if isinstance(part, str) else self._show(part))
         self._expect(turn)
         self.history = (*self.history, Turn("user", tuple(content)))
@@ -55,23 +59,24 @@ class Talk:
         return Picture(draw(scene))
 
     def _expect(self, turn: int) -> None:
-        expected, words = self.expected[turn], self.asked[turn][-1]
+        expected, words = self.expected[turn], self.user[turn][-1]
         if isinstance(expected, Scene) and isinstance(words, str):
             before = self.scene
             self.wants = after_edit(words, before, expected, self.stood) if before else of_prompt(words, expected)
             self.scene = expected
 
-    def hear(self, turn: int, answer: Answer, sight: Sight | None) -> None:
-        """Takes the answer to a user turn, and what the judge sees in its picture, into the history."""
+    def hear(self, turn: int, text: str, image: Image.Image | None) -> None:
+        """Takes the answer to a user turn, and what the detector sees in its picture, into the history."""
         expected = self.expected[turn]
         if isinstance(expected, Scene):
-            self._look(turn, sight, expected)
-        elif answer.image is not None or not same_answer(answer.text, expected):
-            self.fault = f"turn {turn + 1}: expected {expected!r}, found {self._said(answer)!r}"
-        content: list[str | Picture] = [answer.text] if answer.text else []
-        if answer.image is not None:
-            self.picture = answer.image
-            content.append(Picture(np.array(answer.image.convert("RGB"))))
+            self._look(turn, None if image is None else SceneDetector.load().see([image])[0], expected)
+        elif image is not None or not same_answer(text, expected):
+            self.fault = f"turn {turn + 1}: expected {expected!r}, found {text + (' (a picture)' if image else '')!r}"
+        content: list[str | Picture] = [text] if text else []
+        self.answer.append(text)
+        if image is not None:
+            self.answer.append(image)
+            content.append(Picture(np.array(image.convert("RGB"))))
         self.history = (*self.history, Turn("assistant", tuple(content)))
 
     def _look(self, turn: int, sight: Sight | None, expected: Scene) -> None:
@@ -86,54 +91,60 @@ class Talk:
             )
         self.stood = [thing.center for thing in there or ()]
 
-    @staticmethod
-    def _said(answer: Answer) -> str:
-        return answer.text + ("" if answer.image is None else " (a picture)")
 
-    def outcome(self) -> Outcome:
-        """The whole dialogue as one question; right if every turn was."""
-        told = [part if isinstance(part, str) else "(picture)" for content in self.asked for part in content]
-        said = [_told(part) for turn in self.history if turn.role == "assistant" for part in turn.content]
-        expected = [answer if isinstance(answer, str) else f"(picture: {caption(answer)})" for answer in self.expected]
-        return Outcome(
-            group="dialogue",
-            part=" ".join("draw" if isinstance(answer, Scene) else "tell" for answer in self.expected),
-            prompt=" | ".join(told),
-            answer=" | ".join(said),
-            expected=" | ".join(expected),
-            correct=not self.fault,
-            note=self.fault,
-            picture=self.picture,
+class Dialogues(Group[Dialogue]):
+    """Dialogues of three user turns; one is right if every turn is, and ends at its first fault."""
+
+    num_images = USER_TURNS
+
+    def sample(self, rng: random.Random, index: int) -> Dialogue:
+        while True:
+            dialogue = sample_dialogue(rng, sample_story(rng))
+            if len(dialogue.expected) == USER_TURNS:
+                return dialogue
+
+    def wording(self, question: Dialogue) -> Wording:
+        said = [part for turn in question.turns if turn.role == "user" for part in turn.content]
+        right = [part if isinstance(part, str) else f"(picture: {caption(part)})" for part in question.expected]
+        return Wording(
+            prompt=" | ".join(part if isinstance(part, str) else "(picture)" for part in said),
+            expected=" | ".join(right),
+            part=" ".join("draw" if isinstance(part, Scene) else "tell" for part in question.expected),
         )
 
-
-def _told(part: str | Picture) -> str:
-    return part if isinstance(part, str) else "(picture)"
-
-
-def _sampled(rng: random.Random) -> Dialogue:
-    while True:
-        dialogue = sample_dialogue(rng, sample_story(rng))
-        if len(dialogue.expected) == USER_TURNS:
-            return dialogue
-
-
-def dialogues(exam: Exam, n: int) -> Iterator[Outcome]:
-    """`n` dialogues of three user turns; one is right if every turn is, and ends at its first fault."""
-    rng = exam.rng("dialogue")
-    talks = [Talk(_sampled(rng)) for _ in range(n)]
-    for where, chunk in exam.chunks(talks):
+    def ask(self, candidate: Candidate, questions: Sequence[Dialogue], names: Sequence[str]) -> Sequence[Response]:
+        talks = [Talk(dialogue) for dialogue in questions]
         for turn in range(USER_TURNS):
-            live = [(item, talk) for item, talk in zip(where, chunk, strict=True) if not talk.fault]
+            live = [(talk, name) for talk, name in zip(talks, names, strict=True) if not talk.fault]
             if live:
-                _turn(exam, turn, [item for item, _ in live], [talk for _, talk in live])
-        for talk in chunk:
-            yield talk.outcome()
+                _turn(candidate, turn, *zip(*live, strict=True))
+        return [talk.answer for talk in talks]
+
+    def score(self, question: Dialogue, answer: Answer) -> Verdict:
+        """The dialogue again, with the answers that were given."""
+        talk, turn = Talk(question), -1
+        for text, image in replies(answer):
+            turn += 1
+            talk.ask(turn)
+            talk.hear(turn, text, image)
+        part = self.wording(question).part
+        return verdict(part, correct=not talk.fault and turn + 1 == USER_TURNS, note=talk.fault)
 
 
-def _turn(exam: Exam, turn: int, items: Sequence[int], talks: Sequence[Talk]) -> None:
-    seeds = [exam.seeds(f"dialogue/{turn}", range(item, item + 1))[0] for item in items]
-    answers = exam.candidate.reply([talk.ask(turn) for talk in talks], seed=seeds, batch_size=exam.batch)
+def replies(answer: Answer) -> list[tuple[str, Image.Image | None]]:
+    """The words and the picture of each turn of an answer (`Talk.answer`)."""
+    found: list[tuple[str, Image.Image | None]] = []
+    for part in answer:
+        if isinstance(part, Path):
+            found[-1] = found[-1][0], tables.opened(part)
+        else:
+            found.append((part, None))
+    return found
+
+
+def _turn(candidate: Candidate, turn: int, talks: Sequence[Talk], names: Sequence[str]) -> None:
+    """One turn of several dialogues."""
+    seeds = [seed_of(name.replace("/dialogue/", f"/dialogue/{turn}/")) for name in names]
+    answers = candidate.reply([talk.ask(turn) for talk in talks], seed=seeds, batch_size=len(talks))
     for talk, answer in zip(talks, answers, strict=True):
-        sight = None if answer.image is None else exam.judge.see([answer.image])[0]
-        talk.hear(turn, answer, sight)
+        talk.hear(turn, answer.text, answer.image)

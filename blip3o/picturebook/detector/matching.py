@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blip3o.evals.generation.geneval import relative_position
-from blip3o.picturebook.detector.judge import Seen, Sight
+from blip3o.picturebook.detector.scene_detector import SceneObject, Sight
 from blip3o.picturebook.world.scene import COLUMNS, ROWS, Cell, Object, Scene
 
 TOLERANCE = 4.0
@@ -24,7 +24,7 @@ class Want:
     cell: Cell | None = None
     relation: tuple[str, int] | None = None
 
-    def admits(self, thing: Seen) -> bool:
+    def admits(self, thing: SceneObject) -> bool:
         """Whether the object is of this kind and colour and in its place; relations aside."""
         x, y = thing.center
         if thing.kind != self.kind or self.color not in (None, thing.color):
@@ -45,12 +45,14 @@ def want(thing: Object) -> Want:
     return Want(kind=thing.kind, color=thing.color, at=(thing.x, thing.y))
 
 
-def match(wants: Sequence[Want], seen: Sequence[Seen]) -> tuple[Seen, ...] | None:
+def match(wants: Sequence[Want], seen: Sequence[SceneObject]) -> tuple[SceneObject, ...] | None:
     """The objects that fulfil the wants, in the wants' order, using up all that is seen; None where that cannot be."""
     return _extended(wants, seen, ()) if len(wants) == len(seen) else None
 
 
-def _extended(wants: Sequence[Want], rest: Sequence[Seen], taken: tuple[Seen, ...]) -> tuple[Seen, ...] | None:
+def _extended(
+    wants: Sequence[Want], rest: Sequence[SceneObject], taken: tuple[SceneObject, ...]
+) -> tuple[SceneObject, ...] | None:
     if len(taken) == len(wants):
         return taken if all(_related(one, wants, taken) for one in range(len(wants))) else None
     for index, thing in enumerate(rest):
@@ -61,7 +63,7 @@ def _extended(wants: Sequence[Want], rest: Sequence[Seen], taken: tuple[Seen, ..
     return None
 
 
-def _related(index: int, wants: Sequence[Want], taken: Sequence[Seen]) -> bool:
+def _related(index: int, wants: Sequence[Want], taken: Sequence[SceneObject]) -> bool:
     relation = wants[index].relation
     return relation is None or relation[0] in relative_position(taken[index].box, taken[relation[1]].box)
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blip3o.picturebook.detector.judge import Judge
 from blip3o.picturebook.detector.matching import shows
-from blip3o.picturebook.detector.network import Detector, Maps
+from blip3o.picturebook.detector.network import HeatmapDetector, Maps
+from blip3o.picturebook.detector.scene_detector import SceneDetector
 from blip3o.picturebook.detector.training_data import Targets, any_scene, lesson
 from blip3o.picturebook.world.draw import draw
 
@@ -45,14 +45,14 @@ def grade(maps: Maps, targets: Targets) -> Tensor:
     return found / objects + color + box + 0.2 * (place + night)
 
 
-def train(config: TrainingConfig, report: Callable[[int, float], None] = lambda step, loss: None) -> Detector:
+def train(config: TrainingConfig, report: Callable[[int, float], None] = lambda step, loss: None) -> HeatmapDetector:
     """A detector trained from scratch on fresh scenes; `report` hears of every step's loss.
 
     Convolutions run in bfloat16, which halves the time on CPUs that know it: 0.1 s a step of 32 on one such core.
     """
     torch.manual_seed(config.seed)
     rng = random.Random(f"train/judge/{config.seed}")
-    detector = Detector().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    detector = HeatmapDetector().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.AdamW(detector.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, config.steps, pct_start=0.1, cycle_momentum=False
@@ -70,7 +70,7 @@ def train(config: TrainingConfig, report: Callable[[int, float], None] = lambda 
     return detector
 
 
-def num_right(judge: Judge, *, seed: int, n: int) -> int:
+def num_right(judge: SceneDetector, *, seed: int, n: int) -> int:
     """Of `n` drawn scenes that training never saw, those of which the judge sees every single thing right."""
     rng = random.Random(f"evaluation/{seed}/judge")
     scenes = [any_scene(rng) for _ in range(n)]

@@ -22,7 +22,7 @@ def compute_iou(case):
 def evaluate(case):
     def run():
         objects = {
-            kind: [geneval.Found(box, index) for index, box in enumerate(boxes)]
+            kind: [geneval.KeptBox(box, index) for index, box in enumerate(boxes)]
             for kind, boxes in case["objects"].items()
         }
         prompt = geneval.Prompt.from_metadata(case["metadata"])

@@ -22,9 +22,9 @@ def test_evaluate_names_the_groups_of_its_task():
 
 
 def test_every_task_of_evaluate_asks_groups_that_exist():
-    from blip3o.picturebook.benchmarks.suite import PICTUREBOOK
+    from blip3o.picturebook.benchmarks.benchmark import GROUPS
 
-    there = {name.split("/")[0] for name in PICTUREBOOK}
+    there = {name.split("/")[0] for name in GROUPS}
     assert {group for groups in original.GROUPS.values() for group in groups} <= there
 
 

@@ -1,12 +1,15 @@
 """What a run shows while it trains."""
 
-from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, scenes, told
+from blip3o.api import BLIP3o
+from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, asked, examples, told
 from blip3o.picturebook.tasks import TASKS
-from blip3o.train.log import Progress
+from blip3o.train.log import TrainingProgress
 
 
 def step(number, steps=10):
-    return Progress(stage="eye", step=number, steps=steps, losses={"total": 0.5}, samples_per_s=99.6, left_s=61.4)
+    return TrainingProgress(
+        stage="eye", step=number, steps=steps, losses={"total": 0.5}, samples_per_s=99.6, left_s=61.4
+    )
 
 
 def test_a_step_tells_losses_speed_and_time_left():
@@ -26,5 +29,22 @@ def test_every_task_that_has_groups_of_its_own_exists():
     assert GROUPS_OF_TASKS.keys() <= TASKS.keys()
 
 
-def test_the_pictures_to_look_at_are_always_the_same():
-    assert [caption for _, caption in scenes(3)] == [caption for _, caption in scenes(3)]
+def test_what_is_drawn_to_be_looked_at_is_always_the_same_and_what_the_stage_learns(book):
+    prompts, edits = examples(book, ("draw", "edit", "question"))
+    assert (len(prompts), len(edits)) == (6, 3)
+    again, _ = examples(book, ("draw", "edit", "question"))
+    assert prompts == again
+    assert examples(book, ()) == ([], [])
+    assert examples(book, ("question",)) == ([], [])
+
+
+def test_a_run_is_scored_by_the_benchmark_that_its_recipe_names(pipeline, monkeypatch):
+    def evaluate(model, benchmarks, *, groups, **options):
+        return [{"metrics": {name: {"value": 1.0} for name in groups or benchmarks}}]
+
+    monkeypatch.setattr("blip3o.evals.evaluate.evaluate", evaluate)
+    model = BLIP3o(pipeline)
+    assert asked(model, "picturebook", ("edit", "question")) == {"vqa": 1.0, "edit": 1.0}
+    assert asked(model, "picturebook", ("naming",)) == {}
+    assert asked(model, "squares:Colors", ("draw",)) == {"squares:Colors": 1.0}
+    assert asked(model, "", ("edit", "question")) == {}

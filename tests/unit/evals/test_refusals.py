@@ -8,19 +8,19 @@ from benchmark_data import content
 from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 
 from blip3o.errors import DataError, JudgeRefusalError, PictureError
-from blip3o.evals import registry as catalogue
-from blip3o.evals.benchmark import Item, Verdict
-from blip3o.evals.runner import Plan, Run, read
+from blip3o.evals import registry
+from blip3o.evals.benchmark import BenchmarkOptions, Item, Verdict
+from blip3o.evals.runner import BenchmarkRun, Plan, read
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals have tests of their own."""
-    monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 10)
-    monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 10)
+    monkeypatch.setattr("blip3o.evals.benchmark.RESAMPLES", 10)
+    monkeypatch.setattr("blip3o.evals.benchmark.LEAST_RESAMPLES", 10)
 
 
-class Seen(Many):
+class WithPictures(Many):
     """Forty questions about pictures, some of which are not fit to be seen."""
 
     def __init__(self, bad):
@@ -46,7 +46,7 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_a_bad_picture_is_refused_by_name_and_the_rest_is_asked(tmp_path, bad):
     candidate = Words()
-    result = run(tmp_path, Seen({16: bad}), candidate).go()
+    result = run(tmp_path, WithPictures({16: bad}), candidate).go()
     assert (result["complete"], result["refused"], result["n"], result["not_trusted"]) == (True, 1, 40, None)
     assert result["why_refused"].startswith("item 16: a picture inside the data")
     assert (len(candidate.asked), "x" * 16 in candidate.asked) == (39, False)
@@ -61,13 +61,13 @@ def test_a_picture_that_the_model_cannot_take_is_refused_as_well(tmp_path):
                 raise PictureError("the picture has 1093 x 5 px")
             return super().understand(images, questions, **rest)
 
-    result = run(tmp_path, Seen({16: content(size=(1093, 5))}), Narrow()).go()
+    result = run(tmp_path, WithPictures({16: content(size=(1093, 5))}), Narrow()).go()
     assert (result["refused"], result["why_refused"]) == (1, "item 16: the picture has 1093 x 5 px")
 
 
 def test_past_a_share_of_refusals_the_number_is_not_to_be_trusted(tmp_path):
-    few = run(tmp_path / "few", Seen(dict.fromkeys((1, 2), b""))).go()
-    many = run(tmp_path / "many", Seen(dict.fromkeys((1, 2, 3), b""))).go()
+    few = run(tmp_path / "few", WithPictures(dict.fromkeys((1, 2), b""))).go()
+    many = run(tmp_path / "many", WithPictures(dict.fromkeys((1, 2, 3), b""))).go()
     assert (few["refused"], few["not_trusted"], bool(few["metrics"])) == (2, None, True)
     assert many["not_trusted"].startswith("3 of 40 items have no answer or no opinion of the judge, more than 5%")
     assert many["metrics"]
@@ -142,7 +142,7 @@ SPOILED = {
 @pytest.mark.parametrize("name", SPOILED)
 def test_files_of_another_form_are_one_line(tmp_path, name):
     importlib.import_module(f"benchmark_data.{name}").write(tmp_path)
-    benchmark = catalogue.make(name, catalogue.Aids())
+    benchmark = registry.build(name, BenchmarkOptions())
     assert read(benchmark, tmp_path)
     file, known, other = SPOILED[name]
     (path,) = tmp_path.rglob(file)
@@ -153,4 +153,4 @@ def test_files_of_another_form_are_one_line(tmp_path, name):
     for junk in ("[1, 2]", "3", '"x"', "{}", '{"x": 1}', "null"):
         path.write_text(junk)
         with pytest.raises(DataError):
-            Run(benchmark, read(benchmark, tmp_path), MODEL, Words, Plan(folder=tmp_path / "out"))
+            BenchmarkRun(benchmark, read(benchmark, tmp_path), MODEL, Words, Plan(folder=tmp_path / "out"))

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Item, Sample, Verdict
-from blip3o.evals.results import Answers, Identity, digest, keep_picture, whole_lines, with_intervals
+from blip3o.evals.benchmark import Item, Sample, Verdict, with_intervals
+from blip3o.evals.record import Identity, lines_of
+from blip3o.evals.results import Answers, digest, keep_picture
 
 
 def share(samples):
@@ -67,14 +68,14 @@ def test_a_cut_line_is_dropped_and_the_newest_line_of_an_item_counts(tmp_path):
     part.write_text(json.dumps({"id": "1", "score": 1}) + "\n" + '{"id": "2", "sc')
     assert answers.read() == {"1": {"id": "1", "score": 1}}
     assert answers.part(0) == part
-    assert whole_lines(part) == [{"id": "1", "score": 1}]
+    assert lines_of(part) == [{"id": "1", "score": 1}]
     assert part.read_text().endswith("\n")
 
 
 def test_a_spoiled_line_in_the_middle_is_dropped_and_the_others_stay(tmp_path):
     path = tmp_path / "toy.samples.0.jsonl"
     path.write_text('{"id": "1"}\n\0\0\0\0\n{"id": "3"}\n')
-    assert whole_lines(path) == [{"id": "1"}, {"id": "3"}]
+    assert lines_of(path) == [{"id": "1"}, {"id": "3"}]
 
 
 def test_what_is_forgotten_takes_its_pictures_along_and_no_others(tmp_path):

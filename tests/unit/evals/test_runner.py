@@ -13,15 +13,15 @@ from PIL import Image
 
 from blip3o.errors import DataError, OutputError
 from blip3o.evals.benchmark import Item, Verdict
-from blip3o.evals.runner import Plan, Run
+from blip3o.evals.runner import BenchmarkRun, Plan
 from blip3o.evals.understanding.pope import Pope
 
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals have tests of their own."""
-    monkeypatch.setattr("blip3o.evals.results.RESAMPLES", 10)
-    monkeypatch.setattr("blip3o.evals.results.LEAST_RESAMPLES", 10)
+    monkeypatch.setattr("blip3o.evals.benchmark.RESAMPLES", 10)
+    monkeypatch.setattr("blip3o.evals.benchmark.LEAST_RESAMPLES", 10)
 
 
 class Painter(Unasked):
@@ -96,7 +96,7 @@ def test_interrupted_it_keeps_what_is_scored_and_says_how_much_that_is(tmp_path)
 def test_a_finished_run_loads_no_model(tmp_path):
     first = run(tmp_path).go()
     benchmark = Many("official")
-    again = Run(
+    again = BenchmarkRun(
         benchmark, benchmark.items(tmp_path), MODEL, lambda: pytest.fail("loaded"), Plan(folder=tmp_path / "out")
     )
     assert again.go() == first
@@ -120,7 +120,9 @@ def test_answers_of_another_run_are_refused_unless_it_is_begun_anew(tmp_path, ch
     model, plan = change.get("model", MODEL), {"seed": change.get("seed", 0)}
 
     def other(**more):
-        return Run(benchmark, benchmark.items(tmp_path), model, Words, Plan(folder=tmp_path / "out", **plan, **more))
+        return BenchmarkRun(
+            benchmark, benchmark.items(tmp_path), model, Words, Plan(folder=tmp_path / "out", **plan, **more)
+        )
 
     with pytest.raises(DataError, match=rf"is of another run \({told}"):
         other().go()
@@ -164,7 +166,7 @@ def test_without_a_judge_nothing_is_scored_and_with_one_no_model_is_asked_again(
     result = run(tmp_path, Judged("official")).go()
     assert (result["scored"], result["metrics"], result["n"], result["answered"]) == (False, {}, 0, 40)
     benchmark = Judged("official", Scripted("kind"))
-    scored = Run(
+    scored = BenchmarkRun(
         benchmark, benchmark.items(tmp_path), MODEL, lambda: pytest.fail("asked"), Plan(folder=tmp_path / "out")
     )
     assert scored.go()["metrics"]["accuracy"]["value"] == 1
@@ -230,7 +232,7 @@ def test_a_foreign_file_in_the_result_s_place_is_told(tmp_path):
 def test_two_items_whose_pictures_would_bear_one_name_are_refused(tmp_path):
     items = [Item(id="a/b", prompt="x"), Item(id="a-b", prompt="y")]
     with pytest.raises(DataError, match="whose pictures would bear one name"):
-        Run(Drawn("official"), items, MODEL, Words, Plan(folder=tmp_path))
+        BenchmarkRun(Drawn("official"), items, MODEL, Words, Plan(folder=tmp_path))
 
 
 def test_where_the_judge_fails_there_is_no_number_until_it_does_not(tmp_path):
@@ -258,9 +260,9 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(tmp_path, monkeypatch):
 
 def test_no_items_and_items_twice_are_told(tmp_path):
     with pytest.raises(DataError, match="has no items"):
-        Run(Many("official"), [], MODEL, Words, Plan(folder=tmp_path))
+        BenchmarkRun(Many("official"), [], MODEL, Words, Plan(folder=tmp_path))
     with pytest.raises(DataError, match="has two items '1'"):
-        Run(Many("official"), [Item(id="1", prompt="a")] * 2, MODEL, Words, Plan(folder=tmp_path))
+        BenchmarkRun(Many("official"), [Item(id="1", prompt="a")] * 2, MODEL, Words, Plan(folder=tmp_path))
 
 
 def test_a_real_benchmark_goes_through_with_and_without_its_instruction(tmp_path):
@@ -269,6 +271,8 @@ def test_a_real_benchmark_goes_through_with_and_without_its_instruction(tmp_path
         candidate = Words()
         benchmark = Pope("official")
         plan = Plan(folder=tmp_path / str(bare), bare=bare)
-        result = Run(benchmark, benchmark.items(tmp_path / "pope"), MODEL, lambda made=candidate: made, plan).go()
+        result = BenchmarkRun(
+            benchmark, benchmark.items(tmp_path / "pope"), MODEL, lambda made=candidate: made, plan
+        ).go()
         assert result["protocol"] == ("official+bare" if bare else "official")
         assert candidate.asked[0].endswith("image?") is bare

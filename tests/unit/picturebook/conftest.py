@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from blip3o.picturebook.benchmarks import drawing, editing, reading, talking
-from blip3o.picturebook.detector.judge import Judge
+from blip3o.picturebook.benchmarks.benchmark import GROUPS
+from blip3o.picturebook.detector.scene_detector import SceneDetector
 from blip3o.picturebook.world.captions import caption
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.prompts import PHOTO
@@ -114,7 +116,65 @@ class Oracle(Scribbler):
 
 @pytest.fixture(scope="session")
 def judge():
-    return Judge.load()
+    return SceneDetector.load()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A question, what a model made of it, and what that is worth."""
+
+    question: object
+    prompt: str
+    expected: str
+    part: str
+    answer: str | tuple[Path | str, ...]
+    seen: str | None
+    picture: Image.Image | None
+    correct: bool
+    exact: bool | None
+    note: str
+
+
+@pytest.fixture
+def outcomes(tmp_path):
+    """Asks a model the first questions of a group, or those from `begin` on."""
+
+    def kept(image):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.png"
+        image.save(path)
+        return path
+
+    def asked(name, candidate, n, begin=0):
+        group, rng = GROUPS[name], random.Random(f"evaluation/0/{name}")
+        questions = [group.sample(rng, index) for index in range(n)][begin:]
+        names = [f"evaluation/0/{name}/{index}" for index in range(begin, n)]
+        found = []
+        for question, response in zip(questions, group.ask(candidate, questions, names), strict=True):
+            words = group.wording(question)
+            if isinstance(response, str):
+                answer, drawn = response, []
+            else:
+                answer = tuple(part if isinstance(part, str) else kept(part) for part in response)
+                drawn = [part for part in response if not isinstance(part, str)]
+            verdict = group.score(question, answer)
+            assert verdict.details["part"] == words.part
+            found.append(
+                Outcome(
+                    question=question,
+                    prompt=words.prompt,
+                    expected=words.expected,
+                    part=words.part,
+                    answer=answer,
+                    seen=verdict.parsed,
+                    picture=drawn[-1] if drawn else None,
+                    correct=verdict.score == 1,
+                    exact=verdict.details.get("exact"),
+                    note=verdict.details.get("note", ""),
+                )
+            )
+        return found
+
+    return asked
 
 
 @pytest.fixture

@@ -6,22 +6,26 @@ import numpy as np
 import pytest
 
 from blip3o.batch import Batch
-from blip3o.picturebook.source import TOLD, PictureBook
+from blip3o.picturebook.source import PHRASES, Scenes, ScenesConfig
 from blip3o.picturebook.tasks import TASKS
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.split import is_held_out
 from blip3o.processing.conversation import Picture
 
 
+def scenes(seed, stories, progress=None):
+    return Scenes(ScenesConfig(seed=seed, stories=stories), progress)
+
+
 def test_one_seed_makes_one_book_and_another_seed_another():
-    one, again, other = PictureBook("a", 3), PictureBook("a", 3), PictureBook("b", 3)
+    one, again, other = scenes("a", 3), scenes("a", 3), scenes("b", 3)
     assert one.stories == again.stories
     assert np.array_equal(one.pixels, again.pixels)
     assert one.stories != other.stories
 
 
 def test_a_longer_book_begins_like_a_shorter_one():
-    assert PictureBook("a", 3).stories[:2] == PictureBook("a", 2).stories
+    assert scenes("a", 3).stories[:2] == scenes("a", 2).stories
 
 
 def test_every_picture_is_that_of_its_scene(book):
@@ -32,23 +36,23 @@ def test_every_picture_is_that_of_its_scene(book):
 
 
 def test_nothing_held_out_is_in_a_book():
-    book = PictureBook("held out", 30)
+    book = scenes("held out", 30)
     assert not any(is_held_out(book.scene(index)) for index in range(len(book)))
 
 
 def test_what_is_told_of_a_picture_names_every_object_once(book):
     for index in range(len(book)):
-        told, scene = book.told(index), book.scene(index)
-        assert len(told) == TOLD
-        assert sorted(text for text in told[:-1] if text != "nothing") == sorted(
+        phrases, scene = book.phrases(index), book.scene(index)
+        assert len(phrases) == PHRASES
+        assert sorted(text for text in phrases[:-1] if text != "nothing") == sorted(
             f"{thing.color} {thing.kind}" for thing in scene.objects
         )
-        assert told[-1].split() == ["night" if scene.night else "day", scene.place]
+        assert phrases[-1].split() == ["night" if scene.night else "day", scene.place]
 
 
 def test_progress_is_told_for_every_story():
     seen = []
-    PictureBook("a", 2, lambda done, total: seen.append((done, total)))
+    scenes("a", 2, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
 
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from blip3o.errors import OutputError
+from blip3o.train import steps as stage_steps
 from blip3o.train import trainer as loop
-from blip3o.train.objectives.objectives import encode_book
-from blip3o.train.trainer import Trainer, answered, undivided
+from blip3o.train.objectives.objective import encode_source
+from blip3o.train.signals import answered, undivided
+from blip3o.train.trainer import Trainer
 from blip3o.weights import checkpoint
 
 
@@ -57,13 +59,13 @@ def trained_by(trainer):
 def test_the_optimizer_gets_a_gradient_no_longer_than_the_stage_says(short, begin, monkeypatch, clip):
     norms = []
 
-    class Noted(loop.Optimizer):
+    class Noted(stage_steps.Optimizer):
         def step(self, learning_rate):
             parameters = [p for group in self.groups for p in group["params"]]
             norms.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm().item())
             super().step(learning_rate)
 
-    monkeypatch.setattr(loop, "Optimizer", Noted)
+    monkeypatch.setattr(stage_steps, "Optimizer", Noted)
     begin(short(steps=2, clip=clip)).run()
     assert len(norms) == 2
     if clip < 1:
@@ -85,9 +87,13 @@ def test_a_stage_ends_with_the_average_of_its_weights(short, begin):
 
 def test_all_that_counts_in_the_loss_moves_the_weights(short, begin):
     losses = []
+    [space] = short("encoder").stages
     few, much = (
         trained_by(
-            begin(short("encoder", telling_weight=weight), observe=lambda progress: losses.append(progress.losses))
+            begin(
+                short("encoder", objective=replace(space.objective, dense_caption_weight=weight)),
+                observe=lambda progress: losses.append(progress.losses),
+            )
         )
         for weight in (0.01, 5.0)
     )
@@ -99,7 +105,7 @@ def test_all_that_counts_in_the_loss_moves_the_weights(short, begin):
 def test_the_statistics_of_a_space_are_those_of_the_average(short, begin):
     trainer = begin(short("encoder", steps=2, learning_rate=0.02, ema=0.9))
     pipeline = trainer.run()
-    features = encode_book(pipeline, trainer.book()).astype(np.float32)
+    features = encode_source(pipeline, trainer.source).astype(np.float32)
     np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
     np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
 

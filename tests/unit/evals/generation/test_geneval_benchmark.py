@@ -78,10 +78,10 @@ def test_without_a_detector_nothing_is_scored(items):
     assert GenEval("hf-detector").score(items[0], names(items[0])) is None
     assert GenEval("mmdet-json").score(items[0], names(items[0])) is None
     with pytest.raises(ConfigError, match="tells colours"):
-        GenEval("hf-detector", detector=Eyes())
+        GenEval("hf-detector", detector=DetectionSource())
 
 
-class Eyes:
+class DetectionSource:
     """Sees one blue bear and one white boat, and tells a colour by what a crop shows in its middle."""
 
     def detect(self, picture):
@@ -99,7 +99,7 @@ class Eyes:
 def test_a_detector_sees_the_pictures_and_colours_are_told_by_the_masks(items, tmp_path):
     path = tmp_path / "drawn.png"
     write_picture(path, "blue")
-    eyes = Eyes()
+    eyes = DetectionSource()
     verdict = GenEval("hf-detector", detector=eyes, colors=eyes).score(items[5], (path,))
     assert verdict is not None
     assert verdict.score == 1
@@ -155,7 +155,7 @@ def test_a_picture_that_the_detections_do_not_cover_is_told(items, boxes, fault)
 
 
 def test_a_picture_that_cannot_be_read_is_told(items, tmp_path):
-    eyes = Eyes()
+    eyes = DetectionSource()
     with pytest.raises(DataError, match="is no picture"):
         GenEval("hf-detector", detector=eyes, colors=eyes).score(items[5], (tmp_path / "missing.png",))
 

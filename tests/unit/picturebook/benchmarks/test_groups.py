@@ -2,16 +2,15 @@
 
 import random
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from blip3o.picturebook.benchmarks import drawing, editing, reading, talking
-from blip3o.picturebook.benchmarks.benchmark import Exam
+from blip3o.picturebook.benchmarks import drawing, talking
+from blip3o.picturebook.benchmarks.benchmark import GROUPS, PictureBook
 from blip3o.picturebook.benchmarks.expected import after_edit, of_prompt
 from blip3o.picturebook.benchmarks.reading import same_answer
 from blip3o.picturebook.world.edits import EDITS
-from blip3o.picturebook.world.prompts import TAGS
 from blip3o.picturebook.world.scene import COLUMNS, ROWS, Object, Scene, stand
 from blip3o.picturebook.world.split import is_held_out
 
@@ -72,44 +71,40 @@ def test_captions_may_name_the_objects_in_any_order():
     assert same_answer(" Yes\n", "yes")
 
 
-def outcomes(group, candidate, judge, n):
-    return list(group(Exam(candidate=candidate, judge=judge), n))
-
-
-def test_every_kind_of_edit_is_asked(oracle, judge):
-    found = outcomes(editing.edits, oracle, judge, 12)
+def test_every_kind_of_edit_is_asked(oracle, outcomes):
+    found = outcomes("edit", oracle, 12)
     assert {outcome.part for outcome in found} == set(EDITS)
     assert all(outcome.correct for outcome in found), [outcome.note for outcome in found]
 
 
-def test_leaving_the_picture_as_it_was_is_no_edit(oracle, judge):
+def test_leaving_the_picture_as_it_was_is_no_edit(oracle, outcomes):
     oracle.edit = lambda images, instructions, *, seed, batch_size=16: list(images)
-    assert not any(outcome.correct for outcome in outcomes(editing.edits, oracle, judge, 12) if outcome.part != "place")
+    assert not any(outcome.correct for outcome in outcomes("edit", oracle, 12) if outcome.part != "place")
 
 
-def test_an_edit_that_shifts_the_rest_is_wrong(oracle, judge):
+def test_an_edit_that_shifts_the_rest_is_wrong(oracle, outcomes):
     def shifted(scene):
         return replace(scene, objects=tuple(replace(thing, y=thing.y + 6) for thing in scene.objects))
 
     oracle.slip = shifted
-    found = outcomes(editing.edits, oracle, judge, 12)
+    found = outcomes("edit", oracle, 12)
     keeping = [outcome for outcome in found if outcome.part not in ("insert", "move")]
     assert {outcome.note for outcome in keeping} == {"wrong: objects"}
 
 
-def test_an_edit_that_changes_the_light_is_wrong(oracle, judge):
+def test_an_edit_that_changes_the_light_is_wrong(oracle, outcomes):
     oracle.slip = lambda scene: replace(scene, night=not scene.night)
-    found = outcomes(editing.edits, oracle, judge, 12)
+    found = outcomes("edit", oracle, 12)
     assert {outcome.note for outcome in found} == {"wrong: night"}
 
 
 @pytest.mark.slow
-def test_a_dialogue_is_right_if_every_turn_is(oracle, judge):
-    found = outcomes(talking.dialogues, oracle, judge, 12)
+def test_a_dialogue_is_right_if_every_turn_is(oracle, outcomes):
+    found = outcomes("dialogue", oracle, 12)
     assert all(outcome.correct for outcome in found), [outcome.note for outcome in found]
 
 
-def test_a_dialogue_is_wrong_if_its_last_turn_is(oracle, judge):
+def test_a_dialogue_is_wrong_if_its_last_turn_is(oracle, outcomes):
     reply = oracle.reply
 
     def slipping(conversations, *, seed, batch_size=16.0):
@@ -117,35 +112,30 @@ def test_a_dialogue_is_wrong_if_its_last_turn_is(oracle, judge):
         return [Said("forty-two") for _ in conversations] if is_last else reply(conversations, seed=seed)
 
     oracle.reply = slipping
-    found = outcomes(talking.dialogues, oracle, judge, 6)
+    found = outcomes("dialogue", oracle, 6)
     assert all(outcome.note.startswith("turn 3") for outcome in found), [outcome.note for outcome in found]
 
 
-def test_drawing_something_when_a_word_was_due_is_wrong(scribbler, judge):
-    found = outcomes(talking.dialogues, scribbler, judge, 4)
+def test_drawing_something_when_a_word_was_due_is_wrong(scribbler, outcomes):
+    found = outcomes("dialogue", scribbler, 4)
     assert not any(outcome.correct for outcome in found)
 
 
-def test_a_riddle_that_names_a_time_gets_it(oracle, judge):
+def test_a_riddle_that_names_a_time_gets_it(oracle, outcomes):
     oracle.slip = lambda scene: replace(scene, night=not scene.night)
-    found = outcomes(drawing.riddles, oracle, judge, 16)
+    found = outcomes("riddle", oracle, 16)
     timed = [outcome for outcome in found if "night" in outcome.expected]
     assert timed
     assert not any(outcome.correct for outcome in timed)
 
 
-def test_the_composition_split_asks_only_for_what_training_never_shows(oracle, judge):
-    outcomes(drawing.composition, oracle, judge, 8)
+def test_the_composition_split_asks_only_for_what_training_never_shows(oracle, outcomes):
+    outcomes("composition", oracle, 8)
     assert all(is_held_out(scene) for scene in oracle.drawn.values())
 
 
-DRAWN = {
-    **{tag: lambda exam, n, tag=tag: drawing.tasks(exam, n, tag) for tag in TAGS},
-    "composition": drawing.composition,
-    "riddle": drawing.riddles,
-    "scene": drawing.scenes,
-}
-OTHERS = (editing.edits, talking.dialogues, reading.questions, reading.captions)
+OTHERS = ("edit", "dialogue", "vqa", "caption")
+DRAWN = [name for name in GROUPS if name not in OTHERS]
 
 
 def with_one_more(scene):
@@ -158,60 +148,70 @@ def with_one_more(scene):
 
 
 @pytest.mark.parametrize("group", DRAWN)
-def test_what_holds_more_than_was_asked_is_right_by_the_official_rule_and_not_exact(group, oracle, judge):
-    exact = outcomes(DRAWN[group], oracle, judge, 6)
+def test_what_holds_more_than_was_asked_is_right_by_the_official_rule_and_not_exact(group, oracle, outcomes):
+    exact = outcomes(group, oracle, 6)
     assert all(outcome.exact for outcome in exact), [outcome.answer for outcome in exact]
     oracle.slip = with_one_more
-    found = outcomes(DRAWN[group], oracle, judge, 6)
+    found = outcomes(group, oracle, 6)
     assert not any(outcome.exact for outcome in found)
     assert [outcome.correct for outcome in found] == [group != "scene"] * 6, [outcome.note for outcome in found]
 
 
 @pytest.mark.parametrize("group", DRAWN)
-def test_what_lacks_an_object_is_neither_right_nor_exact(group, oracle, judge):
+def test_what_lacks_an_object_is_neither_right_nor_exact(group, oracle, outcomes):
     oracle.slip = lambda scene: scene.with_objects(scene.objects[1:])
-    found = outcomes(DRAWN[group], oracle, judge, 4)
+    found = outcomes(group, oracle, 4)
     assert not any(outcome.correct or outcome.exact for outcome in found)
 
 
-def test_an_object_in_another_colour_is_not_exact_where_the_colour_was_asked(oracle, judge):
+def test_an_object_in_another_colour_is_not_exact_where_the_colour_was_asked(oracle, outcomes):
     def repainted(scene):
         first = scene.objects[0]
         other = replace(first, color="blue" if first.color != "blue" else "red")
         return scene.with_objects((other, *scene.objects[1:]))
 
     oracle.slip = repainted
-    assert not any(outcome.exact for outcome in outcomes(DRAWN["colors"], oracle, judge, 6))
-    assert all(outcome.exact for outcome in outcomes(DRAWN["two_object"], oracle, judge, 6))
+    assert not any(outcome.exact for outcome in outcomes("generation/colors", oracle, 6))
+    assert all(outcome.exact for outcome in outcomes("generation/two_object", oracle, 6))
 
 
-def test_only_drawings_are_exact_or_not(scribbler, judge):
+def test_only_drawings_are_exact_or_not(scribbler, outcomes):
     for group in OTHERS:
-        assert {outcome.exact for outcome in outcomes(group, scribbler, judge, 3)} == {None}
+        assert {outcome.exact for outcome in outcomes(group, scribbler, 3)} == {None}
 
 
-@pytest.mark.parametrize("group", [*DRAWN.values(), *OTHERS])
-def test_questions_that_were_answered_are_not_asked_again(group, scribbler, judge):
-    whole = list(group(Exam(candidate=scribbler, judge=judge, batch=2), 5))
-    rest = list(group(Exam(candidate=scribbler, judge=judge, batch=2, begin=3), 5))
-    told = [[(outcome.prompt, outcome.answer, outcome.correct) for outcome in part] for part in (whole[3:], rest)]
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_question_depends_on_those_that_it_is_asked_with(group, scribbler, outcomes):
+    whole, rest = outcomes(group, scribbler, 5), outcomes(group, scribbler, 5, begin=3)
+    told = [[(outcome.prompt, outcome.seen, outcome.correct) for outcome in part] for part in (whole[3:], rest)]
     assert told[0] == told[1]
 
 
-def painted(exam, n) -> Any:
-    return [outcome.picture for outcome in drawing.scenes(exam, n)]
+@pytest.mark.parametrize("group", GROUPS)
+def test_an_answer_that_is_missing_is_wrong(group):
+    book = PictureBook("official", groups=[group])
+    item = book.first(book.items(Path()), 1)[0]
+    found = book.score(item, ())
+    assert (found.score, found.details.get("exact")) == (0, False if group in DRAWN else None)
 
 
-def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, judge):
-    found = []
-    for model in (oracle, scribbler):
-        exam = Exam(candidate=model, judge=judge)
-        found.append(drawing.distances(exam, painted(exam, 12)))
+def painted(candidate, outcomes, n):
+    """What is drawn of scenes, and the scenes."""
+    found = outcomes("scene", candidate, n)
+    return [outcome.picture for outcome in found], [outcome.question for outcome in found]
+
+
+def test_whole_scenes_have_a_smaller_distance_where_they_are_drawn_right(oracle, scribbler, outcomes):
+    found = [drawing.distances(model, *painted(model, outcomes, 12)) for model in (oracle, scribbler)]
     assert found[0]["value"] == pytest.approx(0, abs=1e-6)
     assert found[1]["value"] > 1
     assert found[1]["between_true_sets"] == found[0]["between_true_sets"] > 1
 
 
-def test_two_pictures_are_needed_for_a_distance(oracle, judge):
-    exam = Exam(candidate=oracle, judge=judge)
-    assert drawing.distances(exam, painted(exam, 1)) is None
+def test_what_was_said_and_drawn_in_a_dialogue_is_scored_again_the_same(oracle, outcomes):
+    found = outcomes("dialogue", oracle, 6)
+    assert any(isinstance(part, str) and part for outcome in found for part in outcome.answer)
+    again = [GROUPS["dialogue"].score(outcome.question, outcome.answer) for outcome in found]
+    assert [one.score for one in again] == [1.0] * 6
+    cut = [GROUPS["dialogue"].score(outcome.question, outcome.answer[:1]) for outcome in found]
+    assert [one.score for one in cut] == [0.0] * 6

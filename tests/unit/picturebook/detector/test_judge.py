@@ -9,10 +9,10 @@ from PIL import Image
 
 from blip3o.errors import CheckpointError
 from blip3o.evals.generation.geneval import Prompt
-from blip3o.picturebook.detector import judge as judge_module
-from blip3o.picturebook.detector.judge import Judge
+from blip3o.picturebook.detector import scene_detector as judge_module
 from blip3o.picturebook.detector.matching import shows
 from blip3o.picturebook.detector.network import to_pixels
+from blip3o.picturebook.detector.scene_detector import SceneDetector
 from blip3o.picturebook.detector.training_data import any_scene, spoiled
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.scene import SIZE
@@ -78,7 +78,7 @@ def test_a_spoiled_file_is_one_clear_error(monkeypatch, tmp_path, content):
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setattr(judge_module, "WEIGHTS", file)
-    Judge.load.cache_clear()
+    SceneDetector.load.cache_clear()
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        Judge.load()
-    Judge.load.cache_clear()
+        SceneDetector.load()
+    SceneDetector.load.cache_clear()

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from blip3o.picturebook.detector.judge import Seen, Sight
 from blip3o.picturebook.detector.matching import Want, match, nearest_cell, shows
+from blip3o.picturebook.detector.scene_detector import SceneObject, Sight
 from blip3o.picturebook.world.scene import COLUMNS, ROWS, Object, Scene
 
 DOG = Object(kind="dog", color="red", x=COLUMNS[0], y=ROWS[1], size=20.0)
@@ -13,7 +13,7 @@ SCENE = Scene(place="snow", night=True, objects=(DOG, CAT))
 
 def seen(thing, dx=0.0, dy=0.0, score=0.99):
     x, y = thing.x + dx, thing.y + dy
-    return Seen(kind=thing.kind, color=thing.color, box=(x - 9, y - 8, x + 9, y + 8), score=score)
+    return SceneObject(kind=thing.kind, color=thing.color, box=(x - 9, y - 8, x + 9, y + 8), score=score)
 
 
 def sight(*things, place="snow", night=True):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from blip3o.picturebook.detector.judge import read_maps
 from blip3o.picturebook.detector.matching import shows
-from blip3o.picturebook.detector.network import CELL, Detector, Maps
+from blip3o.picturebook.detector.network import CELL, HeatmapDetector, Maps
+from blip3o.picturebook.detector.scene_detector import read_maps
 from blip3o.picturebook.detector.training import TrainingConfig, grade, train
 from blip3o.picturebook.detector.training_data import Targets, any_scene, lesson
 from blip3o.picturebook.world.draw import object_box
@@ -72,7 +72,7 @@ def test_a_batch_holds_pixels_within_range():
 
 
 def test_the_detector_has_about_half_a_million_parameters():
-    assert 500_000 < sum(parameter.numel() for parameter in Detector().parameters()) < 700_000
+    assert 500_000 < sum(parameter.numel() for parameter in HeatmapDetector().parameters()) < 700_000
 
 
 @pytest.mark.slow

@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from blip3o.data.address import StepAddresses, seeded
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives import objectives
-from blip3o.train.objectives.objectives import (
-    BATCH_COST,
-    OBJECTIVES,
-    UnifiedObjective,
-    addresses,
-    alike,
-    encode_book,
-    seeded,
-)
+from blip3o.train.objectives import unified
+from blip3o.train.objectives.objective import encode_source
+from blip3o.train.objectives.unified import BATCH_COST, UnifiedObjective, alike
 from blip3o.train.optim import trained
 
 
@@ -36,6 +30,15 @@ def named(tiny, name):
     return next(stage for stage in tiny.stages if stage.name == name)
 
 
+def step_of(stage, number=0, run="run"):
+    return StepAddresses(run, number, stage.batch_size)
+
+
+def changed(stage, **changes):
+    """The stage with other values of its objective."""
+    return replace(stage, objective=replace(stage.objective, **changes))
+
+
 @pytest.fixture
 def pages(book):
     """A book whose features the test may replace."""
@@ -45,14 +48,14 @@ def pages(book):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_the_loss_of_a_step_falls_when_it_is_repeated(tiny, fresh, pages, name):
+def test_the_loss_of_a_step_falls_when_it_is_repeated(tiny, fresh, pages, name, objective_of):
     stage = named(tiny, name)
-    objective = OBJECTIVES[stage.objective](stage, fresh, pages)
+    objective = objective_of(stage, fresh, pages)
     parameters = trained(fresh, objective, stage.trains)
     optimizer = torch.optim.Adam(parameters.values(), lr=5e-3)
     seen = []
     for _ in range(12):
-        total = objective.total(objective.losses("run", 0))
+        total = objective.total(objective.losses(step_of(stage)))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -63,27 +66,31 @@ def test_the_loss_of_a_step_falls_when_it_is_repeated(tiny, fresh, pages, name):
 
 @pytest.mark.parametrize("name", STAGES)
 @torch.no_grad()
-def test_a_step_is_determined_by_its_run_and_number(tiny, fresh, pages, name):
+def test_a_step_is_determined_by_its_run_and_number(tiny, fresh, pages, name, objective_of):
     stage = named(tiny, name)
     torch.manual_seed(0)
-    objective = OBJECTIVES[stage.objective](stage, fresh, pages)
+    objective = objective_of(stage, fresh, pages)
     places = (("a", 0), ("a", 0), ("a", 1), ("b", 0))
-    first, again, later, other = (objective.total(objective.losses(*place)) for place in places)
+    first, again, later, other = (
+        objective.total(objective.losses(step_of(stage, number, run))) for run, number in places
+    )
     assert torch.equal(first, again)
     assert len({first.item(), later.item(), other.item()}) == 3
 
 
 @pytest.mark.parametrize("name", STAGES)
 @torch.no_grad()
-def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tiny, pipeline, pages, name):
+def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tiny, pipeline, pages, name, objective_of):
     stage = named(tiny, name)
     torch.manual_seed(0)
-    whole = OBJECTIVES[stage.objective](stage, pipeline, pages)
-    one = replace(stage, batch_size=min(stage.batch_size, 1), text_batch_size=min(stage.text_batch_size, 1))
+    whole = objective_of(stage, pipeline, pages)
+    one = replace(stage, batch_size=min(stage.batch_size, 1))
+    if getattr(stage.objective, "text", None):
+        one = changed(one, text_batch_size=1)
     torch.manual_seed(0)
-    alone = OBJECTIVES[stage.objective](one, pipeline, pages)
-    samples = [alone.losses("run", number) for number in range(8, 12)]
-    for key, loss in whole.losses("run", 2).items():
+    alone = objective_of(one, pipeline, pages)
+    samples = [alone.losses(step_of(one, number)) for number in range(8, 12)]
+    for key, loss in whole.losses(step_of(stage, 2)).items():
         added = reduce(add, [sample[key] for sample in samples])
         torch.testing.assert_close((loss.sum, loss.weight), (added.sum, added.weight), rtol=1e-5, atol=0)
 
@@ -116,8 +123,8 @@ CUTS = {
 def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradient(
     tiny, words, awake, pages, monkeypatch
 ):
-    stage = replace(named(tiny, "instruction"), batch_size=6, text_batch_size=6)
-    objective = UnifiedObjective(stage, awake(Pipeline(tiny.model, words)), pages)
+    stage = changed(replace(named(tiny, "instruction"), batch_size=6), text_batch_size=6)
+    objective = UnifiedObjective(stage.objective, awake(Pipeline(tiny.model, words)), pages)
     batches = objective.batches
     rows = []
 
@@ -130,7 +137,7 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
 
     def step():
         rows.append([])
-        losses = objective.losses("run", 0)
+        losses = objective.losses(step_of(stage))
         objective.pipeline.zero_grad()
         objective.total(losses).backward()
         gradient = [p.grad.flatten() for p in objective.pipeline.parameters() if p.grad is not None]
@@ -139,7 +146,7 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
     found = []
     for name, value in CUTS.values():
         with monkeypatch.context() as patch:
-            patch.setattr(objectives, name, value)
+            patch.setattr(unified, name, value)
             found.append(step())
     assert len({tuple(cut) for cut in rows}) > 4, rows
     assert {sum(cut) for cut in rows} == {12}
@@ -153,7 +160,7 @@ def test_no_two_samples_stages_or_runs_share_an_address(tiny):
         address
         for run in ("train/0/encoder", "train/1/encoder", "train/0/decoder", "train/0/decoder/draw")
         for step in range(20)
-        for address in addresses(run, step, 4)
+        for address in StepAddresses(run, step, 4).all()
     ]
     assert len(set(places)) == len(places)
     draws = [torch.rand(1, generator=seeded(place)).item() for place in places[:100]]
@@ -161,21 +168,22 @@ def test_no_two_samples_stages_or_runs_share_an_address(tiny):
 
 
 def test_an_address_counts_samples_not_steps():
-    assert addresses("run", 3, 4) == addresses("run", 6, 2) + addresses("run", 7, 2)
+    whole, first, second = (StepAddresses("run", step, count).all() for step, count in ((3, 4), (6, 2), (7, 2)))
+    assert whole == first + second
 
 
 @pytest.fixture
-def graded(fresh, pages, monkeypatch):
+def graded(fresh, pages, monkeypatch, objective_of):
     """Gives the features that a stage has its pictures sketched or painted from."""
 
     def features(stage):
         torch.manual_seed(0)
-        objective, seen = OBJECTIVES[stage.objective](stage, fresh, pages), []
-        place = (objective, "sketch_loss") if stage.objective == "space" else (fresh.space.decoder, "loss")
+        objective, seen = objective_of(stage, fresh, pages), []
+        place = (objective, "sketch_loss") if stage.name == "encoder" else (fresh.space.decoder, "loss")
         grade = getattr(*place)
         monkeypatch.setattr(*place, lambda features, *rest: (seen.append(features), grade(features, *rest))[1])
         with torch.no_grad():
-            objective.losses("run", 0)
+            objective.losses(step_of(stage))
         monkeypatch.undo()
         return seen[0]
 
@@ -185,32 +193,32 @@ def graded(fresh, pages, monkeypatch):
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
 def test_pictures_are_made_from_features_with_as_much_noise_as_the_stage_says(tiny, graded, name):
     stage = replace(named(tiny, name), batch_size=32)
-    clean, noised, louder = (graded(replace(stage, feature_noise=noise)) for noise in (0.0, 0.25, 0.5))
+    clean, noised, louder = (graded(changed(stage, feature_noise=noise)) for noise in (0.0, 0.25, 0.5))
     assert (noised - clean).std() == pytest.approx(0.25, rel=0.05)
     torch.testing.assert_close(louder - clean, 2 * (noised - clean))
     assert not torch.equal((noised - clean)[0], (noised - clean)[1])
 
 
 @torch.no_grad()
-def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages):
+def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages, objective_of):
     for name, field, parts in (
-        ("encoder", "telling_weight", ("sketch", "telling")),
+        ("encoder", "dense_caption_weight", ("sketch", "telling")),
         ("instruction", "text_weight", ("image", "text")),
     ):
         for weight in (0.0, 0.5, 3.0):
-            stage = replace(named(tiny, name), **{field: weight})
-            objective = OBJECTIVES[stage.objective](stage, fresh, pages)
-            losses = objective.losses("run", 0)
+            stage = changed(named(tiny, name), **{field: weight})
+            objective = objective_of(stage, fresh, pages)
+            losses = objective.losses(step_of(stage))
             plain, weighed = (losses[part].mean() for part in parts)
             assert losses.keys() == set(parts)
             torch.testing.assert_close(objective.total(losses), plain + weight * weighed)
 
 
 def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, pipeline, pages):
-    stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = UnifiedObjective(stage, pipeline, pages)
+    stage = changed(named(tiny, "generation"), draw={"edit": 1.0})
+    objective = UnifiedObjective(stage.objective, pipeline, pages)
     known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
-    for batch, _ in objective.batches("run", 0):
+    for batch, _ in objective.batches(step_of(stage)):
         assert batch.reference is not None
         assert batch.target is not None
         assert batch.referenced is not None
@@ -221,35 +229,35 @@ def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, pi
 
 @torch.no_grad()
 def test_other_pictures_to_change_give_another_loss(tiny, pipeline, pages, monkeypatch):
-    stage = replace(named(tiny, "generation"), draw={"edit": 1.0})
-    objective = UnifiedObjective(stage, pipeline, pages)
-    true, batches = objective.losses("run", 0)["image"].mean(), list(objective.batches("run", 0))
-    changed = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
-    monkeypatch.setattr(objective, "batches", lambda *_: changed)
-    assert (objective.losses("run", 0)["image"].mean() - true).abs() > 1e-3 * true
+    stage = changed(named(tiny, "generation"), draw={"edit": 1.0})
+    objective = UnifiedObjective(stage.objective, pipeline, pages)
+    true, batches = objective.losses(step_of(stage))["image"].mean(), list(objective.batches(step_of(stage)))
+    swapped = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
+    monkeypatch.setattr(objective, "batches", lambda *_: swapped)
+    assert (objective.losses(step_of(stage))["image"].mean() - true).abs() > 1e-3 * true
 
 
-def test_features_are_made_anew_once_the_encoder_is_finished(tiny, fresh, pages):
+def test_features_are_made_anew_once_the_encoder_is_finished(tiny, fresh, pages, objective_of):
     stale = pages.features
-    OBJECTIVES["space"](named(tiny, "encoder"), fresh, pages).finish()
-    OBJECTIVES["decoder"](named(tiny, "decoder"), fresh, pages)
+    objective_of(named(tiny, "encoder"), fresh, pages).finish()
+    objective_of(named(tiny, "decoder"), fresh, pages)
     assert pages.features is not stale
-    np.testing.assert_array_equal(pages.features, encode_book(fresh, pages))
+    np.testing.assert_array_equal(pages.features, encode_source(fresh, pages))
     assert not np.allclose(pages.features, stale, atol=0.1)
 
 
-def test_the_finished_space_gives_its_pictures_unit_features(tiny, fresh, pages):
+def test_the_finished_space_gives_its_pictures_unit_features(tiny, fresh, pages, objective_of):
     stage = named(tiny, "encoder")
-    OBJECTIVES["space"](stage, fresh, pages).finish()
-    features = encode_book(fresh, pages).astype(np.float32)
+    objective_of(stage, fresh, pages).finish()
+    features = encode_source(fresh, pages).astype(np.float32)
     sizes = tiny.model.space.encoder
     assert features.shape == (len(pages), sizes.channels, sizes.side, sizes.side)
     np.testing.assert_allclose(features.mean((0, 2, 3)), 0, atol=0.01)
     np.testing.assert_allclose(features.std((0, 2, 3)), 1, atol=0.02)
 
 
-def test_finishing_the_space_twice_is_finishing_it_once(tiny, fresh, pages):
-    objective = OBJECTIVES["space"](named(tiny, "encoder"), fresh, pages)
+def test_finishing_the_space_twice_is_finishing_it_once(tiny, fresh, pages, objective_of):
+    objective = objective_of(named(tiny, "encoder"), fresh, pages)
     objective.finish()
     once = fresh.space.mean.clone(), fresh.space.deviation.clone()
     objective.finish()

@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch.nn import functional as F
 
-from blip3o.evals.generation.geneval import OFFICIAL, Found, Prompt, Rules, evaluate_image
-from blip3o.picturebook.detector.network import CELL, Detector, Maps, to_pixels
+from blip3o.evals.generation.geneval import OFFICIAL, KeptBox, Prompt, Rules, evaluate_image
+from blip3o.picturebook.detector.network import CELL, HeatmapDetector, Maps, to_pixels
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, SIZE
 from blip3o.weights.checkpoint import load_strictly, read_tensors
 
@@ -23,7 +23,7 @@ BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class SceneObject:
     """An object in a picture: `box` is (x0, y0, x1, y1) in px, `score` the probability that it is of this kind."""
 
     kind: str
@@ -41,11 +41,11 @@ class Seen:
 class Sight:
     """All that the judge sees in one picture, however faint; most certain objects first."""
 
-    objects: tuple[Seen, ...]
+    objects: tuple[SceneObject, ...]
     place: str
     night: bool
 
-    def clear(self, threshold: float = OFFICIAL.threshold) -> tuple[Seen, ...]:
+    def clear(self, threshold: float = OFFICIAL.threshold) -> tuple[SceneObject, ...]:
         """The objects with a score above the threshold."""
         return tuple(thing for thing in self.objects if thing.score > threshold)
 
@@ -54,7 +54,7 @@ class Sight:
         seen = {kind: [thing for thing in self.objects if thing.kind == kind] for kind in ALL_KINDS}
         boxes = {kind: np.array([(*t.box, t.score) for t in things], np.float32) for kind, things in seen.items()}
 
-        def colors_of(kind: str, found: Sequence[Found]) -> list[str]:
+        def colors_of(kind: str, found: Sequence[KeptBox]) -> list[str]:
             return [seen[kind][one.row].color for one in found]
 
         return evaluate_image(prompt, boxes, colors_of, rules).reason
@@ -83,10 +83,10 @@ def read_maps(maps: Maps) -> list[Sight]:
     boxes, scores, places, nights = (
         tensor.numpy() for tensor in (maps.box, heat, maps.place.argmax(dim=1), maps.night.argmax(dim=1))
     )
-    found: list[list[Seen]] = [[] for _ in range(len(places))]
+    found: list[list[SceneObject]] = [[] for _ in range(len(places))]
     for index, kind, row, column in peaks.nonzero().tolist():
         found[index].append(
-            Seen(
+            SceneObject(
                 kind=ALL_KINDS[kind],
                 color=COLORS[colors[index, row, column]],
                 box=_box(boxes[index, :, row, column], row, column),
@@ -105,18 +105,18 @@ def _box(shape: np.ndarray, row: int, column: int) -> tuple[float, float, float,
     return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
-class Judge:
+class SceneDetector:
     """The trained detector, frozen, in float32 on the CPU: the same picture always gets the same verdict."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: HeatmapDetector) -> None:
         detector = detector.eval().requires_grad_(False)
         self.detector = detector.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @classmethod
     @lru_cache(maxsize=1)
-    def load(cls) -> "Judge":
+    def load(cls) -> "SceneDetector":
         """The judge that comes with the package. CheckpointError where its file is missing or spoiled."""
-        detector = Detector()
+        detector = HeatmapDetector()
         load_strictly(detector, read_tensors(WEIGHTS)[0], WEIGHTS)
         return cls(detector)
 

@@ -1,0 +1,35 @@
+"""Addressed randomness: every draw of a sample comes from the seed of the run, the stage and the sample's number."""
+
+import random
+from dataclasses import dataclass, replace
+
+from torch import Generator
+
+
+@dataclass(frozen=True)
+class StepAddresses:
+    """Where the randomness of a step's samples lives. Neither the step nor the batch that a sample is in changes its
+    address, and no state is kept."""
+
+    run: str
+    """The seed of the run and the stage."""
+    step: int
+    count: int
+    """Samples in a step."""
+
+    def all(self) -> list[str]:
+        """An address for each sample: `run` and its number in the stage, counted from 0."""
+        return [f"{self.run}/{self.step * self.count + index}" for index in range(self.count)]
+
+    def generators(self) -> list[Generator]:
+        """A generator of noise and times for each sample."""
+        return [seeded(address) for address in self.all()]
+
+    def of(self, kind: str, count: int) -> "StepAddresses":
+        """The addresses of another `kind` of samples, `count` in a step."""
+        return replace(self, run=f"{self.run}/{kind}", count=count)
+
+
+def seeded(address: str) -> Generator:
+    """The torch generator of an address."""
+    return Generator().manual_seed(random.Random(address).getrandbits(62))

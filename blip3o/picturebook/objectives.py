@@ -1,0 +1,138 @@
+"""The objectives that need the picture book's words: the image space with dense captions, and the vision tower."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from blip3o.config import check
+from blip3o.data.address import StepAddresses
+from blip3o.errors import ConfigError
+from blip3o.flow.noise import draw_noise
+from blip3o.model.decoders.pixel import PixelDecoder
+from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
+from blip3o.model.loss import WeightedLoss
+from blip3o.picturebook.source import PHRASES, Scenes
+from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.images import to_pixels
+from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_source
+
+PHRASE_WORDS = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
+"""The words of `Scenes.phrases`."""
+CELL_WORDS = (*PHRASE_WORDS[1:], "top", "left", "middle", "right", "bottom")
+"""The words of `Scenes.cell_words`."""
+TEMPERATURE = 0.05
+"""Of the cosines between a picture's tokens and words."""
+MEASURED = 6000
+"""Pictures of which the statistics of a space are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceObjectiveConfig(ObjectiveConfig):
+    """An encoder and the sketcher of a pixel decoder."""
+
+    kind: Literal["picturebook.objectives:SpaceObjective"] = "picturebook.objectives:SpaceObjective"
+    feature_noise: float = 0.0
+    """Deviation of the noise laid on features before they are decoded: generated features need not be perfect, then."""
+    dense_caption_weight: float = 0.0
+    """Weight of the image-text loss (model/encoders/dense_caption_loss.py); that of the sketch is 1."""
+
+    def __post_init__(self) -> None:
+        values = {"feature_noise": self.feature_noise, "dense_caption_weight": self.dense_caption_weight}
+        check(*((value >= 0, f"{name} is {value}, expected 0 or more") for name, value in values.items()))
+
+
+class SpaceObjective(Objective):
+    """Encoder and sketcher together: features that tell what stands where, and that pictures can be decoded from."""
+
+    config: SpaceObjectiveConfig
+    source: Scenes
+
+    def __init__(self, config: SpaceObjectiveConfig, pipeline: Pipeline, source: Scenes) -> None:
+        super().__init__(config, pipeline, source)
+        encoder, decoder = pipeline.config.space.encoder, pipeline.space.decoder
+        if encoder is None or not isinstance(decoder, PixelDecoder):
+            raise ConfigError("the objective space trains an encoder with the sketcher of a pixel decoder: name both")
+        self.sketch_loss = decoder.sketch_loss
+        sizes = DenseCaptionConfig(
+            vocabulary=len(PHRASE_WORDS), places=PHRASES, channels=encoder.channels, positions=encoder.positions
+        )
+        self.telling = DenseCaptionLoss(sizes)  # saved states and journals of older runs bear this name
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """Dense captions count as the config says."""
+        return {"telling": self.config.dense_caption_weight}
+
+    def losses(self, step: StepAddresses) -> Losses:
+        """Sketches and dense captions, both from noised features."""
+        indices, rngs = self.sampled(step)
+        pixels = to_pixels([self.source.picture(index) for index in indices]).to(self.device)
+        features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
+        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
+        phrases = word_shares([self.source.phrases(index) for index in indices], PHRASE_WORDS).to(self.device)
+        return {"sketch": self.sketch_loss(noised, pixels), "telling": self.telling(noised, phrases)}
+
+    def finish(self) -> None:
+        """Measure the space's statistics, from here on part of it; features from before are no longer true."""
+        self.source.features = None
+        space = self.pipeline.space
+        space.mean.zero_()
+        space.deviation.fill_(1)
+        features = encode_source(self.pipeline, self.source, min(len(self.source), MEASURED))
+        space.measure(torch.from_numpy(features).float())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerObjectiveConfig(ObjectiveConfig):
+    """A vision tower by itself."""
+
+    kind: Literal["picturebook.objectives:TowerObjective"] = "picturebook.objectives:TowerObjective"
+
+
+class TowerObjective(Objective):
+    """The backbone's vision tower alone, before a language model listens to it: a token of a picture points where the
+    embeddings of the words point that are true of its cell.
+
+    What is asked for in words can then be searched for in the picture by likeness.
+    Source: the contrastive loss of CLIP, arXiv 2103.00020, with the words of a cell in place of a caption.
+    """
+
+    config: TowerObjectiveConfig
+    source: Scenes
+    ids: Tensor
+
+    def __init__(self, config: TowerObjectiveConfig, pipeline: Pipeline, source: Scenes) -> None:
+        super().__init__(config, pipeline, source)
+        ids = torch.tensor([pipeline.template.words.encode(word) for word in CELL_WORDS]).squeeze(1)
+        self.register_buffer("ids", ids)
+
+    def losses(self, step: StepAddresses) -> Losses:
+        """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
+        backbone = self.pipeline.unified.backbone
+        indices, _ = self.sampled(step)
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(
+            [self.source.picture(index) for index in indices]
+        )
+        tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
+        cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
+        words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
+        shares = word_shares([self.source.cell_words(index) for index in indices], CELL_WORDS).to(self.device)
+        losses = -(shares * (cells @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean(-1)
+        return {"contrast": WeightedLoss.of_rows(losses)}
+
+
+def word_shares(texts: list[list[str]], vocabulary: tuple[str, ...]) -> Float[Tensor, "batch place vocabulary"]:
+    """The share of each word in these texts, as many in each row."""
+    index_of = {word: index for index, word in enumerate(vocabulary)}
+    shares = torch.zeros(len(texts), len(texts[0]), len(vocabulary))
+    for row, places in enumerate(texts):
+        for place, text in enumerate(places):
+            words = text.split()
+            shares[row, place, [index_of[word] for word in words]] = 1 / len(words)
+    return shares

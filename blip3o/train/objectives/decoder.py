@@ -1,0 +1,46 @@
+"""The decoder alone, on features computed once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from blip3o.config import check
+from blip3o.data.address import StepAddresses
+from blip3o.data.sources.source import Source
+from blip3o.flow.noise import draw_noise
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.images import to_pixels
+from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_once
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderObjectiveConfig(ObjectiveConfig):
+    """Pictures from their noised features."""
+
+    kind: Literal["decoder"] = "decoder"
+    feature_noise: float = 0.0
+    """Deviation of the noise laid on features before they are decoded: generated features need not be perfect, then."""
+
+    def __post_init__(self) -> None:
+        check((self.feature_noise >= 0, f"feature_noise is {self.feature_noise}, expected 0 or more"))
+
+
+class DecoderObjective(Objective):
+    """The decoder's own loss."""
+
+    config: DecoderObjectiveConfig
+
+    def __init__(self, config: DecoderObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
+        super().__init__(config, pipeline, source)
+        encode_once(pipeline, source)
+
+    def losses(self, step: StepAddresses) -> Losses:
+        """Decoding from noised features; the loss is called as in the journals of older runs."""
+        indices, rngs = self.sampled(step)
+        pictures = [self.source.picture(index) for index in indices]
+        features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
+        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
+        pixels = to_pixels(pictures).to(self.device)
+        return {"paint": self.pipeline.space.decoder.loss(noised.to(self.device), pixels, rngs)}

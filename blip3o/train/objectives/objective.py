@@ -1,0 +1,103 @@
+"""An objective: turns the samples of a step into losses."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from blip3o.data.address import StepAddresses
+from blip3o.data.sources.source import Source
+from blip3o.model.loss import WeightedLoss
+from blip3o.pipeline.pipeline import Pipeline
+
+Losses = dict[str, WeightedLoss]
+"""Name -> a loss of the samples of a step, which is divided when all of them are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """What is written under a stage's `objective`."""
+
+    kind: str
+    """The objective's class: a key of OBJECTIVES, or `module:Class`."""
+
+    @property
+    def tasks(self) -> Collection[str]:
+        """The tasks whose conversations it takes from the source."""
+        return ()
+
+    def claims(self, batch_size: int) -> Iterator[tuple[bool, str]]:
+        """For `config.check`: what must hold of the batch size of a stage."""
+        yield batch_size > 0, f"batch_size is {batch_size}, expected 1 or more pictures for objective {self.kind!r}"
+
+    def samples(self, batch_size: int) -> int:
+        """How many samples a step has in all."""
+        return batch_size
+
+
+class Objective(nn.Module, ABC):
+    """The losses of a stage; a module, because some bring parameters of their own that no checkpoint keeps.
+
+    A subclass annotates `config` with an `ObjectiveConfig` of its own, which a stage's `objective` is read into.
+    """
+
+    config: Any
+
+    def __init__(self, config: Any, pipeline: Pipeline, source: Source) -> None:
+        super().__init__()
+        self.config = config
+        self.source = source
+        self._pipeline = [pipeline]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The networks that learn (held so that their parameters are not counted as the objective's own)."""
+        return self._pipeline[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pipeline learns."""
+        return self.pipeline.device
+
+    @abstractmethod
+    def losses(self, step: StepAddresses) -> Losses:
+        """The losses of the samples of a step."""
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What a loss is multiplied by in what is minimised, where that is not 1."""
+        return {}
+
+    def total(self, losses: Losses) -> Float[Tensor, ""]:
+        """What is minimised."""
+        return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
+
+    def sampled(self, step: StepAddresses) -> tuple[list[int], list[Generator]]:
+        """The samples of a step by their numbers in the source, and a generator for each."""
+        return [Random(address).randrange(len(self.source)) for address in step.all()], step.generators()
+
+    def finish(self) -> None:
+        """What is left to do when the stage's last step is done."""
+
+
+def encode_once(pipeline: Pipeline, source: Source) -> None:
+    """Give the source its features, unless a stage before this one has."""
+    if source.features is None:
+        source.features = encode_source(pipeline, source)
+
+
+@torch.no_grad()
+def encode_source(pipeline: Pipeline, source: Source, count: int | None = None) -> np.ndarray:
+    """Features of the source's pictures (the first `count`), float16 [sample, channel, rows, columns]."""
+    total = len(source) if count is None else count
+    parts = []
+    for start in range(0, total, 500):
+        pictures = [source.picture(index) for index in range(start, min(start + 500, total))]
+        parts.append(pipeline.features(pictures).half().cpu().numpy())
+    return np.concatenate(parts)

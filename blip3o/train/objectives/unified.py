@@ -1,0 +1,115 @@
+"""The unified model: words, and image features computed once."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Literal
+
+from torch import Generator
+
+from blip3o.batch import Batch
+from blip3o.config import check
+from blip3o.data.address import StepAddresses
+from blip3o.data.mixture import draw_conversation
+from blip3o.data.sources.source import Source
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_once
+
+BATCH_COST = 600
+"""What a batch costs beside its tokens, in tokens: measured on a CPU at the sizes of the picture book."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnifiedObjectiveConfig(ObjectiveConfig):
+    """Two mixtures of tasks, of which every step has its share; a stage's batch size is that of `draw`."""
+
+    kind: Literal["unified"] = "unified"
+    draw: dict[str, float] = field(default_factory=dict)
+    """Weights of the tasks that end in a picture."""
+    text: dict[str, float] = field(default_factory=dict)
+    """Weights of the tasks that end in words."""
+    text_batch_size: int = 0
+    """Conversations of `text` in one step, beside those of `draw`."""
+    text_weight: float = 1.0
+    """Weight of the text loss; that of the image loss is 1."""
+
+    def __post_init__(self) -> None:
+        mixtures = {"draw": self.draw, "text": self.text}
+        weights = {"text_weight": self.text_weight, **self.draw, **self.text}
+        check(
+            *((value >= 0, f"{name} is {value}, expected 0 or more") for name, value in weights.items()),
+            *(
+                (not mixture or sum(mixture.values()) > 0, f"{name} weighs no task: give one a weight above 0")
+                for name, mixture in mixtures.items()
+            ),
+            (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
+            (bool(self.draw or self.text), "draw and text are empty: give the stage tasks to learn"),
+        )
+
+    @property
+    def tasks(self) -> Collection[str]:
+        """Those of both mixtures."""
+        return {*self.draw, *self.text}
+
+    def claims(self, batch_size: int) -> Iterator[tuple[bool, str]]:
+        """A stage of words alone has a batch size of 0."""
+        yield bool(self.draw) == bool(batch_size), "draw and batch_size belong together: give both or neither"
+
+    def samples(self, batch_size: int) -> int:
+        """Conversations of both mixtures."""
+        return batch_size + self.text_batch_size
+
+
+class UnifiedObjective(Objective):
+    """Cross-entropy of the words, and the head's loss of the features. Every step runs both kinds of batch that the
+    stage has."""
+
+    config: UnifiedObjectiveConfig
+
+    def __init__(self, config: UnifiedObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
+        super().__init__(config, pipeline, source)
+        if config.draw:
+            encode_once(pipeline, source)
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """Words count as the config says."""
+        return {"text": self.config.text_weight}
+
+    def losses(self, step: StepAddresses) -> Losses:
+        """Both losses, each the sum of those of the step's batches."""
+        outputs = [self.pipeline.unified(batch, rngs) for batch, rngs in self.batches(step)]
+        parts = {"text": [output.text for output in outputs], "image": [output.image for output in outputs]}
+        present = {name: [loss for loss in losses if loss is not None] for name, losses in parts.items()}
+        return {name: reduce(add, losses) for name, losses in present.items() if losses}
+
+    def batches(self, step: StepAddresses) -> Iterator[tuple[Batch, list[Generator]]]:
+        """The step's conversations, those of like length together, so that little is padding, and their generators."""
+        config, template = self.config, self.pipeline.template
+        mixtures = (("draw", config.draw, step.count), ("text", config.text, config.text_batch_size))
+        for name, weights, count in mixtures:
+            part = step.of(name, count)
+            conversations = [
+                draw_conversation(self.source, weights, address, drawing=name == "draw") for address in part.all()
+            ]
+            encoded, rngs = [template.encode(conversation) for conversation in conversations], part.generators()
+            for rows in alike([len(item.tokens) for item in encoded]):
+                yield template.collate([encoded[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
+
+
+def alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Conversations of these lengths, by their indices, in batches of like length, shortest first: the cheapest way to
+    cut them into batches, where one costs its tokens, padding included, and `BATCH_COST`."""
+    items = sorted(range(len(lengths)), key=lambda item: lengths[item])
+    cheapest, cuts = [0], [0]
+    for end in range(1, len(items) + 1):
+        longest = lengths[items[end - 1]]
+        costs = [cheapest[start] + (end - start) * longest + BATCH_COST for start in range(end)]
+        cheapest.append(min(costs))
+        cuts.append(costs.index(cheapest[-1]))
+    groups, end = [], len(items)
+    while end:
+        groups.append(items[cuts[end] : end])
+        end = cuts[end]
+    yield from reversed(groups)

@@ -1,0 +1,31 @@
+"""Ctrl-C and SIGTERM: answered for as long as a run lasts, and never in the middle of a step."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def answered(numbers: Iterable[int], answer: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """These signals are answered so for as long as this lasts. (Only the main thread ever gets one.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.signal(number, answer) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, before in earlier.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until this is done: no step is half in the state."""
+    waiting: list[int] = []
+    with answered((signal.SIGINT, signal.SIGTERM), lambda number, _: waiting.append(number)):
+        yield
+    if waiting:
+        raise KeyboardInterrupt
