@@ -42,7 +42,7 @@ GROUPS: Mapping[str, Group[Any]] = {
 """2,000 prompts in the six tasks of GenEval, and the others."""
 
 
-class PictureBook(Benchmark):
+class PictureBookBenchmark(Benchmark):
     """The held-out questions of a seed. `groups` names those that are asked ("generation" means its six tasks), None
     all. Raises ConfigError for an unknown group."""
 
