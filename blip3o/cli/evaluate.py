@@ -237,7 +237,7 @@ def _show(results: list[dict[str, Any]], *, dry_run: bool) -> None:
         table = Table(title="value: on the scale that each benchmark publishes", title_justify="left")
         for name in ("benchmark", "protocol", "metric", "value", "95 % interval", "items"):
             table.add_column(name, overflow="fold")
-        for row in (row for one in results for row in _rows(one, parts=len(results) == 1)):
+        for row in (row for one in results for row in _rows(one)):
             table.add_row(*row)
     Console(highlight=False).print(table)
     for one in results:
@@ -245,8 +245,8 @@ def _show(results: list[dict[str, Any]], *, dry_run: bool) -> None:
             print(f"{one['benchmark']}: {one['not_trusted'] if one['scored'] else _why(one)}")
 
 
-def _rows(result: dict[str, Any], *, parts: bool) -> Iterator[tuple[str, ...]]:
-    """The numbers of a benchmark, those that are parts of others where they are wanted."""
+def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The numbers of a benchmark, without those of one level that are parts of others."""
     from blip3o.evals.record import numbers
     from blip3o.evals.report import interval, shown
 
@@ -257,7 +257,7 @@ def _rows(result: dict[str, Any], *, parts: bool) -> Iterator[tuple[str, ...]]:
         yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
     judge = {"judge": result["judge"]} if isinstance(result["judge"], dict) else {}
     for name, metric in numbers({**result["metrics"], **judge}).items():
-        if parts or "/" not in name:
+        if "/" not in name or name not in result["metrics"]:
             yield (*head, name, shown(metric.value), interval(metric), told)
 
 

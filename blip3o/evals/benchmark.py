@@ -8,7 +8,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -181,6 +181,11 @@ class Benchmark(ABC):
     def first(self, items: Sequence[Item], limit: int | None) -> Sequence[Item]:
         """Those of all items that are to be asked: the first ones, None for all."""
         return items[:limit]
+
+    def batches(self, items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+        """Those that are asked together, `size` at most; the answers to a batch are kept when all of it is answered."""
+        for begin in range(0, len(items), size):
+            yield items[begin : begin + size]
 
     def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
         """A model's response to each item, every picture from a seed of its own. Raises PromptError, PictureError."""

@@ -32,7 +32,7 @@ BENCHMARKS: Mapping[str, str] = {
     **UNDERSTANDING,
     **GENERATION,
     **EDITING,
-    "picturebook": "picturebook.benchmarks.benchmark:PictureBook",
+    "picturebook": "picturebook.benchmarks.benchmark:PictureBookBenchmark",
 }
 """Name -> module:Class."""
 SUITES: Mapping[str, tuple[str, ...]] = {

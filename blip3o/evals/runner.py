@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -113,7 +113,7 @@ class BenchmarkRun:
         self._rescore([item for item in mine if item.id in lines], lines, path)
         scores = [lines[item.id]["score"] for item in mine if item.id in lines]
         left = [item for item in mine if item.id not in lines]
-        for chunk in _chunks(left, self.plan.batch):
+        for chunk in self.benchmark.batches(left, self.plan.batch):
             made = self._done(chunk)
             append(path, made)
             scores += [line["score"] for line in made]
@@ -185,7 +185,7 @@ class BenchmarkRun:
     def _rescore(self, items: Sequence[Item], lines: dict[str, Line], path: Path) -> None:
         """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
         stale = [item for item in items if self._is_stale(lines[item.id])]
-        for chunk in _chunks(stale, self.plan.batch):
+        for chunk in self.benchmark.batches(stale, self.plan.batch):
             answers = [(item, answer_of(lines[item.id], self.plan.folder)) for item in chunk]
             again = []
             for (item, answer), (verdict, notes) in zip(answers, self._verdicts(answers), strict=True):
@@ -241,8 +241,3 @@ def _written(image: Image.Image, path: Path) -> Path:
 
 def _bare(item: Item) -> Item:
     return replace(item, prompt=item.prompt.removesuffix(SHORT).removesuffix(LETTER))
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -38,7 +38,7 @@ def torchmetrics(values: Float[np.ndarray, "batch"]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class ClipScoreVariant:
     """How a score of this name is made."""
 
     source: str
@@ -48,9 +48,9 @@ class Way:
     score: Callable[[Float[np.ndarray, "batch"]], float]
 
 
-WAYS: Mapping[str, Way] = {
-    "hessel": Way(source="openai/clip-vit-base-patch32", prefix="A photo depicts ", score=hessel),
-    "torchmetrics": Way(source="openai/clip-vit-large-patch14", prefix="", score=torchmetrics),
+WAYS: Mapping[str, ClipScoreVariant] = {
+    "hessel": ClipScoreVariant(source="openai/clip-vit-base-patch32", prefix="A photo depicts ", score=hessel),
+    "torchmetrics": ClipScoreVariant(source="openai/clip-vit-large-patch14", prefix="", score=torchmetrics),
 }
 
 

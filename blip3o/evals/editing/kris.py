@@ -99,7 +99,7 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class KrisJudging:
     """How the edits of a task are judged: its prompts by name, what is shown and how replies are read."""
 
     consistency: str = "prompt_consist"
@@ -112,24 +112,24 @@ class Way:
     """The label of an edit that is shown alone."""
 
 
-COMMON = Way()
+COMMON = KrisJudging()
 """Also for anomaly_correction: the official script has another prompt for it, but asks under a name no task has."""
-KNOWLEDGE = Way(instruction="prompt_dual_evaluation", score=known_score, knowing=True)
-VIEWPOINT = Way(instruction="prompt_view_instruction_following")
-COMPOSITION = Way(
+KNOWLEDGE = KrisJudging(instruction="prompt_dual_evaluation", score=known_score, knowing=True)
+VIEWPOINT = KrisJudging(instruction="prompt_view_instruction_following")
+COMPOSITION = KrisJudging(
     consistency="prompt_consist_multi",
     instruction="prompt_instruction_multi",
     score=plain_score,
     lone="This is the image to evaluate:",
 )
-TEMPORAL = Way(
+TEMPORAL = KrisJudging(
     consistency="prompt_consist_temporal",
     instruction="prompt_instruction_temporal",
     score=plain_score,
     lone="This is the image to evaluate:",
 )
 QUALITY = "prompt_quality"
-WAYS: Mapping[str, Way] = (
+WAYS: Mapping[str, KrisJudging] = (
     dict.fromkeys(PLACES, COMMON)
     | {task: KNOWLEDGE for category in KNOWING for task in CATEGORIES[category]}
     | {"viewpoint_change": VIEWPOINT, "multi-element_composition": COMPOSITION, "temporal_prediction": TEMPORAL}

@@ -23,7 +23,7 @@ SYSTEM = "Look at the picture and answer the question with one word in small let
 """For judges that would rather talk; mPLUG is asked the bare question."""
 
 
-class Question(NamedTuple):
+class DpgQuestion(NamedTuple):
     """One fact. `parents`: the numbers of the questions it hangs on; `kind`: "entity - whole (dog)" or the like."""
 
     number: int
@@ -32,12 +32,12 @@ class Question(NamedTuple):
     kind: str
 
 
-Questions = Mapping[int, Question]
+Questions = Mapping[int, DpgQuestion]
 """Number -> question, in the order of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class DpgProtocol:
     """What a protocol makes of the file of questions and of an answer."""
 
     drop_first: bool
@@ -51,8 +51,8 @@ class Rules:
 
 
 PROTOCOLS = {
-    "official": Rules(drop_first=True, replace=True, forgiving=True, says_yes=lambda answer: answer == "yes"),
-    "fixed": Rules(
+    "official": DpgProtocol(drop_first=True, replace=True, forgiving=True, says_yes=lambda answer: answer == "yes"),
+    "fixed": DpgProtocol(
         drop_first=False,
         replace=False,
         forgiving=False,
@@ -61,9 +61,9 @@ PROTOCOLS = {
 }
 
 
-def questions_of(rows: Iterable[Mapping[str, Any]], rules: Rules) -> dict[str, dict[int, Question]]:
+def questions_of(rows: Iterable[Mapping[str, Any]], rules: DpgProtocol) -> dict[str, dict[int, DpgQuestion]]:
     """Item -> its questions, from the rows of `dpg_bench.csv`."""
-    items: dict[str, dict[int, Question]] = {}
+    items: dict[str, dict[int, DpgQuestion]] = {}
     previous = None
     for index, row in enumerate(rows):
         if index == 0 and rules.drop_first:
@@ -72,7 +72,7 @@ def questions_of(rows: Iterable[Mapping[str, Any]], rules: Rules) -> dict[str, d
         if item not in items or (rules.replace and item != previous):
             items[item] = {}
         parents = tuple(int(one) for one in str(row["dependency"]).split(",") if int(one))
-        items[item][number] = Question(number, row["question_natural_language"], parents, row["tuple"])
+        items[item][number] = DpgQuestion(number, row["question_natural_language"], parents, row["tuple"])
         previous = item
     return items
 
@@ -107,7 +107,7 @@ class Answered(NamedTuple):
         return sum(self.pictures) / len(self.pictures)
 
 
-def answered(questions: Questions, answers: Sequence[Mapping[int, str]], rules: Rules) -> Answered:
+def answered(questions: Questions, answers: Sequence[Mapping[int, str]], rules: DpgProtocol) -> Answered:
     """From the answers about each picture to an item's score.
 
     Raises LookupError for an item that the official script skips: there is nothing to ask, or a parent is missing;
@@ -134,7 +134,7 @@ def kind_of(text: str) -> tuple[str, str]:
     return detailed.split("-")[0].strip(), detailed
 
 
-class Report(NamedTuple):
+class DpgSummary(NamedTuple):
     """Percent: of all items, by broad category, and by detailed one."""
 
     score: float
@@ -142,7 +142,7 @@ class Report(NamedTuple):
     detailed: Metrics
 
 
-def reported(items: Sequence[Answered]) -> Report:
+def reported(items: Sequence[Answered]) -> DpgSummary:
     """The numbers of items; nan where there are none."""
     broad: dict[str, list[float]] = {}
     detailed: dict[str, list[float]] = {}
@@ -150,7 +150,7 @@ def reported(items: Sequence[Answered]) -> Report:
         for groups, name in zip((broad, detailed), kind_of(kind), strict=True):
             groups.setdefault(name, []).append(float(yes))
     shares = ({name: _percent(groups[name]) for name in sorted(groups)} for groups in (broad, detailed))
-    return Report(_percent([item.average for item in items]), *shares)
+    return DpgSummary(_percent([item.average for item in items]), *shares)
 
 
 def _percent(values: Sequence[float]) -> float:
@@ -230,7 +230,7 @@ class DpgBench(Benchmark):
         """
         if self.judge is None and self._answers is None:
             return None
-        questions = {row[0]: Question(row[0], row[1], tuple(row[2]), row[3]) for row in item.facts["questions"]}
+        questions = {row[0]: DpgQuestion(row[0], row[1], tuple(row[2]), row[3]) for row in item.facts["questions"]}
         answers = self._asked(questions, answer) if self._answers is None else self._given(item.id, self._answers)
         try:
             found = answered(questions, answers, self._rules)

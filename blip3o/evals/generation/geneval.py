@@ -79,7 +79,7 @@ def _clause(item: Mapping[str, Any]) -> Clause:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class GenEvalRules:
     """The numbers of the official defaults. `max_overlap` 1 switches the suppression of doubles off."""
 
     threshold: float = 0.3
@@ -89,7 +89,7 @@ class Rules:
     margin: float = 0.1
 
 
-OFFICIAL = Rules()
+OFFICIAL = GenEvalRules()
 
 
 class KeptBox(NamedTuple):
@@ -105,7 +105,7 @@ ColorsOf = Callable[[str, Sequence[KeptBox]], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ImageVerdict:
     """Whether the picture is right, and one line for each thing that is not."""
 
     correct: bool
@@ -127,7 +127,7 @@ def _area(box: np.ndarray) -> np.number:
     return width * height
 
 
-def relative_position(a: Box, b: Box, margin: float = Rules.margin) -> frozenset[str]:
+def relative_position(a: Box, b: Box, margin: float = GenEvalRules.margin) -> frozenset[str]:
     """How `a` stands to `b`: none, one or two of "left of", "right of", "above", "below".
 
     Each axis' distance of the centres is shortened by `margin` x (the two sizes along it); a relation holds where
@@ -145,7 +145,7 @@ def relative_position(a: Box, b: Box, margin: float = Rules.margin) -> frozenset
     return frozenset(name for name, share in named if share > 0.5)
 
 
-def keep(boxes: np.ndarray, threshold: float, rules: Rules = OFFICIAL) -> list[KeptBox]:
+def keep(boxes: np.ndarray, threshold: float, rules: GenEvalRules = OFFICIAL) -> list[KeptBox]:
     """The boxes [n, 5] of one class that count, most certain first: those with a score above `threshold`."""
     boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 5)
     order = np.argsort(boxes[:, 4], kind="stable")[::-1]
@@ -157,7 +157,9 @@ def keep(boxes: np.ndarray, threshold: float, rules: Rules = OFFICIAL) -> list[K
     return kept
 
 
-def evaluate(prompt: Prompt, objects: Objects, colors_of: ColorsOf, margin: float = Rules.margin) -> tuple[bool, str]:
+def evaluate(
+    prompt: Prompt, objects: Objects, colors_of: ColorsOf, margin: float = GenEvalRules.margin
+) -> tuple[bool, str]:
     """Whether every including clause holds and no excluding one does, and the reasons why not.
 
     Clauses are independent: two can share an object. Colour and position look only at the first `count` objects.
@@ -213,14 +215,14 @@ def _misplaced(
 
 
 def evaluate_image(
-    prompt: Prompt, detections: Mapping[str, np.ndarray], colors_of: ColorsOf, rules: Rules = OFFICIAL
-) -> Verdict:
+    prompt: Prompt, detections: Mapping[str, np.ndarray], colors_of: ColorsOf, rules: GenEvalRules = OFFICIAL
+) -> ImageVerdict:
     """From a detector's raw boxes, class -> [n, 5], to the verdict on one picture."""
     threshold = rules.counting_threshold if prompt.tag == "counting" else rules.threshold
     objects = {kind: keep(boxes, threshold, rules) for kind, boxes in detections.items()}
     objects = {kind: found for kind, found in objects.items() if found}
     correct, reason = evaluate(prompt, objects, colors_of, rules.margin)
-    return Verdict(correct, reason, objects)
+    return ImageVerdict(correct, reason, objects)
 
 
 def crop(

@@ -133,7 +133,7 @@ class GenEval(Benchmark):
         right = [one.correct for one in seen]
         return Verdict(score=sum(right) / len(right), parsed=right, details={"reasons": [one.reason for one in seen]})
 
-    def _judged(self, prompt: geneval.Prompt, path: Path, seen: Detections) -> geneval.Verdict:
+    def _judged(self, prompt: geneval.Prompt, path: Path, seen: Detections) -> geneval.ImageVerdict:
         def colors_of(kind: str, found: Sequence[geneval.KeptBox]) -> Sequence[str]:
             told = seen.colors.get(kind, {})
             known = [told[one.row] for one in found if one.row in told]

@@ -56,7 +56,7 @@ def wiscore(consistency: float | int, realism: float | int, aesthetic_quality: f
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class WiseProtocol:
     """What sets the protocols apart."""
 
     first: tuple[int, ...]
@@ -87,7 +87,7 @@ class Rules:
 
 
 PROTOCOLS = {
-    "legacy": Rules(
+    "legacy": WiseProtocol(
         first=(1, 401, 568, 701, 801, 901),
         weights=(0.4, 0.167, 0.133, 0.1, 0.1, 0.1),
         prompts=("WISE_legacy/data/{}.json", "data/{}.json", "{}.json"),
@@ -100,7 +100,7 @@ PROTOCOLS = {
         allowed=lambda number: True,
         whole=True,
     ),
-    "verified": Rules(
+    "verified": WiseProtocol(
         first=(1, 401, 521, 641, 761, 881),
         weights=(0.4, 0.12, 0.12, 0.12, 0.12, 0.12),
         prompts=("data_verified/{}_verified.json", "{}_verified.json"),
@@ -117,7 +117,7 @@ PROTOCOLS = {
 PARTS = {"culture": CATEGORIES[:1], "space-time": CATEGORIES[1:3], "science": CATEGORIES[3:], "all": CATEGORIES}
 
 
-class Report(NamedTuple):
+class WiseSummary(NamedTuple):
     """What the official calculators say of records."""
 
     categories: dict[str, tuple[float, int]]
@@ -128,7 +128,7 @@ class Report(NamedTuple):
     """The weighted mean; None for a part, without all categories, and by the legacy protocol where ids are missing."""
 
 
-def aggregated(records: Sequence[Any], rules: Rules, part: str = "all") -> Report:
+def aggregated(records: Sequence[Any], rules: WiseProtocol, part: str = "all") -> WiseSummary:
     """From records (prompt_id and numbers) to means. What has no whole prompt_id or no numbers is passed over, and what
     comes twice counts twice."""
     scores: dict[str, list[float]] = {}
@@ -146,10 +146,10 @@ def aggregated(records: Sequence[Any], rules: Rules, part: str = "all") -> Repor
     missing = [number for number in range(1, 1001) if rules.category(number) in PARTS[part] and number not in present]
     complete = part == "all" and len(means) == len(CATEGORIES) and not (rules.whole and missing)
     overall = weighted({name: mean for name, (mean, _) in means.items()}, rules) if complete else None
-    return Report(means, missing, overall)
+    return WiseSummary(means, missing, overall)
 
 
-def weighted(means: Mapping[str, float], rules: Rules) -> float:
+def weighted(means: Mapping[str, float], rules: WiseProtocol) -> float:
     """The overall score of the means of all categories."""
     return sum(weight * means[name] for name, weight in zip(CATEGORIES, rules.weights, strict=True))
 

@@ -92,7 +92,7 @@ def lmms_static(answer: str, options: Mapping[str, str]) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class MmbenchProtocol:
     """How a protocol asks and reads."""
 
     prompt: Callable[[str, str, Mapping[str, str]], str]
@@ -102,13 +102,13 @@ class Way:
 
 
 WAYS = {
-    "vlmevalkit": Way(prompt=vlmevalkit_prompt, read=letters.vlmevalkit, judged=True),
-    "lmms-static": Way(prompt=lmms_prompt, read=lmms_static, judged=False),
+    "vlmevalkit": MmbenchProtocol(prompt=vlmevalkit_prompt, read=letters.vlmevalkit, judged=True),
+    "lmms-static": MmbenchProtocol(prompt=lmms_prompt, read=lmms_static, judged=False),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class CircularQuestion:
     """A question after all its rotations."""
 
     right: bool
@@ -117,7 +117,7 @@ class Question:
     """The wider class of the category."""
 
 
-def report(questions: Sequence[Question]) -> Metrics:
+def report(questions: Sequence[CircularQuestion]) -> Metrics:
     """Accuracy in percent, in all, then in each ability, then in each category; nan where there is no question."""
     parts: dict[str, list[bool]] = {"accuracy": [question.right for question in questions]}
     for kind in ("ability", "category"):
@@ -221,10 +221,10 @@ def _table(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _question(unit: Sequence[Sample]) -> Question:
+def _question(unit: Sequence[Sample]) -> CircularQuestion:
     item = unit[0].item
     right = all(sample.verdict is not None and sample.verdict.score == 1 for sample in unit)
-    return Question(right=right, category=item.category, ability=item.facts["ability"])
+    return CircularQuestion(right=right, category=item.category, ability=item.facts["ability"])
 
 
 def _together(items: Iterable[Item]) -> list[Item]:

@@ -71,7 +71,7 @@ def dotted(question: str, options: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class MmmuProtocol:
     """How a protocol asks questions, and reads those by choice."""
 
     prompt: Callable[[str, Mapping[str, str]], str]
@@ -82,8 +82,8 @@ class Way:
 
 
 WAYS = {
-    "official": Way(prompt=bracketed, instruction=SHORT, marks=("({})", " {} ")),
-    "lmms": Way(prompt=dotted, instruction="\n" + SHORT, marks=("({})", "{} ", "{}.")),
+    "official": MmmuProtocol(prompt=bracketed, instruction=SHORT, marks=("({})", " {} ")),
+    "lmms": MmmuProtocol(prompt=dotted, instruction="\n" + SHORT, marks=("({})", "{} ", "{}.")),
 }
 
 

@@ -67,7 +67,7 @@ def lmms_counted(labels: Sequence[str], answers: Sequence[str]) -> Metrics:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class PopeProtocol:
     """How a protocol reads answers and counts them."""
 
     read: Callable[[str], str]
@@ -77,8 +77,8 @@ class Way:
 
 
 WAYS = {
-    "official": Way(read=official, count=counted, pooled=False),
-    "lmms": Way(read=plain, count=lmms_counted, pooled=True),
+    "official": PopeProtocol(read=official, count=counted, pooled=False),
+    "lmms": PopeProtocol(read=plain, count=lmms_counted, pooled=True),
 }
 ALL = "all"
 

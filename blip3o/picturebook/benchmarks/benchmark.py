@@ -6,7 +6,7 @@ detector of its own, and the ground truth is the scene.
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -42,7 +42,7 @@ GROUPS: Mapping[str, Group[Any]] = {
 """2,000 prompts in the six tasks of GenEval, and the others."""
 
 
-class PictureBook(Benchmark):
+class PictureBookBenchmark(Benchmark):
     """The held-out questions of a seed. `groups` names those that are asked ("generation" means its six tasks), None
     all. Raises ConfigError for an unknown group."""
 
@@ -96,6 +96,11 @@ class PictureBook(Benchmark):
         """The first ones of each group that is asked."""
         number = {name: GROUPS[name].size if limit is None else limit for name in self.groups}
         return [item for item in items if int(item.id.rpartition("/")[2]) < number.get(item.category, 0)]
+
+    def batches(self, items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+        """Of one group each."""
+        for _, part in groupby(items, key=lambda item: item.category):
+            yield from super().batches(list(part), size)
 
     def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
         responses: list[Response] = []

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch.nn import functional as F
 
-from blip3o.evals.generation.geneval import OFFICIAL, KeptBox, Prompt, Rules, evaluate_image
+from blip3o.evals.generation.geneval import OFFICIAL, GenEvalRules, KeptBox, Prompt, evaluate_image
 from blip3o.picturebook.detector.network import CELL, HeatmapDetector, Maps, to_pixels
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, SIZE
 from blip3o.weights.checkpoint import load_strictly, read_tensors
@@ -49,7 +49,7 @@ class Sight:
         """The objects with a score above the threshold."""
         return tuple(thing for thing in self.objects if thing.score > threshold)
 
-    def faults(self, prompt: Prompt, rules: Rules = OFFICIAL) -> str:
+    def faults(self, prompt: Prompt, rules: GenEvalRules = OFFICIAL) -> str:
         """What the picture lacks of the prompt under GenEval's rules, one line each; empty if it is right."""
         seen = {kind: [thing for thing in self.objects if thing.kind == kind] for kind in ALL_KINDS}
         boxes = {kind: np.array([(*t.box, t.score) for t in things], np.float32) for kind, things in seen.items()}

@@ -34,7 +34,7 @@ def evaluate(case):
 def evaluate_image(case):
     def run():
         detections = {kind: np.array(boxes, np.float32) for kind, boxes in case["detections"].items()}
-        rules = geneval.Rules(max_objects=case["max_objects"], max_overlap=case["max_overlap"])
+        rules = geneval.GenEvalRules(max_objects=case["max_objects"], max_overlap=case["max_overlap"])
         prompt = geneval.Prompt.from_metadata(case["metadata"])
         verdict = geneval.evaluate_image(
             prompt, detections, lambda kind, found: case["colors"][kind][: len(found)], rules

@@ -15,7 +15,7 @@ def prompt(**metadata):
 
 
 def test_the_defaults_are_the_official_ones():
-    rules = geneval.Rules()
+    rules = geneval.GenEvalRules()
     assert (rules.threshold, rules.counting_threshold) == (0.3, 0.9)
     assert (rules.max_objects, rules.max_overlap, rules.margin) == (16, 1.0, 0.1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blip3o.picturebook.benchmarks import drawing, talking
-from blip3o.picturebook.benchmarks.benchmark import GROUPS, PictureBook
+from blip3o.picturebook.benchmarks.benchmark import GROUPS, PictureBookBenchmark
 from blip3o.picturebook.benchmarks.expected import after_edit, of_prompt
 from blip3o.picturebook.benchmarks.reading import same_answer
 from blip3o.picturebook.world.edits import EDITS
@@ -189,7 +189,7 @@ def test_no_question_depends_on_those_that_it_is_asked_with(group, scribbler, ou
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_an_answer_that_is_missing_is_wrong(group):
-    book = PictureBook("official", groups=[group])
+    book = PictureBookBenchmark("official", groups=[group])
     item = book.first(book.items(Path()), 1)[0]
     found = book.score(item, ())
     assert (found.score, found.details.get("exact")) == (0, False if group in DRAWN else None)
