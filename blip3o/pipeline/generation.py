@@ -119,10 +119,10 @@ class Assistant:
     def _write(self, talks: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
         """What the assistant writes, up to and with the end of its turn or the image-start token."""
         with torch.inference_mode():
-            return self.pipeline.unified.write(self._begun(talks), self._stops, whole("max_tokens", max_tokens))
+            return self.pipeline.unified.generate(self._begun(talks), self._stops, whole("max_tokens", max_tokens))
 
     def _tokens(self, talk: Conversation, max_tokens: int) -> Iterator[int]:
-        writing = self.pipeline.unified.writing(self._begun([talk]), self._stops, whole("max_tokens", max_tokens))
+        writing = self.pipeline.unified.stream(self._begun([talk]), self._stops, whole("max_tokens", max_tokens))
         while True:
             with torch.inference_mode():  # only while a token is computed, not while the caller has it
                 column = next(writing, None)

@@ -179,7 +179,7 @@ class Pipeline(nn.Module):
             if sampling.rows
             else [ImageRequests(batch=batches[0], rows=places)]
         )
-        return self.unified.imagine(prompts, rngs, sampling)
+        return self.unified.sample_features(prompts, rngs, sampling)
 
     def null(self, sampling: SamplingConfig, rng: Generator) -> Float[Tensor, "1 channel height width"]:
         """Features of an empty prompt: what a decoder's guidance leads away from.

@@ -110,12 +110,21 @@ class Condition:
             angles=self.angles,
         )
 
-    def first(self, rows: int) -> "Condition":
-        """The condition of the first rows."""
+    def select(self, rows: slice | Sequence[int]) -> "Condition":
+        """The condition of these rows."""
         return Condition(
-            pooled=self.pooled[:rows],
-            keys=[key[:rows] for key in self.keys],
-            values=[value[:rows] for value in self.values],
+            pooled=self.pooled[rows],
+            keys=[key[rows] for key in self.keys],
+            values=[value[rows] for value in self.values],
+            angles=self.angles,
+        )
+
+    def join(self, other: "Condition") -> "Condition":
+        """The rows of both, those of `other` last."""
+        return Condition(
+            pooled=torch.cat([self.pooled, other.pooled]),
+            keys=[torch.cat(pair) for pair in zip(self.keys, other.keys, strict=True)],
+            values=[torch.cat(pair) for pair in zip(self.values, other.values, strict=True)],
             angles=self.angles,
         )
 

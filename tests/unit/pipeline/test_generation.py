@@ -50,7 +50,7 @@ def writes(assistant, monkeypatch):
             )
             return [left.pop(0) for _ in batch.tokens]
 
-        monkeypatch.setattr(assistant.pipeline.unified, "write", write)
+        monkeypatch.setattr(assistant.pipeline.unified, "generate", write)
         return asked
 
     return make
@@ -137,7 +137,7 @@ def test_a_letter_is_told_when_it_is_whole(assistant, monkeypatch, template):
     ids = list(template.words.encode("ü"))
     assert len(ids) > 1
     columns = [torch.tensor([id]) for id in (*ids, *template.words.encode("dog"))]
-    monkeypatch.setattr(assistant.pipeline.unified, "writing", lambda batch, stops, max_tokens: iter(columns))
+    monkeypatch.setattr(assistant.pipeline.unified, "stream", lambda batch, stops, max_tokens: iter(columns))
     pieces = list(assistant.stream(TALKS[0], max_tokens=9))
     assert "".join(pieces) == template.words.decode([int(column[0]) for column in columns]).lstrip()
     assert not any("\ufffd" in piece for piece in pieces)
