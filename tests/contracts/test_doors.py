@@ -25,7 +25,6 @@ DOORS: dict[str, tuple[str, ...]] = {
         "data/*/*.py",
         "picturebook/*/*.py",
         "api.py",
-        "dialogue.py",
         "pipeline/generation.py",
         "evals/*.py",
         "evals/*/*.py",

@@ -8,7 +8,7 @@ The published network counts sigma = 1 - t from data to noise and predicts noise
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -112,19 +112,23 @@ class Condition:
 
     def select(self, rows: slice | Sequence[int]) -> "Condition":
         """The condition of these rows."""
-        return Condition(
-            pooled=self.pooled[rows],
-            keys=[key[rows] for key in self.keys],
-            values=[value[rows] for value in self.values],
-            angles=self.angles,
-        )
+        return self._each(lambda x: x[rows])
 
     def join(self, other: "Condition") -> "Condition":
         """The rows of both, those of `other` last."""
+        return self._each(lambda x, y: torch.cat([x, y]), other)
+
+    def _each(self, of: Callable[..., Tensor], *others: "Condition") -> "Condition":
+        """What becomes of each tensor. Keys and values keep their order in memory, on which the last bits depend."""
+
+        def kept(*tensors: Float[Tensor, "_ head slot head_dim"]) -> Float[Tensor, "_ head slot head_dim"]:
+            return of(*[tensor.transpose(1, 2) for tensor in tensors]).transpose(1, 2)
+
+        both = (self, *others)
         return Condition(
-            pooled=torch.cat([self.pooled, other.pooled]),
-            keys=[torch.cat(pair) for pair in zip(self.keys, other.keys, strict=True)],
-            values=[torch.cat(pair) for pair in zip(self.values, other.values, strict=True)],
+            pooled=of(*[one.pooled for one in both]),
+            keys=[kept(*keys) for keys in zip(*[one.keys for one in both], strict=True)],
+            values=[kept(*values) for values in zip(*[one.values for one in both], strict=True)],
             angles=self.angles,
         )
 
