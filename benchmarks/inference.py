@@ -88,7 +88,7 @@ def prompts(count: int) -> Batch:
 
 def ours(unified: Unified, batch: Batch, rngs: Sequence[Generator]) -> Tensor:
     """Features of all prompts at once."""
-    return unified.imagine([ImageRequests.each(batch)], rngs, SAMPLING)
+    return unified.sample_features([ImageRequests.each(batch)], rngs, SAMPLING)
 
 
 def plain(unified: Unified, batch: Batch, rngs: Sequence[Generator], *, keep_thought: bool) -> Tensor:

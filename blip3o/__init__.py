@@ -4,8 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blip3o.api import BLIP3o
-    from blip3o.dialogue import Chat
+    from blip3o.api import BLIP3o, Chat
     from blip3o.errors import UserError
     from blip3o.evals.evaluate import evaluate
     from blip3o.pipeline.generation import Reply
@@ -17,7 +16,7 @@ __all__ = ["BLIP3o", "Chat", "Picture", "Reply", "Turn", "UserError", "evaluate"
 
 _HOMES = {
     "BLIP3o": "blip3o.api",
-    "Chat": "blip3o.dialogue",
+    "Chat": "blip3o.api",
     "Picture": "blip3o.processing.conversation",
     "Reply": "blip3o.pipeline.generation",
     "Turn": "blip3o.processing.conversation",

@@ -18,9 +18,10 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.config import BOUNDS, from_dict, number, whole
-from blip3o.dialogue import Chat
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
-from blip3o.pipeline.generation import Assistant, OnImage, Progress, Reply, parts
+from blip3o.pipeline import generation
+from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.generation import OnImage, Progress, Reply, parts
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
@@ -60,7 +61,6 @@ class BLIP3o:
         self.about = dict(about or {})
         self.placement = placement or DevicePlacement(device=pipeline.device)
         self.name = pipeline.config.name
-        self.assistant = Assistant(self.pipeline, self.name)
 
     @classmethod
     def load(
@@ -131,7 +131,8 @@ class BLIP3o:
         asked.
         """
         talks = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
-        return self.assistant.draw(
+        return generation.draw(
+            self._engine(batch_size),
             talks,
             _seeds(seed, len(talks)),
             self._sampling(sampling),
@@ -158,7 +159,8 @@ class BLIP3o:
         `generate`.
         """
         talks = self._talks(images, instructions)
-        return self.assistant.draw(
+        return generation.draw(
+            self._engine(batch_size),
             talks,
             _seeds(seed, len(talks)),
             self._sampling(sampling),
@@ -198,12 +200,13 @@ class BLIP3o:
         In place of an image there may be several, or none, which one question is about.
         """
         talks = self._talks(images, QUESTIONS["caption"] if questions is None else questions)
-        return list(self.assistant.answer(talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress))
+        engine = self._engine(batch_size)
+        return generation.answer(engine, talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress)
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
         """Answer one question about one image, or about several together, piece by piece as the answer is written."""
         ((turn,),) = self._talks([_listed(images)], question)
-        return self.assistant.stream((turn,), max_tokens=whole("max_tokens", max_tokens))
+        return generation.stream(self._engine(1), (turn,), max_tokens=whole("max_tokens", max_tokens))
 
     def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
         """Describe each image, in one phrase or (`long`) with the place of every object."""
@@ -246,7 +249,7 @@ class BLIP3o:
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
-    def chat(self, *, seed: int = 0, think: bool = False) -> Chat:
+    def chat(self, *, seed: int = 0, think: bool = False) -> "Chat":
         """A dialogue in which the model itself decides when to draw; its turn k (from 0) gets `seed + k`."""
         return Chat(self, seed=seed, think=think)
 
@@ -266,7 +269,8 @@ class BLIP3o:
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
         drawing, seeds = self._sampling(sampling), _seeds(seed, len(conversations))
-        return self.assistant.reply(
+        return generation.reply(
+            self._engine(batch_size),
             conversations,
             seeds,
             drawing,
@@ -304,6 +308,10 @@ class BLIP3o:
         return self.pipeline.device
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _engine(self, writing_rows: int) -> Engine:
+        """One for each call: nothing of a call is left in the model."""
+        return Engine(self.pipeline, writing_rows=whole("batch_size", writing_rows))
 
     def _texts(self, texts: str | Sequence[str]) -> list[str]:
         """The texts one by one. Raises PromptError for one that the model cannot be asked."""
@@ -343,6 +351,28 @@ class BLIP3o:
         if "size" in chosen:
             decoder.size_to_paint(int(chosen["size"]))
         return from_dict(SamplingConfig, asdict(self.sampling) | chosen)
+
+
+class Chat:
+    """A dialogue that keeps the words and pictures of its earlier turns."""
+
+    def __init__(self, model: BLIP3o, *, seed: int = 0, think: bool = False) -> None:
+        self.model = model
+        self.seed = whole("seed", seed)
+        self.think = think
+        self.turns: list[Turn] = []
+
+    def send(self, text: str, image: Picturelike | None = None) -> Reply:
+        """Say something, with a picture or without, and get the model's reply."""
+        template = self.model.pipeline.template
+        template.check(text)
+        shown = () if image is None else (template.picture(image),)
+        turn = Turn("user", (*shown, text))
+        seed = (self.seed + len(self.turns) // 2) % (int(BOUNDS["seed"][1]) + 1)
+        reply = self.model.reply([(*self.turns, turn)], seed=seed, think=self.think)[0]
+        drawn = () if reply.image is None else (template.picture(reply.image),)
+        self.turns += [turn, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
+        return reply
 
 
 def _is_list(images: object) -> bool:

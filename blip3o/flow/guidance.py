@@ -13,7 +13,8 @@ from torch import Tensor
 
 
 def guided(
-    prompt: Float[Tensor, "batch ..."], null: Float[Tensor, "batch ..."], guidance: float
+    prompt: Float[Tensor, "batch ..."], null: Float[Tensor, "batch ..."], guidance: float | Float[Tensor, "batch ..."]
 ) -> Float[Tensor, "batch ..."]:
-    """Equation (1): guidance 1 is none, 0 ignores the prompt, more than 1 exaggerates it."""
-    return null + guidance * (prompt - null)
+    """Equation (1): guidance 1 is none, 0 ignores the prompt, more than 1 exaggerates it; a number, or one for each row
+    (float32, with trailing axes of length 1)."""
+    return null + (guidance * (prompt - null)).to(null.dtype)

@@ -1,94 +1,167 @@
-"""Solvers of dx/dt = velocity(x, t), from time 0 (noise) to time 1 (data)."""
+"""Solvers of dx/dt = velocity(x, t), from time 0 (noise) to time 1 (data): start, step, step, ..., the data.
+
+    state = start(noise, [times])
+    while any(state.remaining):
+        state = SOLVERS["euler"](state, field)
+    data = state.x
+
+A state is a batch whose rows have times of their own. Between two steps rows leave it (`select`) and join it (`join`);
+each goes on as if it were alone, and stays where it is when it has arrived.
+"""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from blip3o.flow.path import broadcast_time
+
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """(x [batch, ...], time [batch] in [0, 1]) -> velocity, of the shape of x."""
-TimedVelocity = Callable[[Tensor, Tensor, float], Tensor]
-"""The same, with the time as a number too: to read it off the tensor would have the host wait for the device."""
+TimedVelocity = Callable[[Tensor, Tensor, Sequence[float]], Tensor]
+"""The same, with the times as numbers too: to read them off the device would have the host wait for it."""
 
 
-class Moment(NamedTuple):
-    """A time, and the time that the field is told in its place."""
+@dataclass(frozen=True, kw_only=True)
+class SamplerState:
+    """Where the rows of a batch are on their way. Times are those to come, the present one first."""
 
-    time: Float[Tensor, ""]
-    told: Float[Tensor, ""]
-    number: float
-    """What is told, known on the host."""
+    x: Float[Tensor, "batch ..."]
+    times: Float[Tensor, "times batch"]
+    """In the dtype and on the device of the noise; the last of a row that has fewer than another is repeated."""
+    heard: Float[Tensor, "times batch"]
+    """What the field hears in place of each time."""
+    clock: tuple[tuple[float, ...], ...]
+    """The times that the field hears as numbers, row by row; not repeated."""
+    velocity: Float[Tensor, "batch ..."]
+    """The velocity of the last step, zeros before the first."""
+    length: Float[Tensor, " batch"]
+    """The time that the last step took, 0 before the first."""
+
+    @property
+    def remaining(self) -> list[int]:
+        """Steps that each row has to take; 0 for one that has arrived."""
+        return [len(times) - 1 for times in self.clock]
+
+    def estimate(self) -> Float[Tensor, "batch ..."]:
+        """The data, were the velocity to stay as it is: what a preview shows."""
+        return self.x + broadcast_time(1 - self.times[0], self.x) * self.velocity
+
+    def select(self, rows: Sequence[int]) -> "SamplerState":
+        """The state of these rows; one may be taken more than once."""
+        clock = tuple(self.clock[row] for row in rows)
+        longest, rows = max(map(len, clock)), list(rows)
+        return SamplerState(
+            x=self.x[rows],
+            times=self.times[:longest, rows],
+            heard=self.heard[:longest, rows],
+            clock=clock,
+            velocity=self.velocity[rows],
+            length=self.length[rows],
+        )
+
+    def join(self, other: "SamplerState") -> "SamplerState":
+        """The rows of both, those of `other` last."""
+        return SamplerState(
+            x=torch.cat([self.x, other.x]),
+            times=_side_by_side([self.times, other.times]),
+            heard=_side_by_side([self.heard, other.heard]),
+            clock=self.clock + other.clock,
+            velocity=torch.cat([self.velocity, other.velocity]),
+            length=torch.cat([self.length, other.length]),
+        )
+
+    def ahead(self) -> "SamplerState":
+        """The same at the next times; a row that has arrived stays there."""
+        return replace(
+            self,
+            times=_later(self.times),
+            heard=_later(self.heard),
+            clock=tuple(times[1:] or times for times in self.clock),
+        )
 
     def of(self, field: TimedVelocity, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """The velocity of `x` at this moment."""
-        return field(x, self.told.expand(len(x)), self.number)
+        """The velocity of `x` at the present times."""
+        return field(x, self.heard[0], [times[0] for times in self.clock])
 
 
-def euler(field: TimedVelocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]) -> Float[Tensor, "batch ..."]:
+Solver = Callable[[SamplerState, TimedVelocity], SamplerState]
+"""Takes one step in every row that has not arrived."""
+
+
+def start(
+    noise: Float[Tensor, "batch ..."],
+    times: Sequence[Float[Tensor, " _"]],
+    heard: Sequence[Float[Tensor, " _"]] | None = None,
+) -> SamplerState:
+    """The state before the first step. Each row has its own times (ascending, from 0 to 1, on the host), and may have
+    others that the field hears in their place (flow/time.py, `cut`)."""
+    told = [row.to(noise.dtype) for row in (times if heard is None else heard)]
+    return SamplerState(
+        x=noise,
+        times=_side_by_side([row[:, None] for row in times]).to(noise),
+        heard=_side_by_side([row[:, None] for row in told]).to(noise.device),
+        clock=tuple(tuple(row.tolist()) for row in told),
+        velocity=torch.zeros_like(noise),
+        length=noise.new_zeros(len(noise)),
+    )
+
+
+def euler(state: SamplerState, field: TimedVelocity) -> SamplerState:
     """First order; one call of the field a step."""
-    for start, end in pairwise(moments):
-        x = x + (end.time - start.time) * start.of(field, x)
-    return x
+    after = state.ahead()
+    length = after.times[0] - state.times[0]
+    velocity = state.of(field, state.x)
+    return replace(after, x=state.x + broadcast_time(length, state.x) * velocity, velocity=velocity, length=length)
 
 
-def heun(field: TimedVelocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]) -> Float[Tensor, "batch ..."]:
+def heun(state: SamplerState, field: TimedVelocity) -> SamplerState:
     """Second order (the explicit trapezoid); two calls of the field a step."""
-    for start, end in pairwise(moments):
-        step = end.time - start.time
-        first = start.of(field, x)
-        second = end.of(field, x + step * first)
-        x = x + step * (first + second) / 2
-    return x
+    after = state.ahead()
+    length = after.times[0] - state.times[0]
+    step = broadcast_time(length, state.x)
+    first = state.of(field, state.x)
+    second = after.of(field, state.x + step * first)
+    return replace(after, x=state.x + step * (first + second) / 2, velocity=second, length=length)
 
 
-def multistep(
-    field: TimedVelocity, x: Float[Tensor, "batch ..."], moments: Sequence[Moment]
-) -> Float[Tensor, "batch ..."]:
+def multistep(state: SamplerState, field: TimedVelocity) -> SamplerState:
     """Second order from the step before (Adams and Bashforth, steps of any length); one call of the field a step.
 
     (1)  x_n+1 = x_n + h_n (v_n + h_n / (2 h_n-1) (v_n - v_n-1)); the first step is Euler's
 
     Source: Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, section III.5.
     """
-    before: tuple[Tensor, Tensor] | None = None
-    for start, end in pairwise(moments):
-        step = end.time - start.time
-        velocity = start.of(field, x)
-        bent = velocity if before is None else velocity + step / (2 * before[0]) * (velocity - before[1])
-        x, before = x + step * bent, (step, velocity)
-    return x
+    after = state.ahead()
+    length = after.times[0] - state.times[0]
+    step, before = (broadcast_time(time, state.x) for time in (length, state.length))
+    velocity = state.of(field, state.x)
+    bent = velocity + step / (2 * before) * (velocity - state.velocity)
+    x = state.x + step * torch.where(before == 0, velocity, bent)
+    return replace(after, x=x, velocity=velocity, length=length)
 
 
-SOLVERS: dict[str, Callable[[TimedVelocity, Tensor, Sequence[Moment]], Tensor]] = {
-    "euler": euler,
-    "heun": heun,
-    "multistep": multistep,
-}
+SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "multistep": multistep}
 
 
 def solve(
-    field: Velocity,
-    noise: Float[Tensor, "batch ..."],
-    times: Float[Tensor, " times"],
-    solver: str = "euler",
+    field: Velocity, noise: Float[Tensor, "batch ..."], times: Float[Tensor, " times"], solver: str = "euler"
 ) -> Float[Tensor, "batch ..."]:
     """The data to which the field carries `noise` through `times` (ascending, from 0 to 1)."""
-    return solve_timed(lambda x, time, _: field(x, time), noise, times, solver)
+    state = start(noise, [times] * len(noise))
+    for _ in times[1:]:
+        state = SOLVERS[solver](state, lambda x, time, _: field(x, time))
+    return state.x
 
 
-def solve_timed(
-    field: TimedVelocity,
-    noise: Float[Tensor, "batch ..."],
-    times: Float[Tensor, " times"],
-    solver: str,
-    told: Float[Tensor, " times"] | None = None,
-) -> Float[Tensor, "batch ..."]:
-    """As `solve`, for a field that asks when it is; it hears the times `told`, where they differ (flow/time.py, `cut`).
+def _later(times: Float[Tensor, "times batch"]) -> Float[Tensor, "later batch"]:
+    """The times after the present one; the last stays."""
+    return times[1:] if len(times) > 1 else times
 
-    Times are on the host.
-    """
-    heard = (times if told is None else told).to(noise.dtype)
-    moments = [Moment(*moment) for moment in zip(times.to(noise), heard.to(noise), heard.tolist(), strict=True)]
-    return SOLVERS[solver](field, noise, moments)
+
+def _side_by_side(columns: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "times batch"]:
+    """Times of different rows as one tensor, the last of each repeated."""
+    longest = max(len(column) for column in columns)
+    return torch.cat([torch.cat([c, c[-1:].expand(longest - len(c), -1)]) for c in columns], 1)

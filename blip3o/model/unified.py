@@ -5,24 +5,24 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
-from blip3o.model.backbones.backbone import Backbone
+from blip3o.model.backbones.backbone import Backbone, Cache
 from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
 from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
-from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference
+from blip3o.model.heads.head import Denoiser, Head, HeadSizes, HeadState, Reference
 from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
-ThinkOf = Callable[[Sequence[int], Tensor], Tensor]
+CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
 BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": Llama3, "qwen3": Qwen3}
 DENOISERS: dict[str, Callable[[Any], Denoiser]] = {"next_dit": NextDiT}
@@ -94,6 +94,24 @@ class ImageRequests:
         return cls(batch=batch, rows=range(len(batch.tokens)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextState:
+    """Rows that are being written, between two tokens."""
+
+    logits: Float[Tensor, "batch vocabulary"]
+    """Scores of the next token."""
+    mask: Bool[Tensor, "batch seq"]
+    """True at every token so far but padding."""
+    cache: Cache
+    position: Int[Tensor, "axis batch 1"] | None
+    """Where the next token stands, for a backbone that does not just count."""
+
+    @property
+    def next_position(self) -> Int[Tensor, "axis batch 1"]:
+        """The same, counted where it is None."""
+        return self.mask.sum(1)[None, :, None] if self.position is None else self.position
+
+
 class Unified(nn.Module):
     """Reads text and pictures, writes text, imagines features."""
 
@@ -116,14 +134,14 @@ class Unified(nn.Module):
         seen = self.backbone.encode_images(batch.pixel_values, batch.image_grid_thw).to(embeddings.dtype)
         return embeddings.masked_scatter(batch.image_mask[..., None], seen)
 
-    def reference(self, *asked: "ImageRequests") -> Reference | None:
+    def reference(self, *requests: "ImageRequests") -> Reference | None:
         """The picture that the slot may start from, for all images asked for; None where no prompt has one."""
-        like = next((prompts.batch.reference for prompts in asked if prompts.batch.reference is not None), None)
+        like = next((one.batch.reference for one in requests if one.batch.reference is not None), None)
         if like is None:
             return None
         features, given = [], []
-        for prompts in asked:
-            batch, rows = prompts.batch, list(prompts.rows)
+        for request in requests:
+            batch, rows = request.batch, list(request.rows)
             blank = like.new_zeros(len(batch.tokens), *like.shape[1:])
             none = batch.mask.new_zeros(len(batch.tokens))
             features.append((blank if batch.reference is None else batch.reference)[rows])
@@ -161,29 +179,36 @@ class Unified(nn.Module):
         weights = answer.bincount().sqrt()
         return WeightedLoss(sum=(sums / weights).sum(), weight=weights.sum())
 
-    def imagine(
-        self, asked: Sequence["ImageRequests"], rngs: Sequence[Generator], sampling: Sampling
-    ) -> Float[Tensor, "image channel height width"]:
-        """Features for all images asked for, image k with generator k.
+    def start_features(
+        self, requests: Sequence[ImageRequests], rngs: Sequence[Generator], samplings: Sequence[Sampling]
+    ) -> HeadState:
+        """What the features of all images requested start from, image k with generator k; the head takes the steps.
 
-        The prompts of one batch are thought over together, those of different batches by themselves, each of them once;
-        all images are imagined together.
+        The prompts of one batch run together, those of different batches by themselves, each of them once.
         """
-        batches = {id(prompts.batch): prompts.batch for prompts in asked}
-        thoughts = {key: self.think(batch) for key, batch in batches.items()}
+        batches = {id(request.batch): request.batch for request in requests}
+        prompts = {key: self.prefill(batch) for key, batch in batches.items()}
 
-        def think(slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
-            slots = slot.split([len(prompts.rows) for prompts in asked])
+        def complete(slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
+            slots = slot.split([len(request.rows) for request in requests])
             return torch.cat(
-                [thoughts[id(prompts.batch)](prompts.rows, part) for prompts, part in zip(asked, slots, strict=True)]
+                [prompts[id(request.batch)](request.rows, part) for request, part in zip(requests, slots, strict=True)]
             )
 
-        return self.head.sample(think, self.reference(*asked), rngs, sampling)
+        return self.head.start(complete, self.reference(*requests), rngs, samplings)
 
-    def think(self, batch: Batch) -> ThinkOf:
-        """The thought of these prompts (padded on the left, so that all end in their slot), as a function.
+    def sample_features(
+        self, requests: Sequence[ImageRequests], rngs: Sequence[Generator], sampling: Sampling
+    ) -> Float[Tensor, "image channel height width"]:
+        """Features of all images requested, image k with generator k."""
+        state = self.start_features(requests, rngs, [sampling] * len(rngs))
+        while any(state.remaining):
+            state = self.head.step(state)
+        return self.head.finish(state)
 
-        What stands before the slots is thought over here, once.
+    def prefill(self, batch: Batch) -> CompleteRows:
+        """The hidden states of the slots of these prompts (padded on the left, so that all end in their slot), as a
+        function of what fills them. What stands before the slots runs here, once.
         """
         length = int(batch.slot[0].sum())
         assert batch.slot[:, -length:].all(), "every row must end in its slot"
@@ -197,28 +222,65 @@ class Unified(nn.Module):
 
         return go_on
 
-    def write(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
-        """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
-        written = torch.stack(list(self.writing(batch, stops, max_tokens)), 1)
-        return [[token for token in row if token != IGNORED] for row in written.tolist()]
-
-    def writing(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> Iterator[Int[Tensor, " batch"]]:
-        """The next token of every row, as they are written; IGNORED for a row that has ended."""
+    def start_text(self, batch: Batch) -> TextState:
+        """Read every row (padded on the left), to write on from there."""
         cache, mask = self.backbone.new_cache(), batch.mask
         positions = self.backbone.positions(mask, batch.image_mask, batch.image_grid_thw)
         hidden = self.backbone(self.embed(batch), mask, cache, positions)
         after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
-        going = torch.ones(len(mask), dtype=torch.bool, device=mask.device)
-        stop_ids = torch.tensor(list(stops), device=mask.device)
+        return TextState(logits=self.backbone.logits(hidden[:, -1]), mask=mask, cache=cache, position=after)
+
+    def step_text(
+        self, state: TextState, tokens: Int[Tensor, " batch"], going: Bool[Tensor, " batch"] | None = None
+    ) -> TextState:
+        """Write a token in every row; what a row writes that is not `going` counts for nothing. Takes the cache of
+        `state` over."""
+        going = torch.ones_like(state.mask[:, 0]) if going is None else going
+        mask = torch.cat([state.mask, going[:, None]], dim=1)
+        hidden = self.backbone(self.backbone.embed(tokens[:, None]), mask, state.cache, state.position)
+        after = None if state.position is None else state.position + 1
+        return TextState(logits=self.backbone.logits(hidden[:, -1]), mask=mask, cache=state.cache, position=after)
+
+    def select_text(self, state: TextState, rows: Sequence[int]) -> TextState:
+        """These rows alone, without padding that all of them have."""
+        mask = state.mask[list(rows)]
+        padding = int(mask.any(0).long().argmax())
+        return TextState(
+            logits=state.logits[list(rows)],
+            mask=mask[:, padding:],
+            cache=self.backbone.branch(state.cache, rows, padding),
+            position=None if state.position is None else state.position[:, list(rows)],
+        )
+
+    def join_text(self, state: TextState, other: TextState) -> TextState:
+        """The rows of both, those of `other` last; the shorter ones are padded on the left."""
+        length = max(state.mask.shape[1], other.mask.shape[1])
+        masks = [F.pad(one.mask, (length - one.mask.shape[1], 0)) for one in (state, other)]
+        by_grid = state.position is not None or other.position is not None
+        return TextState(
+            logits=torch.cat([state.logits, other.logits]),
+            mask=torch.cat(masks),
+            cache=self.backbone.join(state.cache, other.cache),
+            position=torch.cat([state.next_position, other.next_position], 1) if by_grid else None,
+        )
+
+    def generate(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
+        """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
+        tokens = torch.stack(list(self.stream(batch, stops, max_tokens)), 1)
+        return [[token for token in row if token != IGNORED] for row in tokens.tolist()]
+
+    def stream(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> Iterator[Int[Tensor, " batch"]]:
+        """The likeliest next token of every row, as they are written; IGNORED for a row that has ended."""
+        state = self.start_text(batch)
+        going = torch.ones(len(batch.mask), dtype=torch.bool, device=batch.mask.device)
+        stop_ids = torch.tensor(list(stops), device=batch.mask.device)
         for written in range(1, max_tokens + 1):
-            token = self.backbone.logits(hidden[:, -1]).argmax(-1)
+            token = state.logits.argmax(-1)
             yield torch.where(going, token, IGNORED)
             going = going & ~torch.isin(token, stop_ids)
             if written == max_tokens or not going.any():
                 return
-            mask = torch.cat([mask, going[:, None]], dim=1)
-            next_one = None if after is None else after + written - 1
-            hidden = self.backbone(self.backbone.embed(token[:, None]), mask, cache, next_one)
+            state = self.step_text(state, token, going)
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""

@@ -1,33 +1,22 @@
 """The machine as one thing: the unified model, its image space, and the template that speaks to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from blip3o.config import check
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace, SpaceConfig
-from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
+from blip3o.model.unified import Unified, UnifiedConfig
 from blip3o.pipeline.sampling import SamplingConfig
-from blip3o.processing.chat_template import ChatTemplate, PromptConfig, TokenizedSample
+from blip3o.processing.chat_template import ChatTemplate, PromptConfig
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import square, to_pixels
 from blip3o.processing.tokenizer import Tokenizer
-
-
-@dataclass(kw_only=True)
-class Call:
-    """What all pictures of one call share, in however many batches they are drawn; it ends with the call."""
-
-    sampling: SamplingConfig
-    null: Float[Tensor, "1 channel height width"] | None = None
-    """Features of an empty prompt, from the first picture on."""
-    stream: Generator | None = None
-    """Where the random numbers of a `compatible` call come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,80 +120,20 @@ class Pipeline(nn.Module):
         pixels = to_pixels([square(picture, self.target_size) for picture in pictures])
         return self.space.encode(pixels.to(self.device, self.space.mean.dtype))
 
-    def draw(
-        self, asked: Sequence[TokenizedSample], seeds: Sequence[int], call: "Call"
-    ) -> Float[Tensor, "batch 3 height width"]:
-        """The picture in [-1, 1] for the slot of each conversation, by its own seed, as a part of a call."""
-        if call.sampling.compatible:
-            rng = call.stream = call.stream or Generator(self.device).manual_seed(seeds[0])
-            return torch.cat([self._drawn([row], [rng], call) for row in asked])
-
-        def drawn(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
-            rngs = generators([seeds[index] for index in indices])
-            return self._drawn([asked[index] for index in indices], rngs, call)
-
-        return _in_passes(drawn, len(asked), call.sampling.rows)
-
-    def _drawn(
-        self, asked: Sequence[TokenizedSample], rngs: Sequence[Generator], call: "Call"
-    ) -> Float[Tensor, "rows 3 height width"]:
-        sampling = call.sampling
-        features = self._imagined(asked, rngs, sampling)
-        if self.space.decoder.guided and call.null is None:
-            call.null = self.null(sampling, rngs[0])
-        return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=call.null, size=sampling.size)
-
-    def _imagined(
-        self, asked: Sequence[TokenizedSample], rngs: Sequence[Generator], sampling: SamplingConfig
-    ) -> Float[Tensor, "rows channel height width"]:
-        """Features for these conversations; equal ones are thought over once."""
-        known: list[TokenizedSample] = []
-        places = [_place(item, known) for item in asked]
-        apart = [[item] for item in known] if sampling.rows else [known]
-        batches = [self.template.collate(items, left=True).to(self.device) for items in apart]
-        prompts = (
-            [ImageRequests(batch=batches[place], rows=[0]) for place in places]
-            if sampling.rows
-            else [ImageRequests(batch=batches[0], rows=places)]
-        )
-        return self.unified.imagine(prompts, rngs, sampling)
-
-    def null(self, sampling: SamplingConfig, rng: Generator) -> Float[Tensor, "1 channel height width"]:
-        """Features of an empty prompt: what a decoder's guidance leads away from.
-
-        They have a seed of their own; published code takes their noise from the stream of the first image (`rng`).
-        """
-        rngs = [rng] if sampling.compatible else generators([0])
-        return self._imagined([self.template.nothing()], rngs, sampling)
-
     def reconstruct(
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig
     ) -> Float[Tensor, "batch 3 height width"]:
         """Each picture to features and back to pixels in [-1, 1], by its own seed."""
 
-        def painted(indices: Sequence[int]) -> Float[Tensor, "rows 3 height width"]:
-            features = self.features([pictures[index] for index in indices])
-            rngs = generators([seeds[index] for index in indices])
+        rows, images = sampling.rows or len(pictures), []
+        for start in range(0, len(pictures), rows):
+            indices = list(range(start, min(start + rows, len(pictures))))
+            filled = indices + indices[:1] * (rows - len(indices))  # as `Drawer` does, and for the same reason
+            features, rngs = self.features([pictures[i] for i in filled]), generators([seeds[i] for i in filled])
             null = self.space.blank() if self.space.decoder.guided else None
-            return self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)
-
-        return _in_passes(painted, len(pictures), sampling.rows)
-
-
-def _place(item: TokenizedSample, known: list[TokenizedSample]) -> int:
-    """Where an equal conversation stands among the known ones; it is put there where none does."""
-    for place, other in enumerate(known):
-        if item.tokens == other.tokens and not (item.pictures or other.pictures):
-            return place
-    known.append(item)
-    return len(known) - 1
-
-
-def _in_passes(make: Callable[[Sequence[int]], Tensor], count: int, rows: int) -> Tensor:
-    """What `make` makes of the items 0 to `count` - 1, `rows` at a time; the last pass is filled up with its first."""
-    rows = rows or count
-    made = []
-    for start in range(0, count, rows):
-        indices = list(range(start, min(start + rows, count)))
-        made.append(make(indices + indices[:1] * (rows - len(indices)))[: len(indices)])
-    return torch.cat(made)
+            images.append(
+                self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
+                    : len(indices)
+                ]
+            )
+        return torch.cat(images)

@@ -89,7 +89,7 @@ def asked(tokens, *, draw, pixel_values=None, image_grid_thw=None):
 
 
 def thought(batch):
-    return unified().think(batch)([0], head().queries[None])
+    return unified().prefill(batch)([0], head().queries[None])
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def test_a_thought_becomes_features(name, monkeypatch):
     monkeypatch.setattr("blip3o.model.heads.flow.draw_noise", lambda shape, rngs: RECORDED[f"{prompt}.noise"])
     batch = asked(RECORDED[f"{prompt}.input_ids"], draw=True, **pictures(prompt))
     sampling = Sampling(steps=int(steps), guidance=float(guidance))
-    features = unified().imagine([ImageRequests.each(batch)], [torch.Generator()], sampling)
+    features = unified().sample_features([ImageRequests.each(batch)], [torch.Generator()], sampling)
     assert_near(features.flatten(2).mT, name, SAMPLED)
 
 
@@ -141,7 +141,7 @@ def logits(batch):
 def test_a_picture_is_answered():
     batch = asked(RECORDED["i2i.input_ids"], draw=False, **pictures("i2i"))
     assert_near(logits(batch), "i2t.logits_last", NETWORK)
-    assert unified().write(batch, [], 12) == RECORDED["i2t.greedy_12"].tolist()
+    assert unified().generate(batch, [], 12) == RECORDED["i2t.greedy_12"].tolist()
 
 
 @torch.no_grad()

@@ -57,10 +57,10 @@ WITHOUT_MODEL = ("info", "convert", "data preview")
 
 @pytest.mark.parametrize("verb", RUNS)
 def test_the_fields_of_a_verb_are_those_of_the_page(verb, blip3o, weights, published, picture, monkeypatch):
-    from blip3o.pipeline.generation import Assistant
+    from blip3o.pipeline import generation
 
-    say = Assistant._say
-    monkeypatch.setattr(Assistant, "_say", lambda self, ids: (say(self, ids)[0], "a thought" if ids else ""))
+    text = generation._text
+    monkeypatch.setattr(generation, "_text", lambda engine, ids: (text(engine, ids)[0], "a thought" if ids else ""))
     monkeypatch.setattr(sys, "stdin", io.StringIO("a cup\n"))
     told, found = fields(verb), []
     for words in RUNS[verb]:

@@ -88,17 +88,17 @@ def test_two_commands_that_draw_at_once_keep_both_pictures(weights, tmp_path):
 
 def interrupt(monkeypatch, after):
     """Ctrl-C when this many batches are drawn."""
-    from blip3o.pipeline.generation import Assistant
+    from blip3o.pipeline import generation
 
-    drawn, draw = [], Assistant._imagine
+    drawn, draw = [], generation._draw
 
-    def pressed(self, *asked):
+    def pressed(*asked):
         if len(drawn) == after:
             signal.raise_signal(signal.SIGINT)
         drawn.append(asked)
-        return draw(self, *asked)
+        return draw(*asked)
 
-    monkeypatch.setattr(Assistant, "_imagine", pressed)
+    monkeypatch.setattr(generation, "_draw", pressed)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from PIL import Image
 
 from blip3o.api import BLIP3o, Reply
 from blip3o.errors import ConfigError, PictureError, PromptError
+from blip3o.pipeline.engine import Engine
 from blip3o.processing.conversation import Picture, Turn
 
 
@@ -160,7 +161,7 @@ def test_the_last_seed_of_all_does_for_a_dialogue(model):
     ],
 )
 def test_an_option_that_cannot_be_is_refused_before_anything_is_drawn(model, monkeypatch, option, said):
-    monkeypatch.setattr(model.pipeline, "draw", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(Engine, "draw", lambda *_: pytest.fail("drawn"))
     with pytest.raises(ConfigError, match=said):
         model.generate("a dog", **option)
 

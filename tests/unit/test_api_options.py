@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from torch import nn
 
 from blip3o.api import QUESTIONS, BLIP3o, Reply
+from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.writing import Writer
 from blip3o.processing.conversation import THINK, Turn
 from blip3o.weights import checkpoint
 
@@ -29,14 +30,12 @@ def asked(model, monkeypatch):
     """What the model was to write an answer to, as text; it writes nothing but an end."""
     seen = []
 
-    def write(batch, stops, max_tokens):
-        decode = model.pipeline.template.words.tokenizer.decode
-        seen.extend(
-            (decode(row[mask].tolist()), max_tokens) for row, mask in zip(batch.tokens, batch.mask, strict=True)
-        )
-        return [[stops[0]] for _ in batch.tokens]
+    def texts(engine, samples, options):
+        words = model.pipeline.template.words
+        seen.extend((words.tokenizer.decode(sample.tokens), options.max_tokens) for sample in samples)
+        return [[options.stops[0]] for _ in samples]
 
-    monkeypatch.setattr(model.pipeline.unified, "write", write)
+    monkeypatch.setattr(Engine, "texts", texts)
     return seen
 
 
@@ -78,8 +77,8 @@ def test_pictures_with_the_same_words_are_edited_each_from_itself(model, picture
 
 def test_equal_prompts_are_thought_over_once(model, monkeypatch):
     unified, thought = model.pipeline.unified, []
-    think = unified.think
-    monkeypatch.setattr(unified, "think", lambda batch: thought.append(len(batch.tokens)) or think(batch))
+    prefill = unified.prefill
+    monkeypatch.setattr(unified, "prefill", lambda batch: thought.append(len(batch.tokens)) or prefill(batch))
     model.generate(["a dog", "a cat", "a dog", "a dog"], **FAST)
     assert sum(thought) == 2
 
@@ -122,9 +121,7 @@ def test_an_answer_may_be_as_long_as_it_is_told(model, picture, asked, monkeypat
     model.reply([(Turn("user", ("what is this?",)),)], max_tokens=12)
     assert [most for _, most in asked] == [11, 12]
     dog = model.pipeline.template.words.encode("dog")[0]
-    monkeypatch.setattr(
-        model.pipeline.unified, "writing", lambda batch, stops, most: iter([torch.tensor([dog])] * most)
-    )
+    monkeypatch.setattr(Writer, "_choose", lambda writer, state: [row.tokens.append(dog) for row in writer.rows])
     assert "".join(model.stream(picture, "what is this?", max_tokens=5)).split() == ["dog"] * 5
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -131,8 +132,9 @@ class Backbone(nn.Module, ABC):
 
         return DynamicCache()
 
-    def branch(self, cache: Cache, rows: Sequence[int]) -> Cache:
-        """A cache of its own for going on from these rows of another, which stays as it is."""
+    def branch(self, cache: Cache, rows: Sequence[int], skipped: int = 0) -> Cache:
+        """A cache of its own for going on from these rows of another, which stays as it is; without the first positions
+        where these are `skipped`."""
         from transformers.cache_utils import DynamicCache, DynamicLayer
 
         branch = DynamicCache()
@@ -140,8 +142,27 @@ class Backbone(nn.Module, ABC):
             assert isinstance(layer, DynamicLayer)
             assert layer.keys is not None
             assert layer.values is not None
-            branch.update(layer.keys[list(rows)], layer.values[list(rows)], index)
+            keys, values = layer.keys[list(rows)], layer.values[list(rows)]
+            branch.update(keys[:, :, skipped:], values[:, :, skipped:], index)
         return branch
+
+    def join(self, cache: Cache, other: Cache) -> Cache:
+        """A cache of its own with the rows of both, those of `other` last; the shorter one is padded on the left."""
+        from transformers.cache_utils import DynamicCache, DynamicLayer
+
+        length, joined = max(cache.get_seq_length(), other.get_seq_length()), DynamicCache()
+        for index, layers in enumerate(zip(cache.layers, other.layers, strict=True)):
+            keys: list[Tensor] = []
+            values: list[Tensor] = []
+            for layer in layers:
+                assert isinstance(layer, DynamicLayer)
+                assert layer.keys is not None
+                assert layer.values is not None
+                padding = (0, 0, length - layer.keys.shape[-2], 0)
+                keys.append(F.pad(layer.keys, padding))
+                values.append(F.pad(layer.values, padding))
+            joined.update(torch.cat(keys), torch.cat(values), index)
+        return joined
 
     @abstractmethod
     def restore_buffers(self) -> None:

@@ -4,7 +4,7 @@ Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -15,10 +15,9 @@ from blip3o.config import check, sizes
 from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
-from blip3o.flow.sampler import solve_timed
+from blip3o.flow.sampler import SOLVERS, start
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
-from blip3o.model.layers.condition import Condition
+from blip3o.model.heads.head import Complete, Denoiser, Head, HeadSizes, HeadState, Reference, SlotInputs
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -97,37 +96,60 @@ class FlowHead(Head):
         error = (guess.float() - velocity(data, inputs.noise)).square().flatten(1).mean(1)
         return WeightedLoss.of_rows(error.view(draws, -1).mean(0))
 
-    def sample(
+    def start(
         self,
-        think: Think,
+        complete: Complete,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        sampling: Sampling,
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Think once, then follow the guided velocity; both sides of the guidance run as one batch."""
-        thought = think(self.queries.expand(len(rngs), -1, -1))
-        config, rows = self.config, len(rngs)
-        sides = 1 if sampling.guidance == 1 else 2
-        both = self.denoiser.condition(torch.cat([thought, thought * config.null_scale][:sides]))
-        features = None if reference is None else reference.features.repeat(sides, 1, 1, 1)
-        given = None if reference is None else reference.given.repeat(sides)
+        samplings: Sequence[Sampling],
+    ) -> HeadState:
+        """Run the backbone once and draw the noise; where there is guidance, its null side is conditioned as well."""
+        hidden, config = complete(self.queries.expand(len(rngs), -1, -1)), self.config
+        sides = 1 if all(sampling.guidance == 1 for sampling in samplings) else 2
+        times = [solver_times(sampling.steps, config.shift) for sampling in samplings]
+        heard = [cut(row, config.time_parts) for row in times] if config.time_parts else None
+        noise = draw_noise((config.channels, config.side, config.side), rngs).to(hidden)
+        return HeadState(
+            sampler=start(noise, times, heard),
+            samplings=tuple(samplings),
+            condition=self.denoiser.condition(torch.cat([hidden, hidden * config.null_scale][:sides])),
+            reference=reference,
+            sides=sides,
+        )
 
-        def moved(
-            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], condition: Condition
-        ) -> Float[Tensor, "batch channel height width"]:
-            count = len(x)
-            seen = None if features is None else features[:count]
-            return self.denoiser(x, time, condition, seen, None if given is None else given[:count])
+    def step(self, state: HeadState) -> HeadState:
+        """Follow the velocity; rows of one state have one solver."""
+        scale = torch.tensor([sampling.guidance for sampling in state.samplings])
+        scale = scale.view(-1, 1, 1, 1).to(state.sampler.x.device, non_blocking=True)
 
         def field(
-            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], now: float
+            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], now: Sequence[float]
         ) -> Float[Tensor, "batch channel height width"]:
-            if sides == 1 or not sampling.guided_from <= now <= sampling.guided_until:
-                return moved(x, time, both.first(rows))
-            prompt, null = moved(x.repeat(2, 1, 1, 1), time.repeat(2), both).chunk(2)
-            return guided(prompt, null, sampling.guidance)
+            guides = [_guides(*row) for row in zip(state.samplings, now, strict=True)]
+            if not any(guides):
+                return self._velocity(state, x, time)
+            prompt, null = self._velocity(state, x.repeat(2, 1, 1, 1), time.repeat(2)).chunk(2)
+            away = guided(prompt, null, scale)
+            if all(guides):
+                return away
+            there = torch.tensor(guides).view(-1, 1, 1, 1).to(x.device, non_blocking=True)
+            return torch.where(there, away, self._velocity(state, x, time))  # in a pass of its own size
 
-        noise = draw_noise((config.channels, config.side, config.side), rngs).to(thought)
-        times = solver_times(sampling.steps, config.shift)
-        told = cut(times, config.time_parts) if config.time_parts else None
-        return solve_timed(field, noise, times, sampling.solver, told)
+        return replace(state, sampler=SOLVERS[state.samplings[0].solver](state.sampler, field))
+
+    def _velocity(
+        self, state: HeadState, x: Float[Tensor, "rows channel height width"], time: Float[Tensor, " rows"]
+    ) -> Float[Tensor, "rows channel height width"]:
+        """Of the prompts alone, or of the prompts and after them of the null sides."""
+        assert state.condition is not None
+        condition, reference = state.condition.select(slice(len(x))), state.reference
+        if reference is None:
+            return self.denoiser(x, time, condition)
+        sides = len(x) // len(reference.given)
+        features = reference.features.repeat(sides, 1, 1, 1)
+        return self.denoiser(x, time, condition, features, reference.given.repeat(sides))
+
+
+def _guides(sampling: Sampling, now: float) -> bool:
+    """Whether there is guidance at this time."""
+    return sampling.guidance != 1 and sampling.guided_from <= now <= sampling.guided_until

@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from blip3o.flow.sampler import SamplerState
 from blip3o.model.layers.condition import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
-Think = Callable[[Tensor], Tensor]
+Complete = Callable[[Tensor], Tensor]
 """The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
 
 
@@ -60,6 +62,20 @@ class Reference:
     given: Bool[Tensor, " batch"]
     """Whether the row has one."""
 
+    def select(self, rows: Sequence[int]) -> "Reference":
+        """The references of these rows."""
+        return Reference(features=self.features[list(rows)], given=self.given[list(rows)])
+
+    def join(self, other: "Reference") -> "Reference":
+        """The rows of both, those of `other` last."""
+        features, given = (self.features, other.features), (self.given, other.given)
+        return Reference(features=torch.cat(features), given=torch.cat(given))
+
+    def none(self, rows: int) -> "Reference":
+        """Of as many rows that have none."""
+        blank = self.features.new_zeros(rows, *self.features.shape[1:])
+        return Reference(features=blank, given=self.given.new_zeros(rows))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SlotInputs:
@@ -74,8 +90,54 @@ class SlotInputs:
     time: Float[Tensor, " noised"] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadState:
+    """Images on their way to their features, between two steps."""
+
+    sampler: SamplerState
+    samplings: tuple[Sampling, ...]
+    """How each row is sampled."""
+    condition: Condition | None = None
+    """Of all rows, and after these, where there are two `sides`, of what guidance leads away from."""
+    sides: int = 1
+    reference: Reference | None = None
+
+    @property
+    def remaining(self) -> list[int]:
+        """Steps that each row has to take."""
+        return self.sampler.remaining
+
+    def select(self, rows: Sequence[int]) -> "HeadState":
+        """The state of these rows; one may be taken more than once."""
+        count = len(self.samplings)
+        both = [side + row for side in range(0, self.sides * count, count) for row in rows]
+        return HeadState(
+            sampler=self.sampler.select(rows),
+            samplings=tuple(self.samplings[row] for row in rows),
+            condition=None if self.condition is None else self.condition.select(both),
+            reference=None if self.reference is None else self.reference.select(rows),
+            sides=self.sides,
+        )
+
+    def join(self, other: "HeadState") -> "HeadState":
+        """The rows of both, those of `other` last; both have one solver, and as many sides."""
+        condition, count, more = self.condition, len(self.samplings), len(other.samplings)
+        if condition is not None and other.condition is not None:
+            ours, theirs = range(self.sides * count), range(self.sides * count, self.sides * (count + more))
+            sides = range(self.sides)
+            rows = [i for side in sides for i in (*ours[side * count :][:count], *theirs[side * more :][:more])]
+            condition = condition.join(other.condition).select(rows)
+        return HeadState(
+            sampler=self.sampler.join(other.sampler),
+            samplings=self.samplings + other.samplings,
+            condition=condition,
+            reference=_joined(self.reference, count, other.reference, more),
+            sides=self.sides,
+        )
+
+
 class Head(nn.Module, ABC):
-    """Imagines features in a slot."""
+    """Generates features in a slot: `start`, `step` until nothing remains, `finish`."""
 
     options: frozenset[str] = frozenset()
     """The fields of `Sampling` that change what it imagines."""
@@ -96,11 +158,35 @@ class Head(nn.Module, ABC):
         """Grade what came out of the slot; a row weighs 1."""
 
     @abstractmethod
-    def sample(
+    def start(
         self,
-        think: Think,
+        complete: Complete,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        sampling: Sampling,
+        samplings: Sequence[Sampling],
+    ) -> HeadState:
+        """What features start from, row k by `samplings[k]` and with the noise of generator k."""
+
+    @abstractmethod
+    def step(self, state: HeadState) -> HeadState:
+        """Every row one step on."""
+
+    def finish(self, state: HeadState) -> Float[Tensor, "batch channel height width"]:
+        """The features of rows that have no steps to take."""
+        return state.sampler.x
+
+    def sample(
+        self, complete: Complete, reference: Reference | None, rngs: Sequence[Generator], sampling: Sampling
     ) -> Float[Tensor, "batch channel height width"]:
-        """Imagine features, row k with generator k."""
+        """All of it for rows that are sampled alike."""
+        state = self.start(complete, reference, rngs, [sampling] * len(rngs))
+        while any(state.remaining):
+            state = self.step(state)
+        return self.finish(state)
+
+
+def _joined(one: Reference | None, rows: int, other: Reference | None, more: int) -> Reference | None:
+    """The references of `rows` and `more` rows, where some have one."""
+    if one is None:
+        return None if other is None else other.none(rows).join(other)
+    return one.join(one.none(more) if other is None else other)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.config import check, sizes
-from blip3o.model.heads.head import Denoiser, Head, HeadSizes, Reference, SlotInputs, Think
+from blip3o.flow.sampler import start
+from blip3o.model.heads.head import Complete, Denoiser, Head, HeadSizes, HeadState, Reference, SlotInputs
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -69,12 +70,18 @@ class RegressionHead(Head):
         guess = self.features(hidden, inputs.reference).float()
         return WeightedLoss.of_rows((guess - inputs.data).square().flatten(1).mean(1))
 
-    def sample(
+    def start(
         self,
-        think: Think,
+        complete: Complete,
         reference: Reference | None,
         rngs: Sequence[Generator],
-        sampling: Sampling,
-    ) -> Float[Tensor, "batch channel height width"]:
-        """One thought, one picture; `sampling` changes nothing."""
-        return self.features(think(self.queries.expand(len(rngs), -1, -1)), reference)
+        samplings: Sequence[Sampling],
+    ) -> HeadState:
+        """The features, with no step to take; `samplings` change nothing."""
+        features = self.features(complete(self.queries.expand(len(rngs), -1, -1)), reference)
+        arrived = start(features, [torch.ones(1)] * len(rngs))
+        return HeadState(sampler=arrived, samplings=tuple(samplings))
+
+    def step(self, state: HeadState) -> HeadState:
+        """Nothing remains to be done."""
+        return state

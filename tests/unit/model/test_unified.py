@@ -56,8 +56,8 @@ def written(unified, batch):
 
 @torch.no_grad()
 def test_a_batch_is_written_on_as_each_row_alone(unified, template, asked):
-    together = unified.write(template.collate(asked, left=True), [], 6)
-    alone = [unified.write(template.collate([item], left=True), [], 6)[0] for item in asked]
+    together = unified.generate(template.collate(asked, left=True), [], 6)
+    alone = [unified.generate(template.collate([item], left=True), [], 6)[0] for item in asked]
     assert together == alone
     assert len({tuple(row) for row in together}) > 1
 
@@ -71,30 +71,30 @@ def test_the_cache_writes_what_thinking_all_over_would(unified, template, asked)
         token = unified.backbone.logits(unified.backbone(embeddings, mask)[:, -1:]).argmax(-1)
         written.append(token.item())
         embeddings = torch.cat([embeddings, unified.backbone.embed(token)], 1)
-    assert unified.write(batch, [], 5) == [written]
+    assert unified.generate(batch, [], 5) == [written]
 
 
 @torch.no_grad()
 def test_a_row_ends_with_its_first_stop_token_and_the_others_go_on(unified, template, asked):
     batch = template.collate(asked, left=True)
-    free = unified.write(batch, [], 8)
+    free = unified.generate(batch, [], 8)
     stop = free[0][2]
-    stopped = unified.write(batch, [stop], 8)
+    stopped = unified.generate(batch, [stop], 8)
     assert stopped == [row[: row.index(stop) + 1] if stop in row else row for row in free]
 
 
 @torch.no_grad()
 def test_no_row_is_longer_than_it_may_be(unified, template, asked):
-    assert [len(row) for row in unified.write(template.collate(asked, left=True), [], 1)] == [1, 1, 1]
+    assert [len(row) for row in unified.generate(template.collate(asked, left=True), [], 1)] == [1, 1, 1]
 
 
 @torch.no_grad()
 def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn):
     sampling = Sampling(steps=2, guidance=2.0)
     whole = ImageRequests.each(template.collate(drawn, left=True))
-    together = unified.imagine([whole], generators([7, 8, 9]), sampling)
+    together = unified.sample_features([whole], generators([7, 8, 9]), sampling)
     for row, item in enumerate(drawn):
-        alone = unified.imagine([ImageRequests.each(template.collate([item]))], generators([7 + row]), sampling)
+        alone = unified.sample_features([ImageRequests.each(template.collate([item]))], generators([7 + row]), sampling)
         assert_close(together[row : row + 1], alone)
 
 
@@ -111,11 +111,11 @@ def test_a_prompt_is_thought_over_once_for_all_its_pictures(unified, template, d
         return forward(embeddings, *rest)
 
     monkeypatch.setattr(unified.backbone, "forward", counted)
-    one_by_one = unified.imagine([last, first, last], rngs(), sampling)
+    one_by_one = unified.sample_features([last, first, last], rngs(), sampling)
     slot = unified.config.head.slot_length
     assert [seq for _, seq in lengths].count(slot) == 3
     assert len(lengths) == 5  # two prompts, three slots
-    assert_close(unified.imagine([many], rngs(), sampling), one_by_one)
+    assert_close(unified.sample_features([many], rngs(), sampling), one_by_one)
     assert lengths[-1] == (3, slot)
     assert (one_by_one[0] - one_by_one[2]).abs().max() > 1e-3
 
@@ -126,7 +126,7 @@ def test_the_cached_thought_is_that_of_the_whole_sequence(unified, template, dra
     slot = torch.randn(3, unified.config.head.slot_length, unified.config.head.width, generator=generators([0])[0])
     embeddings = unified.embed(batch).masked_scatter(batch.slot[..., None], slot)
     whole = unified.backbone(embeddings, batch.mask)[batch.slot].view_as(slot)
-    think = unified.think(batch)
+    think = unified.prefill(batch)
     assert_close(think([0, 1, 2], slot), whole)
     assert_close(think([2, 0], slot[[2, 0]]), whole[[2, 0]])  # and what came before left no trace
 
@@ -136,7 +136,7 @@ def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
     batch = template.collate(drawn, left=True)
     other = replace(batch, tokens=batch.tokens.masked_fill(batch.slot, template.words.control[tok.IMAGE_END]))
     one, two = (
-        unified.imagine([ImageRequests.each(given)], generators([0, 1, 2]), Sampling(steps=1))
+        unified.sample_features([ImageRequests.each(given)], generators([0, 1, 2]), Sampling(steps=1))
         for given in (batch, other)
     )
     assert torch.equal(one, two)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from blip3o.errors import CheckpointError
-from blip3o.pipeline.pipeline import Call
+from blip3o.pipeline.engine import Engine
 from blip3o.weights import checkpoint
 from blip3o.weights.published import model as published
 from blip3o.weights.published.convert import to_ours, to_published
@@ -51,7 +51,7 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
     def drawn(made):
         asked = [made.template.nothing()]
         sampling = made.config.sampling
-        return made.draw(asked, [3], Call(sampling=type(sampling)(steps=2, guidance=3.0, decoder_steps=2)))
+        return Engine(made).images(asked, [3], type(sampling)(steps=2, guidance=3.0, decoder_steps=2))[0]
 
     ours = to_ours(published, tmp_path / "ours")
     assert torch.equal(drawn(checkpoint.load(ours)[0]), drawn(published_model(published)))
