@@ -100,11 +100,11 @@ model = BLIP3o.from_pretrained("owner/name")  # this repository's id, or a folde
 
 
 def load(
-    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32, *, verify: bool = True
+    folder: Path, *, dtype: torch.dtype | None = torch.float32, verify: bool = True
 ) -> tuple[Pipeline, dict[str, object]]:
-    """The machine of a checkpoint, ready to use, in `dtype` (None: that of its file), and the facts written with it."""
+    """The machine of a checkpoint on the CPU, in `dtype` (None: that of its file), and the facts written with it."""
     model = open_model(folder, verify=verify)
-    return model.load(DevicePlacement(device=torch.device(device), dtype=dtype)), dict(model.about)
+    return model.load(DevicePlacement(device=torch.device("cpu"), dtype=dtype)), dict(model.about)
 
 
 def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:

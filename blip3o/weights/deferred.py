@@ -15,11 +15,10 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.folders import Shapes
-from blip3o.weights.outline import check_sizes
+from blip3o.weights.outline import check_sizes, peak, peaks, working_numbers
 from blip3o.weights.placement.device import ROUNDED_BYTES, DevicePlacement
-from blip3o.weights.placement.memory import peak_bytes, peaks
 from blip3o.weights.placement.quantize import Quantizer
-from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow
+from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow, shapes_of
 
 PIECE_BYTES = 65_536
 CPU = DevicePlacement(device=torch.device("cpu"))
@@ -106,13 +105,16 @@ class DeferredModel:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
         free, pipeline = placement.free_bytes(), self.pipeline
         on_disk = sum(path.stat().st_size for path in self.paths())
-        needed = on_disk if placement.dtype is None else peak_bytes(pipeline, placement)
+        shapes = shapes_of(dict(pipeline.named_parameters()))
+        working = working_numbers(to_dict(pipeline.config.space.decoder))
+        dtype, memory, rounded = placement.dtype, placement.memory, placement.quantize
+        needed = on_disk if dtype is None else peak(shapes, working, dtype.itemsize, memory, rounded)
         if needed <= free:
             return
-        own = str(placement.dtype or torch.float32).removeprefix("torch.")
+        own = str(dtype or torch.float32).removeprefix("torch.")
         fitting = [
             f"{' with '.join(_options(kind, memory, own))} ({size / 1e9:.1f} GB)"
-            for kind, sizes in peaks(pipeline).items()
+            for kind, sizes in peaks(shapes, working).items()
             for memory, size in sizes.items()
             if size <= free
         ]

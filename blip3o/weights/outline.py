@@ -192,14 +192,20 @@ def is_rounded(name: str, shape: tuple[int, ...], kind: str) -> bool:
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
+def peak(shapes: Shapes, working: int, size: int, memory: str = "full", rounded: str | None = None) -> int:
+    """Bytes on the device, at most, while one picture is drawn, where a number takes `size` bytes: the weights that are
+    there at a time, and the `working` numbers of the decoder, which needs most; `rounded` is the kind of the matrices,
+    None leaves them as they are."""
+    saved = 0 if rounded is None else saved_bytes(shapes, rounded, size)
+    return size * (held(shapes, memory) + working) - saved
+
+
 def peaks(shapes: Shapes, working: int) -> dict[str, dict[str, int]]:
-    """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most;
-    `working` are the numbers that the decoder, which needs most, works with."""
-    plain = {
-        dtype: {memory: size * (held(shapes, memory) + working) for memory in MEMORIES} for dtype, size in BYTES.items()
-    }
-    whole = plain["bfloat16"]["full"]
-    return plain | {kind: {"full": whole - saved_bytes(shapes, kind, BYTES["bfloat16"])} for kind in ROUNDED_BYTES}
+    """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> its `peak`."""
+    rounded = {kind: {"full": peak(shapes, working, BYTES["bfloat16"], rounded=kind)} for kind in ROUNDED_BYTES}
+    return {
+        dtype: {memory: peak(shapes, working, size, memory) for memory in MEMORIES} for dtype, size in BYTES.items()
+    } | rounded
 
 
 def saved_bytes(shapes: Shapes, kind: str, size: int) -> int:

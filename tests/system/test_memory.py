@@ -18,13 +18,10 @@ from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.processing.images import open_picture
 from blip3o.weights import hub
-from blip3o.weights.outline import ROUNDED_MULTIPLES, held, is_rounded, saved_bytes
-from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.placement.memory import peak_bytes, peaks, working_bytes
+from blip3o.weights.outline import ROUNDED_MULTIPLES, held, is_rounded, read, saved_bytes
+from blip3o.weights.placement.memory import working_bytes
 from blip3o.weights.published.convert import to_published
 from blip3o.weights.safetensors_files import shapes_of
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +86,9 @@ def test_a_model_of_ours_may_wait_in_its_file_too(weights):
 
 @pytest.mark.parametrize("memory", ["full", "balanced", "low"])
 def test_no_more_is_there_than_was_told(published, memory):
-    deferred = hub.open_model(published)
-    told = peak_bytes(deferred.pipeline, DevicePlacement(device=CPU, memory=memory))
-    told -= working_bytes(deferred.pipeline.space.decoder.measure_memory, torch.float32)
+    decoder = hub.open_model(published).pipeline.space.decoder
+    told = read(published).facts()["peak"]["float32"][memory]
+    told -= working_bytes(decoder.measure_memory, torch.float32)
     model = BLIP3o.load(published, memory=memory)
     with Watched(model.pipeline) as watched:
         model.generate("a dog", steps=1, decoder_steps=1)
@@ -100,7 +97,7 @@ def test_no_more_is_there_than_was_told(published, memory):
 
 
 def test_less_memory_is_told_for_each_mode_and_each_kind_of_numbers(published):
-    told = peaks(hub.open_model(published).pipeline)
+    told = read(published).facts()["peak"]
     assert all(sizes["full"] > sizes["balanced"] > sizes["low"] for kind, sizes in told.items() if len(sizes) > 1)
     assert told["float32"]["full"] > told["bfloat16"]["full"] > told["int8"]["full"]
 
@@ -176,7 +173,7 @@ def test_choices_that_do_not_go_together_are_refused(published):
 
 
 def test_too_little_memory_is_told_before_loading_with_what_would_fit(blip3o, published, monkeypatch):
-    told = peaks(hub.open_model(published).pipeline)
+    told = read(published).facts()["peak"]
     free = told["float32"]["low"] + 1
     monkeypatch.setattr("blip3o.weights.placement.device.DevicePlacement.free_bytes", lambda _: free)
     monkeypatch.setattr("blip3o.weights.safetensors_files.Shards.read", lambda *_: pytest.fail("a tensor was read"))
@@ -221,4 +218,4 @@ def test_all_of_it_by_the_command_line(blip3o, published):
         done = blip3o("generate", "a dog", "-m", published, *asked, "--steps", 1, "--decoder-steps", 1, "-o", "a.png")
         assert done.code == 0, (number, done.err)
     peak = json.loads(blip3o("info", published, "--json").out)["peak"]
-    assert peak == peaks(hub.open_model(published).pipeline)
+    assert peak == read(published).facts()["peak"]

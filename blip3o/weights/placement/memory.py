@@ -1,4 +1,4 @@
-"""How much memory a model needs at most, told from the sizes of its tensors before one of them is read."""
+"""How much a decoder works with, counted by letting it paint without numbers (weights/outline.py tells the rest)."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -9,27 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from blip3o.config import from_dict, to_dict
+from blip3o.config import from_dict
 from blip3o.model.space import ImageSpace, SpaceConfig
-from blip3o.pipeline.pipeline import Pipeline
-from blip3o.weights import outline
-from blip3o.weights.folders import Shapes
-from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.safetensors_files import hollow, shapes_of
-
-
-def peaks(pipeline: Pipeline) -> dict[str, dict[str, int]]:
-    """Dtype, or kind of rounded matrices (what is not rounded in bfloat16) -> memory mode -> bytes needed at most."""
-    return outline.peaks(_shapes(pipeline), _working(pipeline))
-
-
-def peak_bytes(pipeline: Pipeline, placement: DevicePlacement) -> int:
-    """Memory that a model on the meta device takes on its device while it draws one picture: the weights that are there
-    at a time, and what the decoder, which needs most, works with."""
-    dtype, shapes = placement.dtype or next(pipeline.parameters()).dtype, _shapes(pipeline)
-    needed = dtype.itemsize * (outline.held(shapes, placement.memory) + _working(pipeline))
-    saved = 0 if placement.quantize is None else outline.saved_bytes(shapes, placement.quantize, dtype.itemsize)
-    return needed - saved
+from blip3o.weights.safetensors_files import hollow
 
 
 def count_numbers(decoder: Mapping[str, Any]) -> int:
@@ -38,15 +20,6 @@ def count_numbers(decoder: Mapping[str, Any]) -> int:
     with hollow():
         space = ImageSpace(config, channels=1)
     return working_bytes(space.decoder.measure_memory, torch.int8)
-
-
-def _shapes(pipeline: Pipeline) -> Shapes:
-    return shapes_of(dict(pipeline.named_parameters()))
-
-
-def _working(pipeline: Pipeline) -> int:
-    decoder = pipeline.config.space.decoder
-    return outline.working_numbers(None if decoder is None else to_dict(decoder))
 
 
 def working_bytes(work: Callable[[], object], dtype: torch.dtype) -> int:

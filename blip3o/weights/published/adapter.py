@@ -23,20 +23,23 @@ class Names:
     """A table of names: calling it gives a tensor's name here for its published one, `inverse` the other way round."""
 
     rows: Sequence[tuple[str, str | None]] = ()
-    """(published, ours): how names begin or, where that starts with a dot, what stands within them; the longest that
-    fits is replaced, of equally long ones the first. None is a tensor of no use; a name that no row fits stays."""
+    """(published, ours): how names begin or, where that starts with a dot, what stands within them; * is anything. The
+    longest that fits is replaced, of equally long ones the first. None is a tensor of no use; a name that no row fits
+    stays."""
     within: Mapping[str, "Names"] = field(default_factory=dict)
     """Beginning of our names -> the table for what follows it."""
 
     def __call__(self, name: str) -> str | None:
         """The name on the other side; None for a tensor of no use."""
-        fitting = [row for row in self.rows if name.startswith(row[0]) or (row[0].startswith(".") and row[0] in name)]
-        old, new = max(fitting, key=lambda row: len(row[0]), default=("", ""))
+        fitting = [(match, new) for old, new in self.rows if (match := _match(old, name))]
+        if not fitting:
+            return name
+        match, new = max(fitting, key=lambda found: len(found[0][0]))
         if new is None:
             return None
-        before, after = name[: name.find(old)], name[name.find(old) + len(old) :]
+        after = name[match.end() :]
         inner = self.within[new](after) if new in self.within else after
-        return None if inner is None else f"{before}{new}{inner}"
+        return None if inner is None else f"{name[: match.start()]}{new}{inner}"
 
     @property
     def inverse(self) -> "Names":
@@ -48,6 +51,11 @@ class Names:
     def renamed(self, tensors: Mapping[str, TensorOrShape]) -> dict[str, TensorOrShape]:
         """Tensors, or their shapes, under the names of the other side, without those of no use."""
         return {new: value for name, value in tensors.items() if (new := self(name)) is not None}
+
+
+def _match(row: str, name: str) -> re.Match[str] | None:
+    pattern = re.escape(row).replace(r"\*", ".*?")
+    return re.search(pattern, name) if row.startswith(".") else re.match(pattern, name)
 
 
 @dataclass(frozen=True, kw_only=True)

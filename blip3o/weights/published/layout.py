@@ -30,6 +30,8 @@ DECODERS: Sequence[Adapter] = (SDXL, SANA)
 """Those that lie in several folders are known by the first of them, and go first."""
 WEIGHTS, SCHEDULE = "diffusion_pytorch_model", "scheduler_config.json"
 """What `diffusers` calls its files."""
+ENCODER_FACTS = ("vision_cfg", "gen_pooling")
+"""What configs beside the encoder's own may say of it; the rest there is of other networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,8 @@ def find_encoder(model: Path, apart: Path | None = None) -> NetworkFiles:
             f"{folder} holds no target encoder: put the tensors of jiuhai/eva_clip_vision_tower, as safetensors, into "
             f"{inside}, or name another place with --encoder"
         )
-    facts = {key: fact for key, fact in _said(model).items() if key.startswith("gen_")} | _said(inside) | _said(folder)
+    beside = _said(model) | _said(inside)
+    facts = {key: beside[key] for key in ENCODER_FACTS if key in beside} | _said(folder)
     return _network(adapter, folder, facts, {"": shards})
 
 

@@ -11,7 +11,13 @@ from blip3o.weights.folders import Shapes
 from blip3o.weights.published.adapter import Adapter, Facts, Names, count, shape_of
 
 NAMES = Names(
-    (("transformer.transformer.", "transformer."), ("transformer.connector.", "connector."), ("encoder.", None))
+    (
+        ("transformer.transformer.", "transformer."),
+        ("transformer.connector.", "connector."),
+        ("vae.", "vae."),
+        ("transformer.vae.", "vae."),
+        ("encoder.", None),
+    )
 )
 """Published models nest what further training writes flat."""
 HEAD_DIM, CROSS_HEAD_DIM = 32, 112

@@ -10,8 +10,9 @@ HEADS = 16
 TOWER = Names((("head.", None),))
 """The head that pools for CLIP's objective is not used."""
 NAMES = Names(
-    (("encoder.model.vision_model.", "tower."), ("encoder.vision_model.", "tower."), ("", None)), {"tower.": TOWER}
+    (("encoder.model.vision_model.", "tower."), ("encoder.*vision_model.", "tower."), ("", None)), {"tower.": TOWER}
 )
+"""What wraps the tower differs between trainers."""
 
 
 def read_tower(shapes: Shapes, heads: int) -> SiglipConfig:

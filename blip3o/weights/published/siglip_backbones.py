@@ -7,12 +7,13 @@ from blip3o.model.backbones.backbone import TextConfig
 from blip3o.model.backbones.llama3 import Llama3Config
 from blip3o.model.backbones.qwen3 import Qwen3Config
 from blip3o.weights.folders import Shapes
+from blip3o.weights.published import qwen2_5_vl
 from blip3o.weights.published.adapter import Adapter, Facts, Names, select
 from blip3o.weights.published.siglip import HEADS, TOWER, read_tower
 
 NAMES = Names(
     (
-        ("model.", "language_model."),
+        *qwen2_5_vl.NAMES.rows,
         ("model.mm_projector.", "visual.projector."),
         ("model.vision_tower.vision_model.", "visual.tower."),
         ("model.vision_tower.", "visual.tower."),

@@ -66,7 +66,8 @@ def _flat(facts: Facts) -> dict[str, Any]:
     its rotation under another name."""
     text = {**facts, **(facts.get("text_config") or {})}
     rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
-    return text | {"rope_theta": text.get("rope_theta", rope.get("rope_theta")), "rope_scaling": rope}
+    rotation = {"rope_theta": text.get("rope_theta", rope.get("rope_theta")), "rope_scaling": rope}
+    return text | rotation | {"n_query": facts["n_query"]}
 
 
 def _below(start: str, shapes: Shapes) -> Shapes:

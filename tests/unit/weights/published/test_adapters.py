@@ -9,6 +9,9 @@ from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.weights.published.adapter import Names, recognised
 from blip3o.weights.published.layout import DECODERS, ENCODERS
 from blip3o.weights.published.next_dit import NEXT_DIT
+from blip3o.weights.published.sana import SANA
+from blip3o.weights.published.siglip import SIGLIP
+from blip3o.weights.published.siglip_backbones import LLAMA3
 from blip3o.weights.published.unified import BACKBONES
 from blip3o.weights.safetensors_files import hollow, shapes_of
 
@@ -75,3 +78,19 @@ def test_the_longest_row_that_fits_is_replaced_and_a_name_without_one_stays():
     assert {name: names(name) for name in replaced} == replaced
     kept = {old: new for old, new in replaced.items() if new}
     assert {names.inverse(new): new for new in kept.values()} == kept
+
+
+@pytest.mark.parametrize(
+    ("adapter", "published", "ours"),
+    [
+        (SIGLIP, "encoder.vision_tower.vision_tower.vision_model.embeddings.w", "tower.embeddings.w"),
+        (SIGLIP, "encoder.vision_model.encoder.vision_model.w", "tower.encoder.vision_model.w"),
+        (SIGLIP, "encoder.vision_tower.vision_model.head.probe", None),
+        (SIGLIP, "other.vision_model.w", None),
+        (SANA, "transformer.vae.decoder.w", "vae.decoder.w"),
+        (LLAMA3, "model.language_model.layers.0.w", "language_model.layers.0.w"),
+        (LLAMA3, "model.visual.projector.0.w", "visual.projector.0.w"),
+    ],
+)
+def test_a_network_may_be_wrapped_otherwise_than_it_is_published(adapter, published, ours):
+    assert adapter.names(published) == ours

@@ -1,6 +1,7 @@
 """Published layout -> ours and back: the same tensors, bit for bit."""
 
 import json
+from dataclasses import replace
 
 import published_toy
 import pytest
@@ -8,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from blip3o.errors import CheckpointError
+from blip3o.model.space import SpaceConfig
 from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import checkpoint
 from blip3o.weights.published import model as published
 from blip3o.weights.published.convert import to_ours, to_published
@@ -71,3 +74,18 @@ def test_the_layout_of_shards_is_that_of_the_index(published):
 def test_a_model_of_other_parts_has_no_place_in_the_published_layout(tmp_path, pipeline):
     with pytest.raises(CheckpointError, match="parts that the published layout has no place for"):
         to_published(pipeline, tmp_path / "no")
+
+
+def test_the_pooling_stands_in_the_models_config_and_the_width_of_heads_beside_the_tower(tmp_path):
+    def written(name):
+        return json.loads((tmp_path / name).read_text())
+
+    whole = published_toy.pipeline()
+    to_published(whole, tmp_path / "whole")
+    assert written("whole/eva_clip_vision_tower/config.json") == {"vision_cfg": {"head_width": 112}}
+    config = replace(whole.config, space=SpaceConfig(encoder=None, decoder=None))
+    to_published(Pipeline(config, whole.template.words), tmp_path / "bare")
+    before, after = written("whole/config.json"), written("bare/config.json")
+    assert before.keys() == after.keys()
+    assert "vision_cfg" not in before
+    assert (before["gen_pooling"], after["gen_pooling"]) == ("early_pool2d_2", "early_pool2d_1")

@@ -82,6 +82,16 @@ def test_an_encoder_and_a_vae_inside_are_used_and_passed_over(folder):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
+def test_what_a_tower_lacks_in_its_config_is_said_by_the_models(folder):
+    change_config(folder, vision_cfg={"head_width": 48}, num_attention_heads=5, gen_pooling="early_pool2d_1")
+    own = folder / "eva_clip_vision_tower" / "config.json"
+    own.unlink(missing_ok=True)
+    found = find_encoder(folder).config
+    assert (found.channels // found.num_heads, found.pool) == (48, 1)
+    own.write_text('{"vision_cfg": {"head_width": 24}}')
+    assert find_encoder(folder).config.num_heads == found.num_heads * 2
+
+
 def test_weights_take_the_precision_asked_for(folder):
     unified = load(find_unified(folder), dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in unified.parameters()} == {torch.bfloat16}
