@@ -65,7 +65,6 @@ WITHOUT_TORCH = (
     "files.py",
     "config.py",
     "plugins.py",
-    "processing/conversation.py",
     "picturebook/vocabulary.py",
     "picturebook/world/*.py",
     "picturebook/world/*/*.py",
