@@ -81,6 +81,21 @@ class Sample:
     """None: not scored, for want of a judge."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class JudgeCall:
+    """The settings of one call to a judge."""
+
+    system: str = ""
+    temperature: float = 0.0
+    max_tokens: int = 512
+    attempt: int = 0
+    think: bool = True
+    """Without it, a model that would reason first is told not to: its tokens are for the answer alone."""
+
+
+USUAL = JudgeCall()
+
+
 @runtime_checkable
 class Judge(Protocol):
     """A model that is asked what another one's answer is worth, or what is in a picture."""
@@ -90,21 +105,11 @@ class Judge(Protocol):
         """Which model it is, for the results."""
         ...
 
-    def ask(
-        self,
-        prompt: str,
-        pictures: Sequence[Image.Image] = (),
-        *,
-        system: str = "",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        attempt: int = 0,
-        think: bool = True,
-    ) -> str:
+    def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """Its reply. The same request with the same number of the `attempt` gives the same reply, from a cache.
 
-        Without `think`, a model that would reason first is told not to: its tokens are for the answer alone. Raises
-        JudgeError where a reply cannot be had now, and JudgeRefusalError where the judge has none for this request.
+        Raises JudgeError where a reply cannot be had now, and JudgeRefusalError where the judge has none for this
+        request.
         """
         ...
 

@@ -30,7 +30,6 @@ from blip3o.files import make_folder, write_text
 UNTRUSTED_SHARE = 0.05
 """Of items without an answer or a judge's opinion: more of them can move a share further than the 95 % interval of a
 thousand items is wide (2.5 points each way at 0.8)."""
-"""Half a pair of surrogates, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
 
 
 def digest(items: Iterable[Item]) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
 
 GROUPS = (
@@ -219,10 +219,8 @@ class Gedit(Benchmark):
 
     def _asked(self, judge: Judge, prompt: str, source: Image.Image, edit: Image.Image, attempt: int) -> list[str]:
         requests = ((self.semantics.replace(PLACE, prompt), [source, edit]), (self.quality, [edit]))
-        return [
-            judge.ask(words, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
-            for words, shown in requests
-        ]
+        settings = JudgeCall(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
+        return [judge.ask(words, shown, settings=settings) for words, shown in requests]
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """G_O, the mean over the groups, 0 to 10, then G_SC and G_PQ, the same of the instructions that both languages

@@ -11,13 +11,13 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
 PLACE = "<edit_prompt>"
 """Where the instruction goes in a prompt for the judge."""
-MAX_TOKENS = 1024
+SETTINGS = JudgeCall(temperature=TEMPERATURE, max_tokens=1024)
 
 
 def reply_score(reply: str) -> float | None:
@@ -92,7 +92,7 @@ class ImgEdit(Benchmark):
             return Verdict(score=0.0)
         prompt = self.prompts[item.category].replace(PLACE, item.prompt)
         shown = [tables.opened(item.pictures[0]), tables.opened(answer[0])]
-        reply = self.judge.ask(prompt, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+        reply = self.judge.ask(prompt, shown, settings=SETTINGS)
         found = reply_score(reply)
         return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
@@ -55,7 +55,7 @@ PLACES = {
 }
 SHORT = {"consistency_score": "VC", "quality_score": "VQ", "instruction_score": "IF", "knowledge_score": "KP"}
 FRAMES = (1, 2, 3, 4)
-MAX_TOKENS = 1000
+SETTINGS = JudgeCall(temperature=TEMPERATURE, max_tokens=1000)
 
 Scores = Mapping[str, int | None]
 """Name of a score, as in SHORT -> 1 to 5, or None where the judge gave none."""
@@ -310,7 +310,7 @@ class Kris(Benchmark):
 def _asked(judge: Judge, words: str, shown: Sequence[Shown]) -> str:
     pictures: list[Image.Image] = [tables.opened(one.picture) for one in shown]
     prompt = "\n".join([words, *(one.label for one in shown)])
-    return judge.ask(prompt, pictures, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+    return judge.ask(prompt, pictures, settings=SETTINGS)
 
 
 def _names(cell: Any) -> list[str]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -243,12 +243,10 @@ class DpgBench(Benchmark):
 
     def _asked(self, questions: Questions, answer: Answer) -> list[dict[int, str]]:
         assert self.judge is not None
+        settings = JudgeCall(system=SYSTEM, max_tokens=16, think=False)
         judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
         return [
-            {
-                number: judge.ask(question.text, [picture], system=SYSTEM, max_tokens=16, think=False)
-                for number, question in questions.items()
-            }
+            {number: judge.ask(one.text, [picture], settings=settings) for number, one in questions.items()}
             for picture in pictures
         ]
 

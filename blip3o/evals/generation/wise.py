@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
 from blip3o.evals.generation.wise_judging import Judging, read_judging
 
@@ -221,8 +221,10 @@ class Wise(Benchmark):
         system, user = self._judging.messages(item.facts)
         picture, reply = opened(Path(answer[0])), ""
         for attempt in range(TRIES):
-            settings = {"max_tokens": self._rules.max_tokens, "think": self._rules.think, "attempt": attempt}
-            reply = self.judge.ask(user, [picture], system=system, **settings)
+            settings = JudgeCall(
+                system=system, max_tokens=self._rules.max_tokens, attempt=attempt, think=self._rules.think
+            )
+            reply = self.judge.ask(user, [picture], settings=settings)
             found = self._rules.parse(reply)
             if found.keys() >= set(self._rules.names):
                 worth = self._rules.worth(*(found[name] for name in self._rules.names))

@@ -83,8 +83,8 @@ class VqaV2(Benchmark):
         annotations = {row["question_id"]: row for row in tables.read_json(path)["annotations"]}
         pictures = PictureFolder(folder)
         return [
-            self._item(question, _annotation(question, annotations, path), pictures[_photograph(question["image_id"])])
-            for question in tables.read_json(questions)["questions"]
+            self._item(row, _annotation(row, annotations, path), pictures[f"COCO_val2014_{row['image_id']:012d}.jpg"])
+            for row in tables.read_json(questions)["questions"]
         ]
 
     def _mirrored(self, folder: Path) -> Iterator[Item]:
@@ -127,10 +127,6 @@ class VqaV2(Benchmark):
 def marks(given: Sequence[tables.Row]) -> list[Hashable]:
     """What tells the answers of people apart beside their words, where they bear no numbers of their own."""
     return [str(sorted((key, value) for key, value in row.items() if key != "answer")) for row in given]
-
-
-def _photograph(image_id: int) -> str:
-    return f"COCO_val2014_{image_id:012d}.jpg"
 
 
 def _annotation(question: tables.Row, annotations: Mapping[Any, tables.Row], path: Path) -> tables.Row:
