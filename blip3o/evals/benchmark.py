@@ -8,7 +8,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -222,6 +222,19 @@ class Benchmark(ABC):
     def report(self, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""
         return {}
+
+
+def scored(samples: Sequence[Sample]) -> list[tuple[Item, Verdict]]:
+    """The items of the samples that are scored, each with what came of it."""
+    return [(sample.item, sample.verdict) for sample in samples if sample.verdict is not None]
+
+
+def means(values: Iterable[tuple[str, float]]) -> Metrics:
+    """The mean of the values of each name, in order of their first appearance."""
+    parts: dict[str, list[float]] = defaultdict(list)
+    for name, value in values:
+        parts[name].append(value)
+    return {name: sum(part) / len(part) for name, part in parts.items()}
 
 
 def item_seed(seed: int, item: str, index: int) -> int:

@@ -148,14 +148,15 @@ def append(path: Path, lines: Iterable[Line]) -> None:
     files.append(path, _text(lines))
 
 
-def keep_picture(image: Image.Image, path: Path) -> None:
-    """Write a picture that was drawn. Raises OutputError where that is not possible."""
+def keep_picture(image: Image.Image, path: Path) -> Path:
+    """Write a picture that was drawn; gives its path. Raises OutputError where that is not possible."""
     make_folder(path.parent)
     try:
         image.save(path)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"cannot write {path} ({reason}): make room; what is answered is kept") from error
+    return path
 
 
 def line_of(item: Item, answer: Answer, verdict: Verdict | None, more: Mapping[str, Any], folder: Path) -> Line:

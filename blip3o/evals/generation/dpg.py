@@ -216,11 +216,11 @@ class DpgBench(Benchmark):
             raise DataError(f"{path} has a row that is no question ({error}): copy it again") from error
         texts = {one.stem: tables.read_text(one).strip() for one in sorted(prompts.glob("*.txt"))}
         _check(path, prompts, whole, texts.keys())
-        return [self._item(name, text, table.get(name, {})) for name, text in texts.items()]
-
-    def _item(self, name: str, text: str, questions: Questions) -> Item:
-        facts = {"questions": [list(question) for question in questions.values()]}
-        return Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=facts, count=4)
+        asked = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
+        return [
+            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=asked[name], count=4)
+            for name, text in texts.items()
+        ]
 
     def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean over the pictures of the share of questions that count as answered yes.

@@ -13,7 +13,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -217,14 +217,8 @@ class Gqa(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Accuracy in percent, as published; then all other numbers of the official script."""
-        return numbers(
-            {
-                (sample.item.unit, sample.item.id): (sample.item.facts, sample.verdict)
-                for sample in samples
-                if sample.verdict is not None
-            },
-            self.protocol,
-        )
+        answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(samples)}
+        return numbers(answered, self.protocol)
 
 
 def _labelled(questions: Mapping[str, tables.Row], path: Path) -> Iterable[tuple[str, tables.Row]]:

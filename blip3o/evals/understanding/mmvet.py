@@ -13,7 +13,7 @@ import numpy as np
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, scored
 from blip3o.evals.tables import Row
 
 RUNS = {"official": 1, "official-5-runs": 5}
@@ -165,10 +165,8 @@ class Mmvet(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The total, 0 to 100, as published."""
-        scored = [
-            (sample.item.facts["abilities"], sample.verdict.details["scores"]) for sample in samples if sample.verdict
-        ]
-        return report(scored) if scored else {"total": float("nan")}
+        known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(samples)]
+        return report(known) if known else {"total": float("nan")}
 
 
 def _asking(judge: Judge, run: int) -> Callable[[str, float, int], str]:

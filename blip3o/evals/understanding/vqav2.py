@@ -10,7 +10,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -116,12 +116,8 @@ class VqaV2(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
-        known = [(sample.verdict.score, sample.item) for sample in samples if sample.verdict]
-        return summary(
-            [score for score, _ in known],
-            [item.facts["question_type"] for _, item in known],
-            [item.category for _, item in known],
-        )
+        known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(samples)]
+        return summary(*map(list, zip(*known, strict=True)))
 
 
 def marks(given: Sequence[tables.Row]) -> list[Hashable]:
