@@ -135,7 +135,10 @@ class _Dialogue:
         with working("answering"):
             reply = self.chat.send(text, self.picture)
         self.picture = None
-        path = None if reply.image is None else self.write_picture(reply.image, text)
+        path = None
+        if reply.image is not None:
+            self.num_drawn += 1
+            path = write_new_picture(reply.image, self.folder / f"{self.num_drawn:02d}-{slug(text)}.png")
         answer = reply.text or (None if path else "(no answer)")
         self.transcript += [f"**you:** {text}", *([f"*{reply.reasoning}*"] if reply.reasoning else [])]
         self.transcript += [f"**blip3o:** {reply.text}"] if answer else []
@@ -146,11 +149,6 @@ class _Dialogue:
             return
         lines = (reply.reasoning and f"({reply.reasoning})", answer, path and f"[picture: {path}]")
         print(*filter(None, lines), sep="\n", flush=True)
-
-    def write_picture(self, image: "PIL.Image.Image", text: str) -> Path:
-        """Write a picture of the dialogue."""
-        self.num_drawn += 1
-        return write_new_picture(image, self.folder / f"{self.num_drawn:02d}-{slug(text)}.png")
 
     def save(self, path: Path) -> None:
         """Write the transcript as Markdown, its pictures by their place beside it."""

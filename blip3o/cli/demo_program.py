@@ -87,11 +87,11 @@ class Show:
             self.drawn = self.model.generate(PROMPTS, seed=self.seed, progress=progress)
         with working("looking at what it drew"):
             captions = self.model.caption(self.drawn)
+        self.record["drawn"] = []
         for prompt, seen in zip(PROMPTS, captions, strict=True):
             self.print("you", prompt)
             self.print("blip3o", f"[a picture] in which it sees {seen}")
-        pairs = zip(PROMPTS, captions, strict=True)
-        self.record["drawn"] = [{"prompt": prompt, "seen": seen} for prompt, seen in pairs]
+            self.record["drawn"].append({"prompt": prompt, "seen": seen})
         return [Tile(image, prompt) for image, prompt in zip(self.drawn, PROMPTS, strict=True)]
 
     def edits(self) -> list[Tile]:
@@ -152,14 +152,15 @@ class Show:
         """Riddles whose answer must be found in words first."""
         with working("thinking") as progress:
             images = self.model.generate(RIDDLES, seed=self.seed, think=True, progress=progress)
-        reasonings = [str(image.info.get("reasoning", "")) for image in images]
-        for riddle, reasoning in zip(RIDDLES, reasonings, strict=True):
+        tiles: list[Tile] = []
+        self.record["riddles"] = []
+        for riddle, image in zip(RIDDLES, images, strict=True):
+            reasoning = str(image.info.get("reasoning", ""))
             self.print("you", riddle)
             self.print("thought", reasoning)
-        pairs = zip(RIDDLES, reasonings, strict=True)
-        self.record["riddles"] = [{"riddle": riddle, "reasoning": reasoning} for riddle, reasoning in pairs]
-        triples = zip(images, RIDDLES, reasonings, strict=True)
-        return [Tile(image, f"> {riddle}\n{reasoning}") for image, riddle, reasoning in triples]
+            self.record["riddles"].append({"riddle": riddle, "reasoning": reasoning})
+            tiles.append(Tile(image, f"> {riddle}\n{reasoning}"))
+        return tiles
 
     def print(self, speaker: str, text: str, mark: str = "") -> None:
         """One line of the transcript."""

@@ -9,7 +9,7 @@ left closed while that class is imported, and only in the process of a command, 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
@@ -22,12 +22,17 @@ COMPILER, TRACED = "torch._dynamo", "torch._dynamo._trace_wrapped_higher_order_o
 def leave_rounding_out() -> None:
     """For the rest of this process no other library finds that of rounding: `diffusers` would open it with every
     decoder, a second for nothing, and it would tell of the kernels that it lacks. Who asks for it imports it."""
+    importlib.util.find_spec = _finding_all_but("bitsandbytes")
+
+
+def _finding_all_but(*packages: str) -> Callable[..., Any]:
+    """`find_spec`, to which these packages and what is in them are not there."""
     find = importlib.util.find_spec
 
     def find_others(name: str, package: str | None = None) -> Any:
-        return None if name == "bitsandbytes" else find(name, package)
+        return None if name.partition(".")[0] in packages else find(name, package)
 
-    importlib.util.find_spec = find_others
+    return find_others
 
 
 def open_transformers() -> None:
@@ -52,14 +57,10 @@ def open_transformers() -> None:
 def _closed(distributed: Any) -> Iterator[None]:
     """What is not to be opened is not there meanwhile."""
     find, available = importlib.util.find_spec, distributed.is_available
-
-    def find_others(name: str, package: str | None = None) -> Any:
-        return None if name.partition(".")[0] in LEFT_OUT else find(name, package)
-
     compiler, traced = ModuleType(COMPILER), ModuleType(TRACED)
     compiler.__dict__["__getattr__"] = lambda name: _undecorated
     traced.__dict__["TransformGetItemToIndex"] = _Indexing
-    importlib.util.find_spec, distributed.is_available = find_others, lambda: False
+    importlib.util.find_spec, distributed.is_available = _finding_all_but(*LEFT_OUT), lambda: False
     sys.modules.update({COMPILER: compiler, TRACED: traced})
     try:
         yield

@@ -30,6 +30,10 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}: `python {self.prog} --help` shows what there is")
 
 
+def _add_checkpoint(parser: _Parser) -> None:
+    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+
+
 Translate = Callable[[Sequence[str]], list[str]]
 
 
@@ -39,20 +43,10 @@ def run_inference(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("--task", required=True, help="vqa, caption or image_classification")
     parser.add_argument("--input_path", required=True, help="the picture")
     parser.add_argument("--question", help="for vqa")
-    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    _add_checkpoint(parser)
     options, rest = parser.parse_known_args(arguments)
-    question = [] if options.question is None else [options.question]
-    return [
-        "understand",
-        "--task",
-        options.task,
-        "--model",
-        options.checkpoint,
-        *rest,
-        "--",
-        options.input_path,
-        *question,
-    ]
+    words = ["understand", "--task", options.task, "--model", options.checkpoint, *rest, "--", options.input_path]
+    return words if options.question is None else [*words, options.question]
 
 
 def generate_image(arguments: Sequence[str]) -> list[str]:
@@ -60,7 +54,7 @@ def generate_image(arguments: Sequence[str]) -> list[str]:
     parser = _Parser("generate_image.py", description="Draws a picture; the work is `blip3o generate`.")
     parser.add_argument("--prompt", required=True, help="what to draw")
     parser.add_argument("--output_path", required=True, help="a .png or .jpg file")
-    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    _add_checkpoint(parser)
     options, rest = parser.parse_known_args(arguments)
     return ["generate", "--output", options.output_path, "--model", options.checkpoint, *rest, "--", options.prompt]
 
@@ -72,7 +66,7 @@ def evaluate(arguments: Sequence[str]) -> list[str]:
     tasks = list(dict.fromkeys((*GROUPS, *TASKS)))
     parser = _Parser("evaluate.py", description="Scores a checkpoint; the work is `blip3o evaluate`.")
     parser.add_argument("--task", required=True, help=", ".join(tasks))
-    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
+    _add_checkpoint(parser)
     parser.add_argument("--data", help="benchmarks: a folder with a folder for each; without it the picture book asks")
     options, rest = parser.parse_known_args(arguments)
     table = GROUPS if options.data is None else TASKS

@@ -8,7 +8,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -81,6 +81,21 @@ class Sample:
     """None: not scored, for want of a judge."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class JudgeCall:
+    """The settings of one call to a judge."""
+
+    system: str = ""
+    temperature: float = 0.0
+    max_tokens: int = 512
+    attempt: int = 0
+    think: bool = True
+    """Without it, a model that would reason first is told not to: its tokens are for the answer alone."""
+
+
+USUAL = JudgeCall()
+
+
 @runtime_checkable
 class Judge(Protocol):
     """A model that is asked what another one's answer is worth, or what is in a picture."""
@@ -90,21 +105,11 @@ class Judge(Protocol):
         """Which model it is, for the results."""
         ...
 
-    def ask(
-        self,
-        prompt: str,
-        pictures: Sequence[Image.Image] = (),
-        *,
-        system: str = "",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        attempt: int = 0,
-        think: bool = True,
-    ) -> str:
+    def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """Its reply. The same request with the same number of the `attempt` gives the same reply, from a cache.
 
-        Without `think`, a model that would reason first is told not to: its tokens are for the answer alone. Raises
-        JudgeError where a reply cannot be had now, and JudgeRefusalError where the judge has none for this request.
+        Raises JudgeError where a reply cannot be had now, and JudgeRefusalError where the judge has none for this
+        request.
         """
         ...
 
@@ -217,6 +222,19 @@ class Benchmark(ABC):
     def report(self, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""
         return {}
+
+
+def scored(samples: Sequence[Sample]) -> list[tuple[Item, Verdict]]:
+    """The items of the samples that are scored, each with what came of it."""
+    return [(sample.item, sample.verdict) for sample in samples if sample.verdict is not None]
+
+
+def means(values: Iterable[tuple[str, float]]) -> Metrics:
+    """The mean of the values of each name, in order of their first appearance."""
+    parts: dict[str, list[float]] = defaultdict(list)
+    for name, value in values:
+        parts[name].append(value)
+    return {name: sum(part) / len(part) for name, part in parts.items()}
 
 
 def item_seed(seed: int, item: str, index: int) -> int:

@@ -30,7 +30,6 @@ from blip3o.files import make_folder, write_text
 UNTRUSTED_SHARE = 0.05
 """Of items without an answer or a judge's opinion: more of them can move a share further than the 95 % interval of a
 thousand items is wide (2.5 points each way at 0.8)."""
-"""Half a pair of surrogates, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
 
 
 def digest(items: Iterable[Item]) -> str:
@@ -149,14 +148,15 @@ def append(path: Path, lines: Iterable[Line]) -> None:
     files.append(path, _text(lines))
 
 
-def keep_picture(image: Image.Image, path: Path) -> None:
-    """Write a picture that was drawn. Raises OutputError where that is not possible."""
+def keep_picture(image: Image.Image, path: Path) -> Path:
+    """Write a picture that was drawn; gives its path. Raises OutputError where that is not possible."""
     make_folder(path.parent)
     try:
         image.save(path)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"cannot write {path} ({reason}): make room; what is answered is kept") from error
+    return path
 
 
 def line_of(item: Item, answer: Answer, verdict: Verdict | None, more: Mapping[str, Any], folder: Path) -> Line:

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, PictureError, PromptError, UserError
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Response, Verdict
 from blip3o.evals.candidate import Candidate
@@ -159,12 +157,8 @@ class BenchmarkRun:
                 keep_picture(opened(picture), self.plan.folder / picture.path)
         if isinstance(response, str):
             return response
-        names = iter(_files(item))
-        parts = (
-            part if isinstance(part, str) else (part, self.plan.folder / self.benchmark.name / next(names))
-            for part in response
-        )
-        return tuple(part if isinstance(part, str) else _written(*part) for part in parts)
+        folder, names = self.plan.folder / self.benchmark.name, iter(_files(item))
+        return tuple(part if isinstance(part, str) else keep_picture(part, folder / next(names)) for part in response)
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
@@ -232,11 +226,6 @@ def _files(item: Item) -> tuple[str, ...]:
     """The names of the pictures drawn of an item."""
     own = [f"{item.id}-{index}" if item.count > 1 else item.id for index in range(item.count)]
     return item.files or tuple(f"{name.replace('/', '-')}.png" for name in own)
-
-
-def _written(image: Image.Image, path: Path) -> Path:
-    keep_picture(image, path)
-    return path
 
 
 def _bare(item: Item) -> Item:

@@ -1,5 +1,6 @@
 """The files that data sets come in: JSON, lines of JSON, TSV, CSV, Parquet, Arrow, and the pictures inside."""
 
+import ast
 import base64
 import binascii
 import csv
@@ -87,6 +88,28 @@ def read_lines(path: Path) -> list[Row]:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}, is no JSON ({error}): copy it again") from error
     return rows
+
+
+def read_strings(path: Path, what: str = "Python") -> dict[str, str]:
+    """The strings that a Python file gives names to, at its top level; the file is read, never run.
+
+    Raises DataError for a file that is no Python; `what` says which it should be.
+    """
+    return {
+        target.id: node.value.value
+        for node in read_python(path, what).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def read_python(path: Path, what: str) -> ast.Module:
+    """The syntax of a Python file. Raises DataError for a file that is none."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is no {what} ({error}): copy it again") from error
 
 
 def read_table(path: Path) -> list[Row]:

@@ -12,7 +12,6 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "core", "man
 CAMEL_CASE = re.compile(r"_?[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 TWICE = {
     "Answer",
-    "Answered",
     "Asked",
     "Attention",
     "Block",

@@ -6,7 +6,7 @@ torchmetrics, 100 times the mean cosine, 0 at least. They also word the prompt a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class ClipScorer:
             ) from error
         if len(self.tokenizer) <= len(self.tokenizer.all_special_ids):  # transformers makes one up without its files
             raise CheckpointError(f"{name} has no tokenizer with words: fetch its vocab.json and merges.txt")
-        self.preparation = CLIP_PREPARATION.sized(self.model.config.vision_config.image_size)
+        self.preparation = replace(CLIP_PREPARATION, size=self.model.config.vision_config.image_size)
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Image.Image], prompts: Sequence[str]) -> Float[np.ndarray, "batch"]:

@@ -36,10 +36,6 @@ class Preparation:
     deviation: tuple[float, float, float]
     filter: Image.Resampling = Image.Resampling.BICUBIC
 
-    def sized(self, size: int) -> "Preparation":
-        """The same in another size."""
-        return replace(self, size=size)
-
 
 SQUASHED = Preparation(size=224, cropped=False, mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
 CLIP_PREPARATION = Preparation(
@@ -185,7 +181,7 @@ def pretrained(name: str, model_type: str, device: str, settings: Mapping[str, A
 def _hub_encoder(kind: Kind, source: str | None, device: str) -> Encoder:
     model = pretrained(source or kind.source, kind.model_type, device, kind.settings)
     size = kind.size_of(model.config)
-    preparation = kind.preparation if size is None else kind.preparation.sized(size)
+    preparation = kind.preparation if size is None else replace(kind.preparation, size=size)
 
     @torch.inference_mode()
     def encode(pictures: Sequence[Image.Image]) -> Float[np.ndarray, "batch dim"]:

@@ -67,13 +67,17 @@ def compare(
         metrics |= {f"kid/{name}": float(kernel_distances(made["drawn"], made["real"]).mean())}
         if validation is not None:
             of_validation[name] = frechet_distance(made["validation"], made["real"])
-    return metrics if validation is None else {"fdr": _ratio(distances, of_validation)} | metrics
+    return metrics if validation is None else {"fdr": ratio(distances, of_validation)} | metrics
 
 
 def sets(drawn: Path, real: Path, validation: Path | None = None) -> dict[str, list[Path]]:
     """The picture files of each set by its name. Raises DataError for a folder without at least two pictures."""
     folders = {"drawn": drawn, "real": real} | ({} if validation is None else {"validation": validation})
-    return {name: _several(folder) for name, folder in folders.items()}
+    files = {name: picture_files(folder) for name, folder in folders.items()}
+    for name, found in files.items():
+        if len(found) < 2:
+            raise DataError(f"{folders[name]} holds one picture: a distance between sets takes two or more of each")
+    return files
 
 
 def features(
@@ -142,17 +146,3 @@ def _complain(missing: Sequence[Path | str], what: str) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{what} {missing[0]}{more}: pictures and prompts must go together")
-
-
-def _several(folder: Path) -> list[Path]:
-    files = picture_files(folder)
-    if len(files) < 2:
-        raise DataError(f"{folder} holds one picture: a distance between sets takes two or more of each")
-    return files
-
-
-def _ratio(distances: Mapping[str, float], of_validation: Mapping[str, float]) -> float:
-    try:
-        return ratio(distances, of_validation)
-    except ValueError as error:
-        raise DataError(str(error)) from error

@@ -9,23 +9,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
 
 def clean(
     pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], filter_name: str = "bicubic"
 ) -> Float[np.ndarray, "new_height new_width 3"]:
     """Each channel in floats, without rounding, 0 to 255; `size` is (width, height)."""
-    channels = [
-        np.asarray(Image.fromarray(pixels[:, :, index].astype(np.float32)).resize(size, FILTERS[filter_name]))
-        for index in range(3)
-    ]
+    method = Image.Resampling[filter_name.upper()]
+    whole = pixels.astype(np.float32)
+    channels = [np.asarray(Image.fromarray(whole[:, :, index]).resize(size, method)) for index in range(3)]
     return np.stack(channels, axis=2).clip(0, 255)
 
 
@@ -33,7 +24,7 @@ def quantised(
     pixels: UInt8[np.ndarray, "height width 3"], size: tuple[int, int], filter_name: str = "bicubic"
 ) -> Float[np.ndarray, "new_height new_width 3"]:
     """Pillow's resizing of the picture, which rounds to whole values; `size` is (width, height)."""
-    return np.asarray(Image.fromarray(pixels).resize(size, FILTERS[filter_name])).astype(np.float32)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling[filter_name.upper()])).astype(np.float32)
 
 
 def unfiltered(

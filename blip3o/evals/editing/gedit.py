@@ -17,7 +17,7 @@ from PIL import Image
 
 from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
 
 GROUPS = (
@@ -146,12 +146,9 @@ def statistics(marks: Sequence[Mark]) -> dict[str, dict[str, float]]:
 
 
 def _means(marks: Sequence[Mark], numbers: Sequence[float]) -> dict[str, float]:
-    means = {}
-    for group in GROUPS:
-        mine = [number for mark, number in zip(marks, numbers, strict=True) if mark.group == group]
-        if mine:
-            means[group] = sum(mine) / len(mine)
-    return {"average": sum(means.values()) / len(means)} | means if means else {}
+    found = means((mark.group, number) for mark, number in zip(marks, numbers, strict=True))
+    found = {group: found[group] for group in GROUPS if group in found}
+    return {"average": sum(found.values()) / len(found)} | found if found else {}
 
 
 class Gedit(Benchmark):
@@ -219,24 +216,16 @@ class Gedit(Benchmark):
 
     def _asked(self, judge: Judge, prompt: str, source: Image.Image, edit: Image.Image, attempt: int) -> list[str]:
         requests = ((self.semantics.replace(PLACE, prompt), [source, edit]), (self.quality, [edit]))
-        return [
-            judge.ask(words, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
-            for words, shown in requests
-        ]
+        settings = JudgeCall(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
+        return [judge.ask(words, shown, settings=settings) for words, shown in requests]
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """G_O, the mean over the groups, 0 to 10, then G_SC and G_PQ, the same of the instructions that both languages
         have, each group's numbers, and the share of items left out."""
-        marks = [mark for sample in samples for mark in _mark(sample)]
+        known = [(item, verdict.parsed) for item, verdict in scored(samples) if verdict.parsed is not None]
+        marks = [Mark(item.category, parsed[0], parsed[1], item.facts["shared"]) for item, parsed in known]
         whole, shared = statistics(marks), statistics([mark for mark in marks if mark.shared])
         metrics = {name: part.pop("average", float("nan")) for name, part in whole.items()}
         metrics |= {f"{name}_intersection": part["average"] for name, part in shared.items() if part}
         metrics |= {f"{name}/{group}": value for name, part in whole.items() for group, value in part.items()}
         return metrics | {"left_out": 1 - len(marks) / len(samples)}
-
-
-def _mark(sample: Sample) -> list[Mark]:
-    if sample.verdict is None or sample.verdict.parsed is None:
-        return []
-    semantics, quality = sample.verdict.parsed
-    return [Mark(sample.item.category, semantics, quality, sample.item.facts["shared"])]

@@ -4,20 +4,19 @@ A judge sees the picture before and after, with a prompt for the kind of edit, a
 no licence, so they are read from the user's checkout (prompts.json).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
 from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
 PLACE = "<edit_prompt>"
 """Where the instruction goes in a prompt for the judge."""
-MAX_TOKENS = 1024
+SETTINGS = JudgeCall(temperature=TEMPERATURE, max_tokens=1024)
 
 
 def reply_score(reply: str) -> float | None:
@@ -32,11 +31,8 @@ def reply_score(reply: str) -> float | None:
 
 def type_scores(scores: Iterable[tuple[str | None, float]]) -> dict[str, float]:
     """The mean of each type of edit, rounded to two digits; a score without a type counts nowhere."""
-    grouped: defaultdict[str, list[float]] = defaultdict(list)
-    for kind, score in scores:
-        if kind is not None:
-            grouped[kind].append(score)
-    return {kind: round(sum(values) / len(values), 2) for kind, values in grouped.items()}
+    found = means((kind, score) for kind, score in scores if kind is not None)
+    return {kind: round(mean, 2) for kind, mean in found.items()}
 
 
 class ImgEdit(Benchmark):
@@ -67,14 +63,10 @@ class ImgEdit(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "ImgEdit-Bench", "*.parquet")
+        cells = [tables.column(row, folder, "input_image", "image") for row in rows]
         return [
-            self._item(
-                str(tables.column(row, folder, "key")),
-                row,
-                folder,
-                tables.picture(tables.column(row, folder, "input_image", "image"), folder),
-            )
-            for row in rows
+            self._item(str(tables.column(row, folder, "key")), row, folder, tables.picture(cell, folder))
+            for row, cell in zip(rows, cells, strict=True)
         ]
 
     def _item(self, key: str, row: Mapping[str, Any], source: Path, picture: tables.PictureSource) -> Item:
@@ -92,17 +84,13 @@ class ImgEdit(Benchmark):
             return Verdict(score=0.0)
         prompt = self.prompts[item.category].replace(PLACE, item.prompt)
         shown = [tables.opened(item.pictures[0]), tables.opened(answer[0])]
-        reply = self.judge.ask(prompt, shown, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+        reply = self.judge.ask(prompt, shown, settings=SETTINGS)
         found = reply_score(reply)
         return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The mean over the types, 1 to 5, as published; then each type's, and the share of items left out."""
-        found = [
-            (sample.item.category, sample.verdict.parsed)
-            for sample in samples
-            if sample.verdict is not None and sample.verdict.parsed is not None
-        ]
+        found = [(item.category, verdict.parsed) for item, verdict in scored(samples) if verdict.parsed is not None]
         parts = type_scores(found)
         overall = sum(parts.values()) / len(parts) if parts else float("nan")
         return (

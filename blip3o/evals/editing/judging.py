@@ -1,6 +1,5 @@
 """What the judges of edits are asked: the prompts of the user's checkout, and the tables of edits."""
 
-import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,28 +10,10 @@ TEMPERATURE = 1.0
 """The official scripts name none, which to an OpenAI-compatible server means 1."""
 
 
-def strings(path: Path) -> dict[str, str]:
-    """The strings that a Python file gives names to, at its top level; the file is read, never run.
-
-    Raises DataError for a file that is no Python.
-    """
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} is no Python ({error}): copy it again") from error
-    return {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-
-
 def checkout_prompts(folder: Path, what: str, names: Sequence[str], *patterns: str) -> Mapping[str, str]:
     """The prompts of these names, of the first Python file below a folder that matches. Raises DataError."""
     path = tables.need(folder, f"{what}'s judge prompts (of its repository)", *patterns)
-    found = strings(path)
+    found = tables.read_strings(path)
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}: is it the file of {what}'s repository?")

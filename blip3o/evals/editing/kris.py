@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, scored
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
@@ -55,7 +56,7 @@ PLACES = {
 }
 SHORT = {"consistency_score": "VC", "quality_score": "VQ", "instruction_score": "IF", "knowledge_score": "KP"}
 FRAMES = (1, 2, 3, 4)
-MAX_TOKENS = 1000
+SETTINGS = JudgeCall(temperature=TEMPERATURE, max_tokens=1000)
 
 Scores = Mapping[str, int | None]
 """Name of a score, as in SHORT -> 1 to 5, or None where the judge gave none."""
@@ -71,13 +72,13 @@ def counted(task: str, scores: Scores) -> dict[str, float]:
     }
 
 
-def summary(scored: Iterable[tuple[str, Scores]]) -> dict[str, dict[str, float]]:
+def summary(items: Iterable[tuple[str, Scores]]) -> dict[str, dict[str, float]]:
     """Task, category, level or "overall" -> the means of its scores by short name, and of all of them as "AVG".
 
     Names without any score are left out.
     """
     values: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for task, scores in scored:
+    for task, scores in items:
         level, category = PLACES[task]
         for short, value in counted(task, scores).items():
             for part in (task, category, level, "overall"):
@@ -200,13 +201,7 @@ class Kris(Benchmark):
 
     def _official(self, root: Path) -> list[Item]:
         return [
-            self._item(
-                path.parent.name,
-                key,
-                row,
-                path,
-                lambda name, path=path: tables.picture_file(path.parent, name),
-            )
+            self._item(path.parent.name, key, row, path, partial(tables.picture_file, path.parent))
             for path in sorted(root.glob("*/annotation.json"))
             for key, row in keyed_rows(path).items()
         ]
@@ -214,11 +209,8 @@ class Kris(Benchmark):
     def _mirrored(self, folder: Path) -> list[Item]:
         items = []
         for row in tables.read_rows(folder, "KRIS-Bench", "*.parquet"):
-            cells = dict(
-                zip(
-                    _names(tables.column(row, folder, "ori_img")), tables.column(row, folder, "ori_images"), strict=True
-                )
-            )
+            names, images = (tables.column(row, folder, name) for name in ("ori_img", "ori_images"))
+            cells = dict(zip(_names(names), images, strict=True))
             if row.get("gt_image"):
                 cells[row["gt_img"]] = row["gt_image"]
             task, key = (str(tables.column(row, folder, name)) for name in ("category", "image_id"))
@@ -288,12 +280,9 @@ class Kris(Benchmark):
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The mean of all scores, 0 to 100, as published, then of each level, category and task; in a category and a
         task also of each kind of score; and the share of items left out."""
-        scored = [
-            (sample.item.category, sample.verdict.parsed)
-            for sample in samples
-            if sample.verdict is not None and counted(sample.item.category, sample.verdict.parsed or {})
-        ]
-        found = summary(scored)
+        known = [(item.category, verdict.parsed) for item, verdict in scored(samples)]
+        known = [(task, scores) for task, scores in known if counted(task, scores or {})]
+        found = summary(known)
         metrics = {"overall": found.get("overall", {}).get("AVG", float("nan"))}
         parts = [part for part in (*LEVELS, *CATEGORIES, *PLACES) if part in found]
         metrics |= {f"overall/{part}": found[part]["AVG"] for part in parts}
@@ -304,13 +293,13 @@ class Kris(Benchmark):
             for short in SHORT.values()
             if short in found[part]
         }
-        return metrics | {"left_out": 1 - len(scored) / len(samples)}
+        return metrics | {"left_out": 1 - len(known) / len(samples)}
 
 
 def _asked(judge: Judge, words: str, shown: Sequence[Shown]) -> str:
     pictures: list[Image.Image] = [tables.opened(one.picture) for one in shown]
     prompt = "\n".join([words, *(one.label for one in shown)])
-    return judge.ask(prompt, pictures, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+    return judge.ask(prompt, pictures, settings=SETTINGS)
 
 
 def _names(cell: Any) -> list[str]:

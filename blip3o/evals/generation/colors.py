@@ -5,10 +5,10 @@ name it, and an object has the colour whose feature stands nearest to its pictur
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -16,12 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from blip3o.errors import DataError
+from blip3o.evals.distributions import encoders
 from blip3o.evals.generation.geneval import COLORS, color_prompts
 
 REPOSITORY = "openai/clip-vit-large-patch14"
 """OpenAI's own weights, with the quick GELU that they were trained with."""
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 BATCH = 16
 
 
@@ -33,13 +32,7 @@ def prepared(picture: Image.Image, side: int) -> Float[Tensor, "3 side side"]:
     width, height = picture.size
     if not width or not height:
         raise DataError(f"an object whose colour is asked for is {width} x {height} px: expected a box with an area")
-    short = min(width, height)
-    size = (int(side * width / short), int(side * height / short))
-    picture = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    pixels = torch.from_numpy(np.array(picture.crop((left, top, left + side, top + side)))).permute(2, 0, 1)
-    mean, deviation = (torch.tensor(values).reshape(3, 1, 1) for values in (MEAN, DEVIATION))
-    return (pixels.float() / 255 - mean) / deviation
+    return encoders.prepared([picture], replace(encoders.CLIP_PREPARATION, size=side))[0]
 
 
 class ColorClassifier:

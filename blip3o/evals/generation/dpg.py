@@ -16,7 +16,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -32,7 +32,7 @@ class DpgQuestion(NamedTuple):
     kind: str
 
 
-Questions = Mapping[int, DpgQuestion]
+DpgQuestions = Mapping[int, DpgQuestion]
 """Number -> question, in the order of the file."""
 
 
@@ -77,7 +77,7 @@ def questions_of(rows: Iterable[Mapping[str, Any]], rules: DpgProtocol) -> dict[
     return items
 
 
-def counted(questions: Questions, yes: Mapping[int, bool]) -> float:
+def counted(questions: DpgQuestions, yes: Mapping[int, bool]) -> float:
     """The share of the questions that count as answered yes, 0 to 1.
 
     In the order of the file a question is set to no where a parent is at no by then, or has no answer but comes later.
@@ -107,7 +107,7 @@ class Answered(NamedTuple):
         return sum(self.pictures) / len(self.pictures)
 
 
-def answered(questions: Questions, answers: Sequence[Mapping[int, str]], rules: DpgProtocol) -> Answered:
+def answered(questions: DpgQuestions, answers: Sequence[Mapping[int, str]], rules: DpgProtocol) -> Answered:
     """From the answers about each picture to an item's score.
 
     Raises LookupError for an item that the official script skips: there is nothing to ask, or a parent is missing;
@@ -216,11 +216,11 @@ class DpgBench(Benchmark):
             raise DataError(f"{path} has a row that is no question ({error}): copy it again") from error
         texts = {one.stem: tables.read_text(one).strip() for one in sorted(prompts.glob("*.txt"))}
         _check(path, prompts, whole, texts.keys())
-        return [self._item(name, text, table.get(name, {})) for name, text in texts.items()]
-
-    def _item(self, name: str, text: str, questions: Questions) -> Item:
-        facts = {"questions": [list(question) for question in questions.values()]}
-        return Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=facts, count=4)
+        asked = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
+        return [
+            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=asked[name], count=4)
+            for name, text in texts.items()
+        ]
 
     def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean over the pictures of the share of questions that count as answered yes.
@@ -241,14 +241,12 @@ class DpgBench(Benchmark):
         facts = [[kind, yes] for kind, yes in found.facts]
         return Verdict(score=found.average, parsed=found.pictures, details={"facts": facts})
 
-    def _asked(self, questions: Questions, answer: Answer) -> list[dict[int, str]]:
+    def _asked(self, questions: DpgQuestions, answer: Answer) -> list[dict[int, str]]:
         assert self.judge is not None
+        settings = JudgeCall(system=SYSTEM, max_tokens=16, think=False)
         judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
         return [
-            {
-                number: judge.ask(question.text, [picture], system=SYSTEM, max_tokens=16, think=False)
-                for number, question in questions.items()
-            }
+            {number: judge.ask(one.text, [picture], settings=settings) for number, one in questions.items()}
             for picture in pictures
         ]
 
@@ -280,7 +278,7 @@ class DpgBench(Benchmark):
         )
 
 
-def _check(path: Path, prompts: Path, table: Mapping[str, Questions], names: Collection[str]) -> None:
+def _check(path: Path, prompts: Path, table: Mapping[str, DpgQuestions], names: Collection[str]) -> None:
     """Raises DataError where questions and prompts are not of the same items, or a parent is missing."""
     for name in table.keys() - set(names):
         raise DataError(f"{prompts} holds no {name}.txt, of which {path} asks: put all prompts there")

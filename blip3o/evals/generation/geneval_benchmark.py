@@ -13,7 +13,7 @@ from PIL import Image
 
 from blip3o.errors import ConfigError, DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict, scored
 from blip3o.evals.generation import geneval
 from blip3o.evals.generation.detections import (
     Detections,
@@ -153,10 +153,9 @@ class GenEval(Benchmark):
         """The mean over the tasks, 0 to 1, as published; then each task's share of right pictures, and in percent the
         shares of right pictures and of prompts with a right picture."""
         scores = [
-            geneval.Score(sample.item.category, sample.item.unit or sample.item.id, right)
-            for sample in samples
-            if sample.verdict is not None
-            for right in sample.verdict.parsed
+            geneval.Score(item.category, item.unit or item.id, right)
+            for item, verdict in scored(samples)
+            for right in verdict.parsed
         ]
         if not scores:
             return {"overall": float("nan")}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
 from blip3o.evals.generation.detections import opened
 from blip3o.evals.generation.wise_judging import Judging, read_judging
 
@@ -142,16 +142,16 @@ def aggregated(records: Sequence[Any], rules: WiseProtocol, part: str = "all") -
         category = rules.category(number)
         if category and all(isinstance(value, int | float) and rules.allowed(value) for value in values):
             scores.setdefault(category, []).append(rules.worth(*values))
-    means = {name: (sum(scores[name]) / len(scores[name]), len(scores[name])) for name in CATEGORIES if name in scores}
+    found = {name: (sum(scores[name]) / len(scores[name]), len(scores[name])) for name in CATEGORIES if name in scores}
     missing = [number for number in range(1, 1001) if rules.category(number) in PARTS[part] and number not in present]
-    complete = part == "all" and len(means) == len(CATEGORIES) and not (rules.whole and missing)
-    overall = weighted({name: mean for name, (mean, _) in means.items()}, rules) if complete else None
-    return WiseSummary(means, missing, overall)
+    complete = part == "all" and len(found) == len(CATEGORIES) and not (rules.whole and missing)
+    overall = weighted({name: mean for name, (mean, _) in found.items()}, rules) if complete else None
+    return WiseSummary(found, missing, overall)
 
 
-def weighted(means: Mapping[str, float], rules: WiseProtocol) -> float:
+def weighted(parts: Mapping[str, float], rules: WiseProtocol) -> float:
     """The overall score of the means of all categories."""
-    return sum(weight * means[name] for name, weight in zip(CATEGORIES, rules.weights, strict=True))
+    return sum(weight * parts[name] for name, weight in zip(CATEGORIES, rules.weights, strict=True))
 
 
 class Wise(Benchmark):
@@ -221,8 +221,10 @@ class Wise(Benchmark):
         system, user = self._judging.messages(item.facts)
         picture, reply = opened(Path(answer[0])), ""
         for attempt in range(TRIES):
-            settings = {"max_tokens": self._rules.max_tokens, "think": self._rules.think, "attempt": attempt}
-            reply = self.judge.ask(user, [picture], system=system, **settings)
+            settings = JudgeCall(
+                system=system, max_tokens=self._rules.max_tokens, attempt=attempt, think=self._rules.think
+            )
+            reply = self.judge.ask(user, [picture], settings=settings)
             found = self._rules.parse(reply)
             if found.keys() >= set(self._rules.names):
                 worth = self._rules.worth(*(found[name] for name in self._rules.names))
@@ -233,10 +235,6 @@ class Wise(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The weighted mean of the categories, 0 to 1, as published (nan while one has no sample); then each one's."""
-        scores: dict[str, list[float]] = {}
-        for sample in samples:
-            if sample.verdict is not None:
-                scores.setdefault(sample.item.category, []).append(sample.verdict.score)
-        means = {name: sum(scores[name]) / len(scores[name]) for name in CATEGORIES if name in scores}
-        overall = weighted(means, self._rules) if len(means) == len(CATEGORIES) else float("nan")
-        return {"wiscore": overall} | {f"category/{name}": mean for name, mean in means.items()}
+        found = means((item.category, verdict.score) for item, verdict in scored(samples))
+        overall = weighted(found, self._rules) if len(found) == len(CATEGORIES) else float("nan")
+        return {"wiscore": overall} | {f"category/{name}": found[name] for name in CATEGORIES if name in found}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blip3o.errors import DataError
+from blip3o.evals import tables
 
 FUNCTION = "build_evaluation_messages"
 
@@ -44,12 +45,8 @@ class Judging(NamedTuple):
 
 def read_judging(path: Path) -> Judging:
     """The messages of WISE's script. Raises DataError where it holds none that can be understood."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} is no script of WISE ({error}): copy it again") from error
     found: dict[str, Words] = {}
-    for function in ast.walk(tree):
+    for function in ast.walk(tables.read_python(path, "script of WISE")):
         if isinstance(function, ast.FunctionDef) and function.name == FUNCTION:
             found = {role: _text(message, path) for message in ast.walk(function) for role in _roles(message)}
     if not {"system", "user"} <= found.keys():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError, brief
-from blip3o.evals.benchmark import Judge
+from blip3o.evals.benchmark import USUAL, Judge, JudgeCall
 from blip3o.evals.candidate import Candidate
 from blip3o.files import write_text
 
@@ -54,24 +54,14 @@ class ChatJudge(Judge):
     def name(self) -> str:
         return self.model
 
-    def ask(
-        self,
-        prompt: str,
-        pictures: Sequence[Image.Image] = (),
-        *,
-        system: str = "",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        attempt: int = 0,
-        think: bool = True,
-    ) -> str:
+    def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """One chat completion, without its thoughts; pictures go as PNG. Raises JudgeError."""
         shown = [{"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in pictures]
         words = [{"type": "text", "text": _whole(prompt)}]
-        messages: list[Any] = [{"role": "system", "content": _whole(system)}] if system else []
+        messages: list[Any] = [{"role": "system", "content": _whole(settings.system)}] if settings.system else []
         messages.append({"role": "user", "content": [*words, *shown] if shown else _whole(prompt)})
-        fields: dict[str, Any] = {"temperature": temperature, MOST_TOKENS: max_tokens}
-        if not think:
+        fields: dict[str, Any] = {"temperature": settings.temperature, MOST_TOKENS: settings.max_tokens}
+        if not settings.think:
             fields["chat_template_kwargs"] = {"enable_thinking": False}
         try:
             reply = self._sent(messages, fields)
@@ -128,22 +118,12 @@ class LocalJudge(Judge):
     def name(self) -> str:
         return f"local:{self._name}"
 
-    def ask(
-        self,
-        prompt: str,
-        pictures: Sequence[Image.Image] = (),
-        *,
-        system: str = "",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        attempt: int = 0,
-        think: bool = True,
-    ) -> str:
+    def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """A greedy answer, whatever the temperature; ours does not think."""
         try:
             with self.lock:
-                asked = f"{system}\n{prompt}".strip()
-                return self.model.understand([list(pictures)], [asked], max_tokens=max_tokens)[0]
+                asked = f"{settings.system}\n{prompt}".strip()
+                return self.model.understand([list(pictures)], [asked], max_tokens=settings.max_tokens)[0]
         except (PromptError, PictureError) as error:
             raise JudgeRefusalError(f"{self.name} cannot be asked: {error}") from error
 
@@ -160,30 +140,19 @@ class Cached(Judge):
     def name(self) -> str:
         return self.judge.name
 
-    def ask(
-        self,
-        prompt: str,
-        pictures: Sequence[Image.Image] = (),
-        *,
-        system: str = "",
-        temperature: float = 0.0,
-        max_tokens: int = 512,
-        attempt: int = 0,
-        think: bool = True,
-    ) -> str:
+    def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """The reply that is there, or a new one."""
         shown = [(picture.size, picture.mode, hashlib.sha256(picture.tobytes()).hexdigest()) for picture in pictures]
-        request = [self.name, self.place, system, prompt, shown, temperature, max_tokens, attempt]
-        request += [] if think else [think]
+        request = [self.name, self.place, settings.system, prompt, shown]
+        request += [settings.temperature, settings.max_tokens, settings.attempt, *([] if settings.think else [False])]
         path = self.folder / f"{hashlib.sha256(json.dumps(request).encode()).hexdigest()}.json"
         if path.is_file():
             self.kept += 1
             return json.loads(path.read_text(encoding="utf-8"))["reply"]
-        settings = {"temperature": temperature, "max_tokens": max_tokens, "attempt": attempt, "think": think}
-        reply = self.judge.ask(prompt, pictures, system=system, **settings)
+        reply = self.judge.ask(prompt, pictures, settings=settings)
         self.asked += 1
-        kept = {"judge": self.name, "system": system, "prompt": prompt, "attempt": attempt, "reply": reply}
-        write_text(path, json.dumps(kept, indent=2))
+        sent = {"system": settings.system, "prompt": prompt, "attempt": settings.attempt}
+        write_text(path, json.dumps({"judge": self.name, **sent, "reply": reply}, indent=2))
         return reply
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -78,11 +78,11 @@ def judged(facts: Mapping[str, Any], answer: str, protocol: str) -> Verdict:
     return Verdict(score=float(parsed == of_label(facts["answer"])), parsed=parsed, details=details)
 
 
-Answered = tuple[Mapping[str, Any], Verdict]
+AnsweredQuestion = tuple[Mapping[str, Any], Verdict]
 """What is known of a question, and what came of its answer."""
 
 
-def numbers(answered: Mapping[tuple[str, str], Answered], protocol: str = "official") -> Metrics:
+def numbers(answered: Mapping[tuple[str, str], AnsweredQuestion], protocol: str = "official") -> Metrics:
     """All numbers of the official script, in percent except the distribution; what cannot be computed is left out.
 
     Questions bear the names of their unit and of their own.
@@ -111,7 +111,9 @@ def _parts(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return ("accuracy", "open" if facts["structural"] == "query" else "binary", *kinds)
 
 
-def consistency(known: Mapping[tuple[str, str], Answered], answered: Mapping[tuple[str, str], Answered]) -> list[float]:
+def consistency(
+    known: Mapping[tuple[str, str], AnsweredQuestion], answered: Mapping[tuple[str, str], AnsweredQuestion]
+) -> list[float]:
     """For each question answered right, the share that is right of those that follow from it.
 
     Empty where one of them was not asked: they are in the files of all questions, not in that of the balanced ones.
@@ -126,7 +128,7 @@ def consistency(known: Mapping[tuple[str, str], Answered], answered: Mapping[tup
     return shares
 
 
-def distribution(known: Iterable[Answered], of_label: Callable[[str], str]) -> float | None:
+def distribution(known: Iterable[AnsweredQuestion], of_label: Callable[[str], str]) -> float | None:
     """How far the answers of each group are spread otherwise than the right ones, by chi square; 0 is best."""
     right, given = defaultdict(Counter), defaultdict(Counter)
     for facts, verdict in known:
@@ -217,14 +219,8 @@ class Gqa(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Accuracy in percent, as published; then all other numbers of the official script."""
-        return numbers(
-            {
-                (sample.item.unit, sample.item.id): (sample.item.facts, sample.verdict)
-                for sample in samples
-                if sample.verdict is not None
-            },
-            self.protocol,
-        )
+        answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(samples)}
+        return numbers(answered, self.protocol)
 
 
 def _labelled(questions: Mapping[str, tables.Row], path: Path) -> Iterable[tuple[str, tables.Row]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -191,7 +191,7 @@ class Mmbench(Benchmark):
         options = item.facts["options"]
         prompt = judge_prompt(item.facts["question"], judge_options(options), answer)
         for attempt in range(TRIES):
-            reply = judge.ask(prompt, max_tokens=JUDGE_TOKENS, attempt=attempt)
+            reply = judge.ask(prompt, settings=JudgeCall(max_tokens=JUDGE_TOKENS, attempt=attempt))
             letter = letters.vlmevalkit(reply, options)
             if letter is not None:
                 return letter, "judge"

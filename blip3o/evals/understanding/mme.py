@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.understanding.prompts import SHORT
 
 PERCEPTION = (
@@ -139,9 +139,8 @@ class Mme(Benchmark):
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Perception and cognition in points, as published; then each subtask, 200 at most."""
         pictures: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-        for sample in samples:
-            if sample.verdict is not None:
-                pictures[sample.item.category][sample.item.unit].append(sample.verdict.score == 1)
+        for item, verdict in scored(samples):
+            pictures[item.category][item.unit].append(verdict.score == 1)
         return total({name: list(known.values()) for name, known in pictures.items()})
 
 

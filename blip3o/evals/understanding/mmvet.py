@@ -4,7 +4,6 @@ The judge is asked with the words of the official `mm-vet_evaluator.py`, which a
 paper's judge is gpt-4-0613, and its numbers are means of five runs; the script makes one where it is told nothing.
 """
 
-import ast
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, scored
 from blip3o.evals.tables import Row
 
 RUNS = {"official": 1, "official-5-runs": 5}
@@ -30,16 +29,10 @@ MAX_TOKENS = 3
 
 def words_of(path: Path) -> str:
     """The words that stand before each question to the judge, from the official script. Raises DataError."""
-    try:
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read ({error}): copy it again from github.com/yuweihao/MM-Vet") from error
-    for line in body:
-        if isinstance(line, ast.Assign) and [getattr(name, "id", "") for name in line.targets] == [VARIABLE]:
-            words = line.value.value if isinstance(line.value, ast.Constant) else None
-            if isinstance(words, str):
-                return words
-    raise DataError(f"{path} sets no {VARIABLE}: copy it again from github.com/yuweihao/MM-Vet")
+    named = tables.read_strings(path, "script of MM-Vet")
+    if VARIABLE not in named:
+        raise DataError(f"{path} sets no {VARIABLE}: copy it again from github.com/yuweihao/MM-Vet")
+    return named[VARIABLE]
 
 
 def request(words: str, question: str, right: str, answer: str) -> str:
@@ -172,10 +165,8 @@ class Mmvet(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """The total, 0 to 100, as published."""
-        scored = [
-            (sample.item.facts["abilities"], sample.verdict.details["scores"]) for sample in samples if sample.verdict
-        ]
-        return report(scored) if scored else {"total": float("nan")}
+        known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(samples)]
+        return report(known) if known else {"total": float("nan")}
 
 
 def _asking(judge: Judge, run: int) -> Callable[[str, float, int], str]:
@@ -183,6 +174,7 @@ def _asking(judge: Judge, run: int) -> Callable[[str, float, int], str]:
 
     def ask(text: str, temperature: float, attempt: int) -> str:
         number = run * TRIES + attempt
-        return judge.ask(text, temperature=temperature, max_tokens=MAX_TOKENS, attempt=number, think=False)
+        settings = JudgeCall(temperature=temperature, max_tokens=MAX_TOKENS, attempt=number, think=False)
+        return judge.ask(text, settings=settings)
 
     return ask

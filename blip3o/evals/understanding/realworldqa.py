@@ -55,16 +55,15 @@ class RealWorldQa(Benchmark):
 
     def items(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "RealWorldQA", "test-*.parquet", "*.parquet")
-        return [self._item(str(number), row, folder) for number, row in enumerate(rows)]
-
-    def _item(self, identity: str, row: tables.Row, folder: Path) -> Item:
-        question = tables.column(row, folder, "question")
-        return Item(
-            id=identity,
-            prompt=question.strip(),
-            pictures=(tables.picture(tables.column(row, folder, "image"), folder),),
-            facts={"label": tables.column(row, folder, "answer"), "question": question},
-        )
+        return [
+            Item(
+                id=str(number),
+                prompt=tables.column(row, folder, "question").strip(),
+                pictures=(tables.picture(tables.column(row, folder, "image"), folder),),
+                facts={"label": tables.column(row, folder, "answer"), "question": row["question"]},
+            )
+            for number, row in enumerate(rows)
+        ]
 
     def score(self, item: Item, answer: Answer) -> Verdict:
         label = item.facts["label"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -115,13 +115,7 @@ class Seedbench(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Accuracy in percent, of pictures first, as published."""
-        return report(
-            [
-                (sample.item.facts["medium"], sample.item.facts["type"], sample.verdict.score)
-                for sample in samples
-                if sample.verdict
-            ]
-        )
+        return report([(item.facts["medium"], item.facts["type"], verdict.score) for item, verdict in scored(samples)])
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -83,8 +83,8 @@ class VqaV2(Benchmark):
         annotations = {row["question_id"]: row for row in tables.read_json(path)["annotations"]}
         pictures = PictureFolder(folder)
         return [
-            self._item(question, _annotation(question, annotations, path), pictures[_photograph(question["image_id"])])
-            for question in tables.read_json(questions)["questions"]
+            self._item(row, _annotation(row, annotations, path), pictures[f"COCO_val2014_{row['image_id']:012d}.jpg"])
+            for row in tables.read_json(questions)["questions"]
         ]
 
     def _mirrored(self, folder: Path) -> Iterator[Item]:
@@ -116,21 +116,13 @@ class VqaV2(Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
-        known = [(sample.verdict.score, sample.item) for sample in samples if sample.verdict]
-        return summary(
-            [score for score, _ in known],
-            [item.facts["question_type"] for _, item in known],
-            [item.category for _, item in known],
-        )
+        known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(samples)]
+        return summary(*map(list, zip(*known, strict=True)))
 
 
 def marks(given: Sequence[tables.Row]) -> list[Hashable]:
     """What tells the answers of people apart beside their words, where they bear no numbers of their own."""
     return [str(sorted((key, value) for key, value in row.items() if key != "answer")) for row in given]
-
-
-def _photograph(image_id: int) -> str:
-    return f"COCO_val2014_{image_id:012d}.jpg"
 
 
 def _annotation(question: tables.Row, annotations: Mapping[Any, tables.Row], path: Path) -> tables.Row:

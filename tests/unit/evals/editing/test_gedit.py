@@ -10,7 +10,7 @@ from benchmark_data import gedit as data
 from benchmark_data import looked_at, write_picture
 
 from blip3o.errors import DataError, JudgeRefusalError
-from blip3o.evals.benchmark import Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Sample
 from blip3o.evals.editing import gedit
 from blip3o.evals.editing.gedit import Gedit
 
@@ -25,8 +25,8 @@ class Judging(Judge):
     def name(self):
         return "judging"
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
-        self.asked.append((prompt, [picture.size for picture in pictures], attempt))
+    def ask(self, prompt, pictures=(), settings=USUAL):
+        self.asked.append((prompt, [picture.size for picture in pictures], settings.attempt))
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 

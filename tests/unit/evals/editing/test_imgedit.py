@@ -7,7 +7,7 @@ from benchmark_data import imgedit as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Sample
 from blip3o.evals.editing.imgedit import ImgEdit
 
 
@@ -21,7 +21,7 @@ class Judging(Judge):
     def name(self):
         return "judging"
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
+    def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.size for picture in pictures]))
         return self.reply
 

@@ -9,7 +9,7 @@ from benchmark_data import kris as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Sample
 from blip3o.evals.editing import kris, kris_replies
 from blip3o.evals.editing.kris import Kris
 
@@ -24,7 +24,7 @@ class Judging(Judge):
     def name(self):
         return "judging"
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
+    def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.getpixel((0, 0)) for picture in pictures]))
         return self.reply
 

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from blip3o.errors import DataError
-from blip3o.evals.generation.colors import DEVIATION, MEAN, ColorClassifier, prepared
+from blip3o.evals.distributions.encoders import CLIP_PREPARATION as CLIP
+from blip3o.evals.generation.colors import ColorClassifier, prepared
 from blip3o.evals.generation.geneval import COLORS
 
 
@@ -62,7 +63,7 @@ def test_nothing_to_judge_is_nothing_judged(folder):
 def test_the_middle_square_is_shown():
     picture = Image.new("RGB", (96, 32), "black")
     picture.paste("white", (32, 0, 64, 32))
-    white = [(1 - mean) / deviation for mean, deviation in zip(MEAN, DEVIATION, strict=True)]
+    white = [(1 - mean) / deviation for mean, deviation in zip(CLIP.mean, CLIP.deviation, strict=True)]
     assert prepared(picture, 32)[:, 16, 16].tolist() == pytest.approx(white)
     assert prepared(picture, 32).shape == (3, 32, 32)
 

@@ -10,7 +10,7 @@ from benchmark_data import write_picture
 from PIL import Image
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import USUAL, Sample
 from blip3o.evals.generation.dpg import DpgBench
 
 NOBODY = tuple(Path(f"nowhere/{number}.png") for number in range(4))
@@ -24,7 +24,7 @@ class Says:
     def __init__(self, answer="yes", **others):
         self.answer, self.others, self.seen = answer, others, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
+    def ask(self, prompt, pictures=(), settings=USUAL):
         self.seen += pictures
         return self.others.get(prompt.split()[-1].strip("?"), self.answer)
 

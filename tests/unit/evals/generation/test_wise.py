@@ -8,7 +8,7 @@ from benchmark_data import wise as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError, JudgeRefusalError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import USUAL, Sample
 from blip3o.evals.generation.wise import Wise
 
 FULL = {"legacy": "Consistency: 2\nRealism: 2\nAesthetic Quality: 2", "verified": "Score: 1"}
@@ -23,9 +23,11 @@ class Says:
     def __init__(self, *replies):
         self.replies, self.asked = replies, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
-        self.asked.append((system, prompt, len(pictures), temperature, max_tokens, think))
-        return self.replies[min(attempt, len(self.replies) - 1)]
+    def ask(self, prompt, pictures=(), settings=USUAL):
+        self.asked.append(
+            (settings.system, prompt, len(pictures), settings.temperature, settings.max_tokens, settings.think)
+        )
+        return self.replies[min(settings.attempt, len(self.replies) - 1)]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from blip3o.errors import JudgeError, JudgeRefusalError, PictureError, PromptError
+from blip3o.evals.benchmark import JudgeCall
 from blip3o.evals.judges.chat import Cached, ChatJudge, LocalJudge
 
 
@@ -69,7 +70,10 @@ def serving():
 def test_words_and_pictures_are_sent_and_tokens_counted(serving):
     server, judge = serving((200, "0.5"))
     picture = Image.new("RGB", (4, 4), "red")
-    assert judge.ask("how good?", [picture], system="be strict", temperature=0.5, max_tokens=9) == "0.5"
+    assert (
+        judge.ask("how good?", [picture], settings=JudgeCall(system="be strict", temperature=0.5, max_tokens=9))
+        == "0.5"
+    )
     sent = server.asked[0]
     assert (sent["model"], sent["temperature"], sent["max_tokens"]) == ("m", 0.5, 9)
     assert sent["messages"][0] == {"role": "system", "content": "be strict"}
@@ -104,7 +108,8 @@ def test_a_server_that_is_not_there_and_a_reply_without_words_are_one_line(servi
 def test_a_reply_is_paid_for_once(serving, tmp_path):
     server, judge = serving((200, "a"), (200, "b"), (200, "c"), (200, "d"))
     cached = Cached(judge, tmp_path)
-    assert [cached.ask("x"), cached.ask("x"), cached.ask("x", attempt=1), cached.ask("y")] == ["a", "a", "b", "c"]
+    again = JudgeCall(attempt=1)
+    assert [cached.ask("x"), cached.ask("x"), cached.ask("x", settings=again), cached.ask("y")] == ["a", "a", "b", "c"]
     assert cached.ask("x", [Image.new("RGB", (2, 2))]) == "d"
     assert Cached(judge, tmp_path).ask("y") == "c"
     assert (len(server.asked), cached.asked, cached.kept) == (4, 4, 1)
@@ -119,7 +124,10 @@ def test_a_judge_of_ours_says_so():
 
     judge = LocalJudge(Model(), "picturebook")
     assert judge.name == "local:picturebook"
-    assert judge.ask("how good?", [Image.new("RGB", (2, 2))], system="be strict") == "1 be strict\nhow good? 512"
+    assert (
+        judge.ask("how good?", [Image.new("RGB", (2, 2))], settings=JudgeCall(system="be strict"))
+        == "1 be strict\nhow good? 512"
+    )
 
 
 OPENAI = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -139,7 +147,7 @@ def test_fields_that_a_server_refuses_by_name_are_renamed_or_left_out_from_then_
         (422, {"message": VLLM}),
         (200, "1"),
     )
-    assert judge.ask("x", max_tokens=9, think=False) == "1"
+    assert judge.ask("x", settings=JudgeCall(max_tokens=9, think=False)) == "1"
     assert [fields(asked) for asked in server.asked] == [
         {"temperature", "max_tokens", "chat_template_kwargs"},
         {"temperature", "max_completion_tokens", "chat_template_kwargs"},
@@ -147,7 +155,7 @@ def test_fields_that_a_server_refuses_by_name_are_renamed_or_left_out_from_then_
         {"max_completion_tokens"},
     ]
     assert server.asked[-1]["max_completion_tokens"] == 9
-    judge.ask("y", think=False)
+    judge.ask("y", settings=JudgeCall(think=False))
     assert (len(server.asked), fields(server.asked[-1])) == (5, {"max_completion_tokens"})
 
 
@@ -239,7 +247,7 @@ def test_a_body_that_is_no_reply_is_one_line(serving, body):
 
 def test_a_judge_that_is_told_not_to_think_is_told_so_as_the_field_does(serving):
     server, judge = serving((200, "1"))
-    judge.ask("x", think=False)
+    judge.ask("x", settings=JudgeCall(think=False))
     judge.ask("x")
     assert server.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
     assert "chat_template_kwargs" not in server.asked[1]
@@ -248,7 +256,7 @@ def test_a_judge_that_is_told_not_to_think_is_told_so_as_the_field_does(serving)
 def test_replies_with_and_without_thoughts_are_kept_apart(serving, tmp_path):
     server, judge = serving((200, "a"), (200, "b"))
     cached = Cached(judge, tmp_path)
-    assert [cached.ask("x"), cached.ask("x", think=False), cached.ask("x")] == ["a", "b", "a"]
+    assert [cached.ask("x"), cached.ask("x", settings=JudgeCall(think=False)), cached.ask("x")] == ["a", "b", "a"]
     assert len(server.asked) == 2
 
 

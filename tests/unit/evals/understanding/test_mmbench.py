@@ -8,7 +8,7 @@ from benchmark_data import looked_at
 from benchmark_data import mmbench as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import USUAL, Sample
 from blip3o.evals.understanding import mmbench
 from blip3o.evals.understanding.mmbench import Mmbench
 
@@ -21,9 +21,9 @@ class Scripted:
     def __init__(self, *replies):
         self.replies, self.asked = replies, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
-        self.asked.append((prompt, attempt))
-        return self.replies[attempt]
+    def ask(self, prompt, pictures=(), settings=USUAL):
+        self.asked.append((prompt, settings.attempt))
+        return self.replies[settings.attempt]
 
 
 def answered(benchmark, items, answer):

@@ -7,7 +7,7 @@ import pytest
 from benchmark_data import mmvet as data
 
 from blip3o.errors import DataError, JudgeError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import USUAL, Sample
 from blip3o.evals.understanding.mmvet import AGAIN, TRIES, Mmvet
 
 
@@ -19,10 +19,10 @@ class Grader:
     def __init__(self, *replies, good="", bad="0.0"):
         self.replies, self.good, self.bad, self.asked = replies, good, bad, []
 
-    def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
-        self.asked.append((prompt, temperature, max_tokens, attempt))
+    def ask(self, prompt, pictures=(), settings=USUAL):
+        self.asked.append((prompt, settings.temperature, settings.max_tokens, settings.attempt))
         if self.replies:
-            return self.replies[attempt % len(self.replies)]
+            return self.replies[settings.attempt % len(self.replies)]
         return "1.0" if f" | {self.good} | " in prompt else self.bad
 
 
@@ -120,7 +120,7 @@ def test_any_answer_is_scored(tmp_path, answer):
 
 def test_a_judge_that_cannot_be_had_is_not_a_zero(tmp_path):
     class Gone(Grader):
-        def ask(self, prompt, pictures=(), *, system="", temperature=0.0, max_tokens=512, attempt=0, think=True):
+        def ask(self, prompt, pictures=(), settings=USUAL):
             raise JudgeError("out of reach")
 
     benchmark, items = read(tmp_path, Gone())
@@ -131,7 +131,7 @@ def test_a_judge_that_cannot_be_had_is_not_a_zero(tmp_path):
 def test_the_script_is_needed_only_by_a_judge(tmp_path):
     data.write(tmp_path)
     script = tmp_path / "mm-vet_evaluator.py"
-    for text, message in (("prompts = 1\n", "sets no prompt"), ("prompt = '", "cannot be read")):
+    for text, message in (("prompts = 1\n", "sets no prompt"), ("prompt = '", "is no script of MM-Vet")):
         script.write_text(text)
         with pytest.raises(DataError, match=message):
             read(tmp_path, Grader("1"))
@@ -176,8 +176,8 @@ def test_a_judge_that_has_three_tokens_is_told_not_to_think(tmp_path):
     thoughts = []
 
     class Thinker(Grader):
-        def ask(self, prompt, pictures=(), *, think=True, **_):
-            thoughts.append(think)
+        def ask(self, prompt, pictures=(), settings=USUAL):
+            thoughts.append(settings.think)
             return "1.0"
 
     benchmark, items = read(tmp_path, Thinker())
