@@ -113,10 +113,10 @@ def pose(rng: random.Random, scene: Scene) -> Riddle:
     return Riddle(prompt=prompt, reasoning=reasoning, scene=scene, requirement=requirement)
 
 
-def sample_riddle(rng: random.Random, held_out: bool = False) -> Riddle:
-    """A riddle about a new scene of one object, or one time in four of two; `held_out`: of the composition split."""
+def sample_riddle(rng: random.Random) -> Riddle:
+    """A riddle about a new scene of one object, or one time in four of two."""
     wanted = 2 if rng.random() < 0.25 else 1
     while True:
-        scene = sample_scene(rng, held_out=held_out)
+        scene = sample_scene(rng)
         if len(scene.objects) == wanted == len({thing.kind for thing in scene.objects}):
             return pose(rng, scene)
