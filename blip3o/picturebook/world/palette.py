@@ -40,6 +40,9 @@ class Material(IntEnum):
     STEEL = 11
 
 
+EMPTY, CONTOUR, MAIN, LIGHT, DARK, INK, PAPER, GLASS, WOOD, LEAF, GOLD, STEEL = Material
+"""The materials under names short enough to draw with."""
+
 ACCENT_RGB: dict[Material, Rgb] = {
     Material.INK: (40, 36, 44),
     Material.PAPER: (250, 248, 240),
