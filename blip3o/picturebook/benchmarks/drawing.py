@@ -95,7 +95,7 @@ def _wants(case: Case) -> list[Want]:
     return wants
 
 
-class Scenes(Group[ScenePair]):
+class WholeScenes(Group[ScenePair]):
     """Whole captions: every object in its colour, none too many, place and time."""
 
     exact = True

@@ -91,11 +91,6 @@ def _posed_all(rng: random.Random, scene: Scene, colored: bool) -> tuple[list[st
     return words, solved
 
 
-def _include(scene: Scene, colored: bool) -> list[dict[str, Any]]:
-    told = groups(scene, colored=colored).items()
-    return [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in told]
-
-
 def pose(rng: random.Random, scene: Scene) -> Riddle:
     """A riddle that the scene solves. Best with one or two groups of objects: of more, it hides only two."""
     colored = rng.random() < 0.5
@@ -103,9 +98,11 @@ def pose(rng: random.Random, scene: Scene) -> Riddle:
     words, solved = _posed_all(rng, scene, colored)
     scenery = [*([PLACE_PHRASES[scene.place]] if placed else []), *([time_phrase(scene)] if timed else [])]
     prompt = rng.choice(VERBS) + listed(words) + "".join(f", {part}" for part in [" ".join(scenery)] if part)
-    answer = [noun_phrase(len(m), *key) for key, m in groups(scene, colored=colored).items()]
+    told = groups(scene, colored=colored).items()
+    answer = [noun_phrase(len(m), *key) for key, m in told]
     reasoning = " ".join([*solved, " ".join(["so", listed(answer), *scenery]) + "."])
-    requirement: dict[str, Any] = {"tag": "riddle", "include": _include(scene, colored), "prompt": prompt}
+    include = [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in told]
+    requirement: dict[str, Any] = {"tag": "riddle", "include": include, "prompt": prompt}
     if placed:
         requirement["place"] = scene.place
     if timed:
