@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from blip3o.config import check
-from blip3o.data.sources.source import Sample, Source, SourceConfig
+from blip3o.data.sources.source import CaptionedPicture, Source, SourceConfig
 from blip3o.picturebook.tasks import TASKS, vocabulary
 from blip3o.picturebook.world.captions import CELL_NAMES, caption
 from blip3o.picturebook.world.draw import draw
@@ -55,8 +55,8 @@ class Scenes(Source):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
+    def __getitem__(self, index: int) -> CaptionedPicture:
+        return CaptionedPicture(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
 
     def vocabulary(self) -> tuple[str, ...]:
         """The words of all tasks."""
