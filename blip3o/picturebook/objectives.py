@@ -20,7 +20,7 @@ from blip3o.picturebook.source import PHRASES, Scenes
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.images import to_pixels
-from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_source
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_source
 
 PHRASE_WORDS = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
 """The words of `Scenes.phrases`."""
@@ -69,7 +69,7 @@ class SpaceObjective(Objective):
         """Dense captions count as the config says."""
         return {"telling": self.config.dense_caption_weight}
 
-    def losses(self, step: StepAddresses) -> Losses:
+    def losses(self, step: StepAddresses) -> NamedLosses:
         """Sketches and dense captions, both from noised features."""
         indices, rngs = self.sampled(step)
         pixels = to_pixels([self.source.picture(index) for index in indices]).to(self.device)
@@ -112,7 +112,7 @@ class TowerObjective(Objective):
         ids = torch.tensor([pipeline.template.words.encode(word) for word in CELL_WORDS]).squeeze(1)
         self.register_buffer("ids", ids)
 
-    def losses(self, step: StepAddresses) -> Losses:
+    def losses(self, step: StepAddresses) -> NamedLosses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
         backbone = self.pipeline.unified.backbone
         indices, _ = self.sampled(step)

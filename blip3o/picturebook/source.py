@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from blip3o.config import check
-from blip3o.data.sources.source import Sample, Source, SourceConfig
+from blip3o.data.sources.source import CaptionedPicture, Source, SourceConfig
 from blip3o.picturebook.tasks import TASKS, vocabulary
 from blip3o.picturebook.world.captions import CELL_NAMES, caption
 from blip3o.picturebook.world.draw import draw
-from blip3o.picturebook.world.scene import SIZE, Scene
+from blip3o.picturebook.world.scene import CELLS, SIZE, Scene
 from blip3o.picturebook.world.stories import Story, sample_story
 from blip3o.processing.conversation import Conversation, Picture, Turn
 
@@ -55,8 +55,8 @@ class Scenes(Source):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
+    def __getitem__(self, index: int) -> CaptionedPicture:
+        return CaptionedPicture(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
 
     def vocabulary(self) -> tuple[str, ...]:
         """The words of all tasks."""
@@ -70,7 +70,7 @@ class Scenes(Source):
         """What is said of each of picture `index`'s nine cells, and of the whole: "red dog", "nothing", "day snow"."""
         scene = self.scene(index)
         cells = {thing.cell: f"{thing.color} {thing.kind}" for thing in scene.objects}
-        phrases = [cells.get((row, column), "nothing") for row in range(3) for column in range(3)]
+        phrases = [cells.get(cell, "nothing") for cell in CELLS]
         return [*phrases, f"{'night' if scene.night else 'day'} {scene.place}"]
 
     def cell_words(self, index: int) -> list[str]:

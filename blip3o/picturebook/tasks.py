@@ -26,79 +26,47 @@ def _turns(asked: tuple[str | Scene, ...], *answered: str | Scene, system: str |
     return (*opening, SceneTurn("user", asked), SceneTurn("assistant", answered))
 
 
+def _of_scene(
+    choose: Callable[[random.Random, Story], Scene], make: Callable[[random.Random, Scene], SceneConversation]
+) -> Task:
+    """The task that makes its conversation of one of the story's scenes."""
+    return lambda rng, story: make(rng, choose(rng, story))
+
+
+def _any(rng: random.Random, story: Story) -> Scene:
+    return rng.choice(story.scenes)
+
+
 def _plainest(rng: random.Random, story: Story) -> Scene:
     """One of the story's scenes with the fewest groups of objects."""
     fewest = min(len(captions.groups(scene)) for scene in story.scenes)
     return rng.choice([scene for scene in story.scenes if len(captions.groups(scene)) == fewest])
 
 
-def _draw(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
-    return _turns((prompts.draw_prompt(scene, rng),), scene)
+def _fuller(rng: random.Random, story: Story) -> Scene:
+    """Of two of the story's scenes, the one with more groups of objects."""
+    return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
 
 
-def _draw_long(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
-    return _turns((prompts.long_prompt(scene, rng),), scene)
-
-
-def _think_draw(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
+def _think_draw(rng: random.Random, scene: Scene) -> SceneConversation:
     told = prompts.description(scene, rng)
     return _turns((prompts.prefix(rng) + told,), f"<think>so {told}.</think>", scene, system=THINK)
 
 
-def _caption_short(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
-    return _turns((scene, rng.choice(captions.DESCRIBE)), captions.caption(scene))
-
-
-def _caption_long(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
-    return _turns((scene, rng.choice(captions.DESCRIBE_LONG)), captions.detailed_caption(scene))
-
-
-def _question(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
-    question = questions.sample_question(rng, scene)
-    return _turns((scene, question.text), question.answer)
-
-
-def _classification(rng: random.Random, story: Story) -> SceneConversation:
-    scene = _plainest(rng, story)
+def _classification(rng: random.Random, scene: Scene) -> SceneConversation:
     kind = "classification" if len({thing.kind for thing in scene.objects}) == 1 else "position"
-    question = questions.sample_question(rng, scene, kind)
-    return _turns((scene, question.text), question.answer)
+    return _asked(scene, [questions.sample_question(rng, scene, kind)])
 
 
-def _interview(rng: random.Random, story: Story) -> SceneConversation:
-    """Questions about the fuller of two scenes."""
-    scene = _fuller(rng, story)
+def _interview(rng: random.Random, scene: Scene) -> SceneConversation:
     asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
     return _asked(_shown_or_told(rng, scene), asked)
 
 
-def _choices(rng: random.Random, story: Story) -> SceneConversation:
-    """Multiple choices about one picture, and steps on the way to them."""
-    scene = _fuller(rng, story)
-    return _asked(scene, [exercises.sample_choice(rng, scene) for _ in range(INTERVIEW)])
-
-
-def _naming(rng: random.Random, story: Story) -> SceneConversation:
+def _naming(rng: random.Random, scene: Scene) -> SceneConversation:
     """Colours and cells in lists; of a scene that admits neither, any question."""
-    scene = _fuller(rng, story)
     surveys = exercises.sample_surveys(rng, scene, ("color", "where"))
     return _asked(scene, surveys or [questions.sample_question(rng, scene)])
-
-
-def _survey(rng: random.Random, story: Story) -> SceneConversation:
-    scene = _fuller(rng, story)
-    return _asked(_shown_or_told(rng, scene), exercises.sample_surveys(rng, scene))
-
-
-def _fuller(rng: random.Random, story: Story) -> Scene:
-    """Of two of the story's scenes, the one with more groups of objects."""
-    return max(rng.sample(story.scenes, 2), key=lambda scene: len(captions.groups(scene)))
 
 
 def _shown_or_told(rng: random.Random, scene: Scene) -> Scene | str:
@@ -122,13 +90,12 @@ def _interview_question(rng: random.Random, scene: Scene) -> questions.Question:
     return questions.sample_question(rng, scene, rng.choice(COMPARING) if roll < 0.6 else None)
 
 
-def _reading(rng: random.Random, story: Story) -> SceneConversation:
-    question = exercises.sample_reading(rng, rng.choice(story.scenes))
+def _reading(rng: random.Random, scene: Scene) -> SceneConversation:
+    question = exercises.sample_reading(rng, scene)
     return _turns((question.text,), question.answer)
 
 
-def _retell(rng: random.Random, story: Story) -> SceneConversation:
-    scene = rng.choice(story.scenes)
+def _retell(rng: random.Random, scene: Scene) -> SceneConversation:
     short = captions.caption(scene)
     if rng.random() < 0.5:
         return _turns((rng.choice(RETELL_LONG).format(text=short),), captions.retold(scene))
@@ -141,38 +108,37 @@ def _edit(rng: random.Random, story: Story) -> SceneConversation:
     return _turns((edit.before, edit.instruction), edit.after)
 
 
-def _dialogue(rng: random.Random, story: Story) -> SceneConversation:
-    return dialogues.sample_dialogue(rng, story).turns
-
-
-def _riddle(rng: random.Random, story: Story) -> SceneConversation:
-    posed = riddles.pose(rng, _plainest(rng, story))
+def _riddle(rng: random.Random, scene: Scene) -> SceneConversation:
+    posed = riddles.pose(rng, scene)
     return _turns((posed.prompt,), f"<think>{posed.reasoning}</think>", posed.scene, system=THINK)
 
 
-def _riddle_direct(rng: random.Random, story: Story) -> SceneConversation:
-    posed = riddles.pose(rng, _plainest(rng, story))
-    return _turns((posed.prompt,), posed.scene)
-
-
 TASKS: dict[str, Task] = {
-    "draw": _draw,
-    "draw_long": _draw_long,
-    "think_draw": _think_draw,
-    "caption_short": _caption_short,
-    "caption_long": _caption_long,
-    "question": _question,
-    "classification": _classification,
-    "interview": _interview,
-    "choices": _choices,
-    "naming": _naming,
-    "survey": _survey,
-    "reading": _reading,
-    "retell": _retell,
+    "draw": _of_scene(_any, lambda rng, scene: _turns((prompts.draw_prompt(scene, rng),), scene)),
+    "draw_long": _of_scene(_any, lambda rng, scene: _turns((prompts.long_prompt(scene, rng),), scene)),
+    "think_draw": _of_scene(_any, _think_draw),
+    "caption_short": _of_scene(
+        _any, lambda rng, scene: _turns((scene, rng.choice(captions.DESCRIBE)), captions.caption(scene))
+    ),
+    "caption_long": _of_scene(
+        _any, lambda rng, scene: _turns((scene, rng.choice(captions.DESCRIBE_LONG)), captions.detailed_caption(scene))
+    ),
+    "question": _of_scene(_any, lambda rng, scene: _asked(scene, [questions.sample_question(rng, scene)])),
+    "classification": _of_scene(_plainest, _classification),
+    "interview": _of_scene(_fuller, _interview),
+    "choices": _of_scene(
+        _fuller, lambda rng, scene: _asked(scene, [exercises.sample_choice(rng, scene) for _ in range(INTERVIEW)])
+    ),
+    "naming": _of_scene(_fuller, _naming),
+    "survey": _of_scene(
+        _fuller, lambda rng, scene: _asked(_shown_or_told(rng, scene), exercises.sample_surveys(rng, scene))
+    ),
+    "reading": _of_scene(_any, _reading),
+    "retell": _of_scene(_any, _retell),
     "edit": _edit,
-    "dialogue": _dialogue,
-    "riddle": _riddle,
-    "riddle_direct": _riddle_direct,
+    "dialogue": lambda rng, story: dialogues.sample_dialogue(rng, story).turns,
+    "riddle": _of_scene(_plainest, _riddle),
+    "riddle_direct": _of_scene(_plainest, lambda rng, scene: _turns((riddles.pose(rng, scene).prompt,), scene)),
 }
 """Name -> a random conversation over the story's own scenes that ends in an assistant turn.
 

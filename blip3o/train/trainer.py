@@ -24,7 +24,7 @@ from blip3o.train.steps import StageSteps
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.placement.device import find_device
 
-Score = Callable[[Pipeline, Path], dict[str, float]]
+ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """Draws samples of the model into a folder and scores it; given by the caller, because judging is not training."""
 LOG_EVERY = 20
 
@@ -33,7 +33,7 @@ class Trainer:
     """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, observe: Observer, score: Score | None = None, device: str = "cpu"
+        self, recipe: Recipe, folder: Path, observe: Observer, score: ScoreModel | None = None, device: str = "cpu"
     ) -> None:
         self.recipe = recipe
         self.folder = folder

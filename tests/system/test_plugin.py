@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from blip3o.data.sources.source import DESCRIBE, Sample, Source, SourceConfig
+from blip3o.data.sources.source import DESCRIBE, CaptionedPicture, Source, SourceConfig
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import to_pixels
@@ -40,7 +40,7 @@ class Squares(Source):
     def __getitem__(self, index):
         name = list(COLORS)[index % len(COLORS)]
         pixels = np.full((72, 72, 3), COLORS[name], np.uint8) - np.uint8(index // len(COLORS))
-        return Sample(picture=Picture(pixels), caption=f"a {name} square")
+        return CaptionedPicture(picture=Picture(pixels), caption=f"a {name} square")
 
     def vocabulary(self):
         return ("a", "square", *COLORS, ".", *DESCRIBE.rstrip(".").split())

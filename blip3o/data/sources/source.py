@@ -23,7 +23,7 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class CaptionedPicture:
     """A picture and what is said of it."""
 
     picture: Picture
@@ -51,7 +51,7 @@ class Source(ABC):
         """How many samples there are."""
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> CaptionedPicture:
         """Sample `index`, counted from 0."""
 
     @abstractmethod

@@ -18,7 +18,7 @@ from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Ju
 from blip3o.evals.candidate import Candidate
 from blip3o.evals.proportion import Proportion, mean, proportion
 from blip3o.picturebook.benchmarks import drawing, editing, reading, talking
-from blip3o.picturebook.benchmarks.group import Group, verdict
+from blip3o.picturebook.benchmarks.group import Group, picture, verdict
 from blip3o.picturebook.detector.scene_detector import SceneDetector
 from blip3o.picturebook.detector.training import num_right
 from blip3o.picturebook.world.prompts import TAGS
@@ -32,9 +32,9 @@ _SIZES = [2000 * (index + 1) // len(TAGS) - 2000 * index // len(TAGS) for index 
 GROUPS: Mapping[str, Group[Any]] = {
     **{f"generation/{tag}": drawing.task(size, tag) for tag, size in zip(TAGS, _SIZES, strict=True)},
     "composition": drawing.composition(400),
-    PAINTED: drawing.Scenes(400),
+    PAINTED: drawing.WholeScenes(400),
     "riddle": drawing.riddles(200),
-    "vqa": reading.Questions(1000),
+    "vqa": reading.SceneQuestions(1000),
     "caption": reading.Captions(300),
     "edit": editing.Edits(300),
     "dialogue": talking.Dialogues(200),
@@ -81,14 +81,14 @@ class PictureBookBenchmark(Benchmark):
     def _item(self, name: str, question: Any) -> Item:
         category = name.rpartition("/")[0]
         group = GROUPS[category]
-        words, picture = group.wording(question), Path(self.name) / f"{name.replace('/', '-')}-shown.png"
-        shown = tables.Made(path=picture, image=lambda: group.shown(question))
+        words, scene = group.wording(question), group.shown(question)
+        path = Path(self.name) / f"{name.replace('/', '-')}-shown.png"
         return Item(
             id=name,
             prompt=words.prompt,
             category=category,
             facts={"expected": words.expected},
-            pictures=(shown,) if group.shows else (),
+            pictures=() if scene is None else (tables.Made(path=path, image=lambda: picture(scene)),),
             count=group.num_images,
         )
 

@@ -62,12 +62,12 @@ class Cases(Group[Case]):
 
 def task(size: int, tag: str) -> Cases:
     """Prompts of one of GenEval's tasks, over combinations that training may show."""
-    return Cases(size, lambda rng, index: geneval_case(rng, tag)[1])
+    return Cases(size, lambda rng, index: geneval_case(rng, tag))
 
 
 def composition(size: int) -> Cases:
     """Prompts of four tasks in turn, over combinations that training never shows."""
-    return Cases(size, lambda rng, index: geneval_case(rng, COMPOSED[index % len(COMPOSED)], held_out=True)[1])
+    return Cases(size, lambda rng, index: geneval_case(rng, COMPOSED[index % len(COMPOSED)], held_out=True))
 
 
 def riddles(size: int) -> Cases:
@@ -95,7 +95,7 @@ def _wants(case: Case) -> list[Want]:
     return wants
 
 
-class Scenes(Group[ScenePair]):
+class WholeScenes(Group[ScenePair]):
     """Whole captions: every object in its colour, none too many, place and time."""
 
     exact = True

@@ -3,16 +3,14 @@
 import random
 from collections.abc import Sequence
 
-from PIL import Image
-
 from blip3o.evals.benchmark import Answer, Response, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.picturebook.benchmarks.expected import after_edit
-from blip3o.picturebook.benchmarks.group import Group, Wording, look, seed_of, verdict
+from blip3o.picturebook.benchmarks.group import Group, Wording, look, picture, seed_of, verdict
 from blip3o.picturebook.detector.matching import differences, match
 from blip3o.picturebook.world.captions import caption
-from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.edits import EDITS, Edit, sample_edit
+from blip3o.picturebook.world.scene import Scene
 from blip3o.picturebook.world.stories import sample_scene
 
 KINDS = tuple(EDITS)
@@ -25,8 +23,6 @@ class Edits(Group[Edit]):
     many, and the right place and time.
     """
 
-    shows = True
-
     def sample(self, rng: random.Random, index: int) -> Edit:
         while True:
             try:
@@ -38,11 +34,11 @@ class Edits(Group[Edit]):
         prompt = f"{caption(question.before)}: {question.instruction}"
         return Wording(prompt=prompt, expected=caption(question.after), part=question.kind)
 
-    def shown(self, question: Edit) -> Image.Image:
-        return Image.fromarray(draw(question.before))
+    def shown(self, question: Edit) -> Scene:
+        return question.before
 
     def ask(self, candidate: Candidate, questions: Sequence[Edit], names: Sequence[str]) -> Sequence[Response]:
-        before, instructions = [self.shown(edit) for edit in questions], [edit.instruction for edit in questions]
+        before, instructions = [picture(edit.before) for edit in questions], [edit.instruction for edit in questions]
         images = candidate.edit(before, instructions, seed=list(map(seed_of, names)), batch_size=len(before))
         return [[image] for image in images]
 

@@ -13,6 +13,8 @@ from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Response, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.picturebook.detector.scene_detector import SceneDetector, Sight
+from blip3o.picturebook.world.draw import draw
+from blip3o.picturebook.world.scene import Scene
 
 Q = TypeVar("Q")
 """A question with all that scoring needs to know."""
@@ -33,8 +35,6 @@ class Group(ABC, Generic[Q]):
 
     exact = False
     """Whether an answer can be right and yet show more than was asked for."""
-    shows = False
-    """Whether the model is shown a picture."""
     num_images = 1
     """That an answer may hold at most."""
 
@@ -49,9 +49,9 @@ class Group(ABC, Generic[Q]):
     def wording(self, question: Q) -> Wording:
         """What is asked and what is right, in words."""
 
-    def shown(self, question: Q) -> Image.Image:
-        """The picture that the model is shown, of a group that `shows` one."""
-        raise NotImplementedError(f"{type(self).__name__} shows no picture")
+    def shown(self, question: Q) -> Scene | None:
+        """The scene whose picture the model is shown; None for none."""
+        return None
 
     @abstractmethod
     def ask(self, candidate: Candidate, questions: Sequence[Q], names: Sequence[str]) -> Sequence[Response]:
@@ -65,6 +65,11 @@ class Group(ABC, Generic[Q]):
 def seed_of(name: str) -> int:
     """The seed of the candidate's own randomness."""
     return random.Random(name).randrange(2**31)
+
+
+def picture(scene: Scene) -> Image.Image:
+    """The picture of a scene as a model is shown it."""
+    return Image.fromarray(draw(scene))
 
 
 def look(answer: Answer) -> Sight:

@@ -3,13 +3,10 @@
 import random
 from collections.abc import Sequence
 
-from PIL import Image
-
 from blip3o.evals.benchmark import Answer, Response, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.picturebook.benchmarks.group import Group, Wording, verdict
+from blip3o.picturebook.benchmarks.group import Group, Wording, picture, verdict
 from blip3o.picturebook.world.captions import caption, content_of, parse_caption
-from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.questions import QUESTIONS, Question, sample_question
 from blip3o.picturebook.world.scene import Scene
 from blip3o.picturebook.world.stories import sample_scene
@@ -28,10 +25,8 @@ def same_answer(answer: str, expected: str) -> bool:
     return plain(answer) == plain(expected) or (claim is not None and parse_caption(answer) == claim)
 
 
-class Questions(Group[tuple[Scene, Question]]):
+class SceneQuestions(Group[tuple[Scene, Question]]):
     """Questions about drawn scenes, all kinds in turn; an answer is right if it is the expected one to the letter."""
-
-    shows = True
 
     def sample(self, rng: random.Random, index: int) -> tuple[Scene, Question]:
         while True:
@@ -45,13 +40,13 @@ class Questions(Group[tuple[Scene, Question]]):
         _, asked = question
         return Wording(prompt=asked.text, expected=asked.answer, part=asked.kind)
 
-    def shown(self, question: tuple[Scene, Question]) -> Image.Image:
-        return Image.fromarray(draw(question[0]))
+    def shown(self, question: tuple[Scene, Question]) -> Scene:
+        return question[0]
 
     def ask(
         self, candidate: Candidate, questions: Sequence[tuple[Scene, Question]], names: Sequence[str]
     ) -> Sequence[Response]:
-        images, texts = list(map(self.shown, questions)), [asked.text for _, asked in questions]
+        images, texts = [picture(scene) for scene, _ in questions], [asked.text for _, asked in questions]
         return candidate.understand(images, texts, batch_size=len(images))
 
     def score(self, question: tuple[Scene, Question], answer: Answer) -> Verdict:
@@ -62,19 +57,17 @@ class Questions(Group[tuple[Scene, Question]]):
 class Captions(Group[Scene]):
     """Captions; right is one that claims exactly what the scene shows: objects, colours, counts, place and time."""
 
-    shows = True
-
     def sample(self, rng: random.Random, index: int) -> Scene:
         return sample_scene(rng)
 
     def wording(self, question: Scene) -> Wording:
         return Wording(prompt="", expected=caption(question), part=str(len(question.objects)))
 
-    def shown(self, question: Scene) -> Image.Image:
-        return Image.fromarray(draw(question))
+    def shown(self, question: Scene) -> Scene:
+        return question
 
     def ask(self, candidate: Candidate, questions: Sequence[Scene], names: Sequence[str]) -> Sequence[Response]:
-        return candidate.caption(list(map(self.shown, questions)), batch_size=len(questions))
+        return candidate.caption(list(map(picture, questions)), batch_size=len(questions))
 
     def score(self, question: Scene, answer: Answer) -> Verdict:
         return verdict(str(len(question.objects)), correct=parse_caption(str(answer)) == content_of(question))

@@ -47,11 +47,9 @@ class Talk:
 
     def ask(self, turn: int) -> Conversation:
         """The conversation up to and with a user turn."""
-        content: list[str | Picture] = []
-        for part in self.user[turn]:
-            content.append(part if isinstance(part, str) else self._show(part))
+        content = tuple(part if isinstance(part, str) else self._show(part) for part in self.user[turn])
         self._expect(turn)
-        self.history = (*self.history, Turn("user", tuple(content)))
+        self.history = (*self.history, Turn("user", content))
         return self.history
 
     def _show(self, scene: Scene) -> Picture:

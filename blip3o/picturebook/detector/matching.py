@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from blip3o.evals.generation.geneval import relative_position
 from blip3o.picturebook.detector.scene_detector import SceneObject, Sight
-from blip3o.picturebook.world.scene import COLUMNS, ROWS, Cell, Object, Scene
+from blip3o.picturebook.world.scene import Cell, Scene, nearest_cell
 
 TOLERANCE = 4.0
 """Largest distance in px, per axis, of an object's centre from where it should be."""
@@ -32,17 +32,6 @@ class Want:
         if self.at is not None and max(abs(x - self.at[0]), abs(y - self.at[1])) > TOLERANCE:
             return False
         return self.cell is None or nearest_cell(x, y) == self.cell
-
-
-def nearest_cell(x: float, y: float) -> Cell:
-    """The cell whose centre is nearest."""
-    row = min(range(len(ROWS)), key=lambda index: abs(ROWS[index] - y))
-    return row, min(range(len(COLUMNS)), key=lambda index: abs(COLUMNS[index] - x))
-
-
-def want(thing: Object) -> Want:
-    """The object of a scene, exactly where it stands."""
-    return Want(kind=thing.kind, color=thing.color, at=(thing.x, thing.y))
 
 
 def match(wants: Sequence[Want], seen: Sequence[SceneObject]) -> tuple[SceneObject, ...] | None:
@@ -75,4 +64,5 @@ def differences(sight: Sight, scene: Scene) -> list[str]:
 
 def shows(sight: Sight, scene: Scene) -> bool:
     """Whether every object of the scene is seen in its colour and place and no other, and place and time are right."""
-    return match([want(thing) for thing in scene.objects], sight.clear()) is not None and not differences(sight, scene)
+    wants = [Want(kind=thing.kind, color=thing.color, at=(thing.x, thing.y)) for thing in scene.objects]
+    return match(wants, sight.clear()) is not None and not differences(sight, scene)

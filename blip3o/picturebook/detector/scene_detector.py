@@ -68,10 +68,7 @@ class Sight:
 
 def at_size(picture: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     """The picture at the size the judge knows; another size is scaled down or up to it."""
-    if isinstance(picture, np.ndarray) and picture.shape == (SIZE, SIZE, 3):
-        return picture
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    image = image.convert("RGB")
+    image = (Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture).convert("RGB")
     return np.array(image if image.size == (SIZE, SIZE) else image.resize((SIZE, SIZE), Image.Resampling.BOX))
 
 

@@ -13,10 +13,9 @@ from torch.nn import functional as F
 
 from blip3o.picturebook.detector.network import CELL, GRID, to_pixels
 from blip3o.picturebook.world.draw import draw, object_box
-from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, Object, Scene, stand
+from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, PLACES, Object, Scene, stand
 
 MAX_OBJECTS = 6
-CELLS = tuple((row, column) for row in range(3) for column in range(3))
 STRAY = 4.0
 """Largest distance in px, per axis, by which a spoiled scene's objects leave their places."""
 REACH = 1.5

@@ -5,10 +5,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from blip3o.picturebook.world.background import background
+from blip3o.picturebook.world.background import VARIANTS, background
 from blip3o.picturebook.world.palette import palette
 from blip3o.picturebook.world.scene import Object, Scene
-from blip3o.picturebook.world.sprite import PHASES, Box, Sprite, sprite
+from blip3o.picturebook.world.sprite import PHASES, Sprite, sprite
 
 
 @lru_cache(maxsize=16384)
@@ -44,13 +44,13 @@ def draw(scene: Scene) -> UInt8[np.ndarray, "height width 3"]:
 
     Costs about 0.05 ms once sprites and backgrounds are cached; to draw all of them takes 5 s and 27 MB.
     """
-    picture = background(scene.place, scene.night, scene.detail).copy()
+    picture = background(scene.place, scene.night, scene.detail % VARIANTS).copy()
     for thing in scene.objects:
         lay(picture, thing, scene.night)
     return picture
 
 
-def object_box(thing: Object) -> Box:
+def object_box(thing: Object) -> tuple[float, float, float, float]:
     """(x0, y0, x1, y1) of the object as drawn, in px of the picture, without its shadow."""
     drawn, x, y = stamp(thing)
     x0, y0, x1, y1 = drawn.box

@@ -48,6 +48,11 @@ class Edit:
     after: Scene
 
 
+_Change = tuple[str, Scene]
+"""An instruction and the scene after it."""
+_Way = Callable[[random.Random, Scene], _Change | None]
+
+
 def _named(rng: random.Random, scene: Scene) -> tuple[Object, str] | None:
     """An object and words that mean it alone; None where every object is one of a group."""
     kinds = Counter(thing.kind for thing in scene.objects)
@@ -70,12 +75,8 @@ def _new_look(rng: random.Random, scene: Scene) -> tuple[str, str]:
     return rng.choice([kind for kind in ALL_KINDS if kind not in present]), rng.choice(COLORS)
 
 
-def _edit(kind: str, instruction: str, before: Scene, after: Scene) -> Edit:
-    return Edit(kind=kind, instruction=instruction, before=before, after=after)
-
-
 def _next_free(scene: Scene, start: Cell, step: Cell) -> Cell | None:
-    free = set(free_cells(scene))
+    free = free_cells(scene)
     row, column = start
     while (cell := (row + step[0], column + step[1])) in CELL_NAMES:
         if cell in free:
@@ -84,7 +85,7 @@ def _next_free(scene: Scene, start: Cell, step: Cell) -> Cell | None:
     return None
 
 
-def _insert(rng: random.Random, scene: Scene) -> Edit | None:
+def _insert(rng: random.Random, scene: Scene) -> _Change | None:
     if len(scene.objects) >= MAX_OBJECTS:
         return None
     kind, color = _new_look(rng, scene)
@@ -97,73 +98,65 @@ def _insert(rng: random.Random, scene: Scene) -> Edit | None:
             return None
         instruction = rng.choice(INSERTS_BESIDE).format(new=words, side=side, old=named[1])
     else:
-        free = set(free_cells(scene))
+        free = free_cells(scene)
         cell = next(cell for cell in FILL_ORDER if cell in free)
         instruction = rng.choice(INSERTS).format(new=words)
-    return _edit("insert", instruction, scene, scene.with_objects((*scene.objects, stand(rng, kind, color, cell))))
+    return instruction, scene.with_objects((*scene.objects, stand(rng, kind, color, cell)))
 
 
-def _remove(rng: random.Random, scene: Scene) -> Edit | None:
-    named = _named(rng, scene)
-    if named is None or len(scene.objects) == 1:
+def _of_named(change: Callable[[random.Random, Scene, Object, str], _Change | None]) -> _Way:
+    """The change of an object that words can mean alone; they are its last argument."""
+
+    def changed(rng: random.Random, scene: Scene) -> _Change | None:
+        named = _named(rng, scene)
+        return None if named is None else change(rng, scene, *named)
+
+    return changed
+
+
+def _remove(rng: random.Random, scene: Scene, thing: Object, words: str) -> _Change | None:
+    if len(scene.objects) == 1:
         return None
-    rest = tuple(thing for thing in scene.objects if thing is not named[0])
-    return _edit("remove", rng.choice(REMOVES).format(old=named[1]), scene, scene.with_objects(rest))
+    rest = tuple(other for other in scene.objects if other is not thing)
+    return rng.choice(REMOVES).format(old=words), scene.with_objects(rest)
 
 
-def _replace(rng: random.Random, scene: Scene) -> Edit | None:
-    named = _named(rng, scene)
-    if named is None:
-        return None
+def _replace(rng: random.Random, scene: Scene, thing: Object, words: str) -> _Change:
     kind, color = _new_look(rng, scene)
-    instruction = rng.choice(REPLACES).format(old=named[1], new=noun_phrase(1, color, kind))
-    return _edit("replace", instruction, scene, _changed(scene, named[0], replace(named[0], kind=kind, color=color)))
+    instruction = rng.choice(REPLACES).format(old=words, new=noun_phrase(1, color, kind))
+    return instruction, _changed(scene, thing, replace(thing, kind=kind, color=color))
 
 
-def _recolor(rng: random.Random, scene: Scene) -> Edit | None:
-    named = _named(rng, scene)
-    if named is None:
-        return None
-    thing, words = named
+def _recolor(rng: random.Random, scene: Scene, thing: Object, words: str) -> _Change:
     color = rng.choice([color for color in COLORS if color != thing.color])
-    instruction = rng.choice(RECOLORS).format(old=words, color=color)
-    return _edit("recolor", instruction, scene, _changed(scene, thing, replace(thing, color=color)))
+    return rng.choice(RECOLORS).format(old=words, color=color), _changed(scene, thing, replace(thing, color=color))
 
 
-def _move(rng: random.Random, scene: Scene) -> Edit | None:
-    named = _named(rng, scene)
-    if named is None:
-        return None
-    thing, words = named
+def _move(rng: random.Random, scene: Scene, thing: Object, words: str) -> _Change:
     cell = rng.choice(free_cells(scene))
     target = stand(rng, thing.kind, thing.color, cell)
     instruction = rng.choice(MOVES).format(old=words, cell=CELL_NAMES[cell])
-    return _edit("move", instruction, scene, _changed(scene, thing, replace(thing, x=target.x, y=target.y)))
+    return instruction, _changed(scene, thing, replace(thing, x=target.x, y=target.y))
 
 
-def _place(rng: random.Random, scene: Scene) -> Edit:
+def _place(rng: random.Random, scene: Scene) -> _Change:
     roll = rng.random()
-    place = rng.choice([place for place in PLACES if place != scene.place])
+    place: str | None = rng.choice([place for place in PLACES if place != scene.place])
+    night: bool | None = None
     if roll < 0.35:
-        setting = (None, not scene.night)
-    elif roll < 0.65:
-        setting = (place, None)
-    else:
-        setting = (place, rng.random() < 0.5)
-    after = replace(
-        scene,
-        place=scene.place if setting[0] is None else setting[0],
-        night=scene.night if setting[1] is None else setting[1],
-    )
-    return _edit("place", rng.choice(SETTINGS[setting]), scene, after)
+        place, night = None, not scene.night
+    elif roll >= 0.65:
+        night = rng.random() < 0.5
+    after = replace(scene, place=place or scene.place, night=scene.night if night is None else night)
+    return rng.choice(SETTINGS[place, night]), after
 
 
-EDITS: dict[str, Callable[[random.Random, Scene], Edit | None]] = {
+EDITS: dict[str, _Way] = {
     "insert": _insert,
-    "remove": _remove,
-    "replace": _replace,
-    "recolor": _recolor,
-    "move": _move,
+    "remove": _of_named(_remove),
+    "replace": _of_named(_replace),
+    "recolor": _of_named(_recolor),
+    "move": _of_named(_move),
     "place": _place,
 }
 """Kind -> a random edit of it; None where this draw led to nothing (the next may)."""
@@ -172,14 +165,15 @@ _WEIGHTS = (1.3, 1.6, 1.0, 1.0, 1.0, 0.5)
 _TRIES = 200
 
 
-def sample_edit(rng: random.Random, scene: Scene, held_out: bool = False, kind: str | None = None) -> Edit:
+def sample_edit(rng: random.Random, scene: Scene, kind: str | None = None) -> Edit:
     """A random edit of the scene, of any kind or of the given one, that at most four objects outlive.
 
-    The scene after it belongs to the composition split exactly where `held_out` says so. ValueError where no such edit
-    was found: a group of four can only change its place.
+    The scene after it is never of the composition split. ValueError where no such edit was found: a group of four can
+    only change its place.
     """
     for _ in range(_TRIES):
-        edit = EDITS[kind or rng.choices(tuple(EDITS), _WEIGHTS)[0]](rng, scene)
-        if edit and is_held_out(edit.after) == held_out:
-            return edit
-    raise ValueError(f"no {kind or 'edit'} with held_out={held_out} fits the scene of {len(scene.objects)} objects")
+        tried = kind or rng.choices(tuple(EDITS), _WEIGHTS)[0]
+        change = EDITS[tried](rng, scene)
+        if change and not is_held_out(change[1]):
+            return Edit(kind=tried, instruction=change[0], before=scene, after=change[1])
+    raise ValueError(f"no {kind or 'edit'} fits the scene of {len(scene.objects)} objects")

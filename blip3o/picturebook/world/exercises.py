@@ -38,7 +38,7 @@ from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, GROUP_OF, GROUPS, 
 
 
 def _survey_color(rng: random.Random, scene: Scene) -> list[str]:
-    return [f"{kind if count == 1 else plural(kind)} {color}" for kind, color, count in one_colored(scene)]
+    return [f"{what} {color}" for what, color, _ in one_colored(scene)]
 
 
 def _survey_where(rng: random.Random, scene: Scene) -> list[str]:
@@ -126,11 +126,10 @@ def _choice(rng: random.Random, scene: Scene) -> tuple[str, str]:
     """A multiple choice without letters."""
     told, roll = one_colored(scene), rng.random()
     if roll < 0.3 and told:
-        kind, color, count = rng.choice(told)
+        what, color, count = rng.choice(told)
         colors = [color, *rng.sample([other for other in COLORS if other != color], 3)]
         rng.shuffle(colors)
-        what = f"is the {kind}" if count == 1 else f"are the {plural(kind)}"
-        return f"{what} {', '.join(colors[:3])} or {colors[3]}?", color
+        return f"{'is' if count == 1 else 'are'} the {what} {', '.join(colors[:3])} or {colors[3]}?", color
     present = count_kinds(scene)
     right = rng.choice(sorted(present))
     kinds = [right, *rng.sample([kind for kind in ALL_KINDS if kind not in present], 3)]

@@ -40,8 +40,8 @@ class Material(IntEnum):
     STEEL = 11
 
 
-OWN_COLOR = (Material.MAIN, Material.LIGHT, Material.DARK)
-"""The materials that are shades of the object's colour."""
+EMPTY, CONTOUR, MAIN, LIGHT, DARK, INK, PAPER, GLASS, WOOD, LEAF, GOLD, STEEL = Material
+"""The materials under names short enough to draw with."""
 
 ACCENT_RGB: dict[Material, Rgb] = {
     Material.INK: (40, 36, 44),
@@ -75,23 +75,13 @@ def mix(a: Rgb, b: Rgb, share: float) -> Rgb:
     return red, green, blue
 
 
-def own_shades(color: str) -> tuple[Rgb, Rgb, Rgb]:
-    """Contour, LIGHT and DARK of a colour word."""
-    main = COLOR_RGB[color]
-    mixed = (mix(main, (10, 8, 24), 0.66), mix(main, (255, 255, 255), 0.3), mix(main, (10, 8, 24), 0.24))
-    return OWN_SHADES.get(color, mixed)
-
-
 @lru_cache
 def palette(color: str, night: bool) -> Float[np.ndarray, "material 3"]:
     """RGB 0..255 of every material on an object of this colour; EMPTY is zero."""
-    contour, light, dark = own_shades(color)
-    own = {
-        Material.CONTOUR: contour,
-        Material.MAIN: COLOR_RGB[color],
-        Material.LIGHT: light,
-        Material.DARK: dark,
-    }
+    main = COLOR_RGB[color]
+    mixed = (mix(main, (10, 8, 24), 0.66), mix(main, (255, 255, 255), 0.3), mix(main, (10, 8, 24), 0.24))
+    contour, light, dark = OWN_SHADES.get(color, mixed)
+    own = {Material.CONTOUR: contour, Material.MAIN: main, Material.LIGHT: light, Material.DARK: dark}
     rgb = {Material.EMPTY: (0, 0, 0)} | ACCENT_RGB | own
     if color == "white":
         rgb[Material.PAPER] = PAPER_ON_WHITE

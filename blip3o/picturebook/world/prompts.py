@@ -20,8 +20,6 @@ from blip3o.picturebook.world.captions import (
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, Scene
 from blip3o.picturebook.world.split import HELD_OUT_COLORS, HELD_OUT_PAIRS
 
-TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
-"""GenEval's six tasks."""
 PHOTO = "a photo of "
 PREFIXES = ("", "draw ", "draw ", "paint ", "a picture of ", "a picture of ", "please draw ", "make a picture of ")
 LONG_PREFIXES = ("", "", "draw this: ", "paint this: ", "draw a picture: ")
@@ -77,41 +75,41 @@ def _tint(rng: random.Random, kind: str) -> str:
     return rng.choice([color for color in COLORS if (color, kind) not in HELD_OUT_COLORS])
 
 
-def _case(tag: str, words: str, include: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    return PHOTO + words, {"tag": tag, "include": include, "prompt": PHOTO + words}
+def _case(tag: str, words: str, include: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tag": tag, "include": include, "prompt": PHOTO + words}
 
 
-def _single_object(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _single_object(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind = rng.choice(ALL_KINDS)
     return _case("single_object", with_article(kind), [{"class": kind, "count": 1}])
 
 
-def _two_object(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _two_object(rng: random.Random, held_out: bool) -> dict[str, Any]:
     a, b = _pair(rng, held_out)
     include = [{"class": a, "count": 1}, {"class": b, "count": 1}]
     return _case("two_object", f"{with_article(a)} and {with_article(b)}", include)
 
 
-def _counting(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _counting(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind, count = rng.choice(ALL_KINDS), rng.randint(2, 4)
-    prompt, case = _case("counting", f"{COUNTS[count]} {plural(kind)}", [{"class": kind, "count": count}])
-    return prompt, {**case, "exclude": [{"class": kind, "count": count + 1}]}
+    case = _case("counting", f"{COUNTS[count]} {plural(kind)}", [{"class": kind, "count": count}])
+    return {**case, "exclude": [{"class": kind, "count": count + 1}]}
 
 
-def _colors(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _colors(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind = rng.choice(ALL_KINDS)
     color, kind = rng.choice(_TINTS) if held_out else (_tint(rng, kind), kind)
     return _case("colors", noun_phrase(1, color, kind), [{"class": kind, "count": 1, "color": color}])
 
 
-def _position(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _position(rng: random.Random, held_out: bool) -> dict[str, Any]:
     a, b = _pair(rng, held_out)
     relation = rng.choice(tuple(OPPOSITES))
     include = [{"class": b, "count": 1}, {"class": a, "count": 1, "position": [relation, 0]}]
     return _case("position", f"{with_article(a)} {relation} {with_article(b)}", include)
 
 
-def _color_attr(rng: random.Random, held_out: bool) -> tuple[str, dict[str, Any]]:
+def _color_attr(rng: random.Random, held_out: bool) -> dict[str, Any]:
     while True:
         kinds = _pair(rng, held_out=False)
         colors = [_tint(rng, kind) for kind in kinds]
@@ -132,10 +130,12 @@ _CASES = {
     "position": _position,
     "color_attr": _color_attr,
 }
+TAGS = tuple(_CASES)
+"""GenEval's six tasks."""
 
 
-def geneval_case(rng: random.Random, tag: str, held_out: bool = False) -> tuple[str, dict[str, Any]]:
-    """A prompt of one of GenEval's tasks and its metadata, as GenEval's generator makes them from our kinds.
+def geneval_case(rng: random.Random, tag: str, held_out: bool = False) -> dict[str, Any]:
+    """The metadata of one of GenEval's tasks, its prompt among them, as GenEval's generator makes them from our kinds.
 
     With `held_out` it asks for a combination that training never shows: a colour of a kind (colors, color_attr) or two
     kinds together (two_object, position). ValueError for an unknown tag and for a tag that has no such combination.

@@ -93,21 +93,18 @@ def _count(rng: random.Random, scene: Scene) -> Question:
 
 
 def one_colored(scene: Scene) -> list[tuple[str, str, int]]:
-    """(kind, colour, count) of every kind that has a single colour."""
-    by_kind = {kind: {t.color for t in members} for (_, kind), members in groups(scene, colored=False).items()}
-    counted = count_kinds(scene)
-    return [(kind, next(iter(colors)), counted[kind]) for kind, colors in by_kind.items() if len(colors) == 1]
+    """(kind, in the plural of several, colour, count) of every kind that has a single colour."""
+    found = {kind: m for (_, kind), m in groups(scene, colored=False).items() if len({t.color for t in m}) == 1}
+    return [(kind if len(m) == 1 else plural(kind), m[0].color, len(m)) for kind, m in found.items()]
 
 
 def _color(rng: random.Random, scene: Scene) -> Question | None:
     told = one_colored(scene)
     if not told:
         return None
-    kind, color, count = rng.choice(told)
+    what, color, count = rng.choice(told)
     texts = COLOR_TEXTS if count == 1 else COLOR_TEXTS_PLURAL
-    return Question(
-        kind="color", text=rng.choice(texts).format(what=kind if count == 1 else plural(kind)), answer=color
-    )
+    return Question(kind="color", text=rng.choice(texts).format(what=what), answer=color)
 
 
 def _existence(rng: random.Random, scene: Scene) -> Question:
@@ -234,10 +231,9 @@ def color_choice(rng: random.Random, scene: Scene) -> Question | None:
     told = one_colored(scene)
     if not told:
         return None
-    kind, color, count = rng.choice(told)
+    what, color, count = rng.choice(told)
     text = COLOR_TEXTS[0] if count == 1 else COLOR_TEXTS_PLURAL[0]
-    text = text.format(what=kind if count == 1 else plural(kind))
-    return choose(rng, text, color, [other for other in COLORS if other != color])
+    return choose(rng, text.format(what=what), color, [other for other in COLORS if other != color])
 
 
 def place_choice(rng: random.Random, scene: Scene) -> Question:

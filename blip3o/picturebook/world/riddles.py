@@ -91,11 +91,6 @@ def _posed_all(rng: random.Random, scene: Scene, colored: bool) -> tuple[list[st
     return words, solved
 
 
-def _include(scene: Scene, colored: bool) -> list[dict[str, Any]]:
-    told = groups(scene, colored=colored).items()
-    return [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in told]
-
-
 def pose(rng: random.Random, scene: Scene) -> Riddle:
     """A riddle that the scene solves. Best with one or two groups of objects: of more, it hides only two."""
     colored = rng.random() < 0.5
@@ -103,9 +98,11 @@ def pose(rng: random.Random, scene: Scene) -> Riddle:
     words, solved = _posed_all(rng, scene, colored)
     scenery = [*([PLACE_PHRASES[scene.place]] if placed else []), *([time_phrase(scene)] if timed else [])]
     prompt = rng.choice(VERBS) + listed(words) + "".join(f", {part}" for part in [" ".join(scenery)] if part)
-    answer = [noun_phrase(len(m), *key) for key, m in groups(scene, colored=colored).items()]
+    told = groups(scene, colored=colored).items()
+    answer = [noun_phrase(len(m), *key) for key, m in told]
     reasoning = " ".join([*solved, " ".join(["so", listed(answer), *scenery]) + "."])
-    requirement: dict[str, Any] = {"tag": "riddle", "include": _include(scene, colored), "prompt": prompt}
+    include = [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in told]
+    requirement: dict[str, Any] = {"tag": "riddle", "include": include, "prompt": prompt}
     if placed:
         requirement["place"] = scene.place
     if timed:
@@ -113,10 +110,10 @@ def pose(rng: random.Random, scene: Scene) -> Riddle:
     return Riddle(prompt=prompt, reasoning=reasoning, scene=scene, requirement=requirement)
 
 
-def sample_riddle(rng: random.Random, held_out: bool = False) -> Riddle:
-    """A riddle about a new scene of one object, or one time in four of two; `held_out`: of the composition split."""
+def sample_riddle(rng: random.Random) -> Riddle:
+    """A riddle about a new scene of one object, or one time in four of two."""
     wanted = 2 if rng.random() < 0.25 else 1
     while True:
-        scene = sample_scene(rng, held_out=held_out)
+        scene = sample_scene(rng)
         if len(scene.objects) == wanted == len({thing.kind for thing in scene.objects}):
             return pose(rng, scene)

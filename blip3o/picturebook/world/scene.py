@@ -32,6 +32,14 @@ SIZES = (19.0, 21.0)
 
 Cell = tuple[int, int]
 """(row, column), each 0..2."""
+CELLS: tuple[Cell, ...] = tuple((row, column) for row in range(3) for column in range(3))
+"""All cells, in reading order."""
+
+
+def nearest_cell(x: float, y: float) -> Cell:
+    """The cell whose centre is nearest."""
+    row = min(range(len(ROWS)), key=lambda index: abs(ROWS[index] - y))
+    return row, min(range(len(COLUMNS)), key=lambda index: abs(COLUMNS[index] - x))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +56,7 @@ class Object:
     @property
     def cell(self) -> Cell:
         """The cell whose centre is nearest."""
-        row = min(range(3), key=lambda index: abs(ROWS[index] - self.y))
-        column = min(range(3), key=lambda index: abs(COLUMNS[index] - self.x))
-        return row, column
+        return nearest_cell(self.x, self.y)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class Scene:
 def free_cells(scene: Scene) -> list[Cell]:
     """The cells in which nothing stands."""
     taken = {thing.cell for thing in scene.objects}
-    return [(row, column) for row in range(3) for column in range(3) if (row, column) not in taken]
+    return [cell for cell in CELLS if cell not in taken]
 
 
 def stand(rng: random.Random, kind: str, color: str, cell: Cell) -> Object:

@@ -10,33 +10,12 @@ from jaxtyping import Bool, Float, UInt8
 
 from blip3o.picturebook.world.palette import Material
 from blip3o.picturebook.world.pen import Pen
+from blip3o.picturebook.world.scene import KINDS
 from blip3o.picturebook.world.shapes import animals, buildings, plants, things, vehicles
 
+_FILES = {"animal": animals, "plant": plants, "building": buildings, "vehicle": vehicles, "thing": things}
 SHAPES: dict[str, Callable[[Pen], None]] = {
-    "dog": animals.dog,
-    "cat": animals.cat,
-    "bird": animals.bird,
-    "fish": animals.fish,
-    "rabbit": animals.rabbit,
-    "turtle": animals.turtle,
-    "tree": plants.tree,
-    "flower": plants.flower,
-    "mushroom": plants.mushroom,
-    "cactus": plants.cactus,
-    "house": buildings.house,
-    "castle": buildings.castle,
-    "tent": buildings.tent,
-    "car": vehicles.car,
-    "boat": vehicles.boat,
-    "bus": vehicles.bus,
-    "airplane": vehicles.airplane,
-    "ball": things.ball,
-    "cup": things.cup,
-    "umbrella": things.umbrella,
-    "chair": things.chair,
-    "book": things.book,
-    "balloon": things.balloon,
-    "clock": things.clock,
+    kind: getattr(_FILES[group], kind) for group, kinds in KINDS.items() for kind in kinds
 }
 """Kind -> how it is drawn."""
 
@@ -51,9 +30,6 @@ SHADOW_DARKNESS = (0.13, 0.13)
 MARGIN = 3
 """Room in px about an object, for its shadow and its phase."""
 
-Box = tuple[float, float, float, float]
-"""(x0, y0, x1, y1)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sprite:
@@ -61,7 +37,7 @@ class Sprite:
 
     `top`, `left`: where its first pixel lies, counted from the pixel that holds the object's centre.
     `keep`: share of the background that stays; `cover`: share of the pixel that each of `materials` covers.
-    `box`: tight box of the drawing without shadow in px, counted like `top` and `left`.
+    `box`: tight box (x0, y0, x1, y1) of the drawing without shadow in px, counted like `top` and `left`.
     """
 
     top: int
@@ -69,7 +45,7 @@ class Sprite:
     keep: Float[np.ndarray, "height width 1"]
     cover: Float[np.ndarray, "height width used"]
     materials: tuple[int, ...]
-    box: Box
+    box: tuple[float, float, float, float]
 
 
 def bounds(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:

@@ -4,10 +4,9 @@ import random
 from dataclasses import dataclass
 
 from blip3o.picturebook.world.edits import Edit, sample_edit
-from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, Cell, Scene, stand
-from blip3o.picturebook.world.split import HELD_OUT_COLORS, HELD_OUT_PAIRS, is_held_out
+from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, PLACES, Cell, Scene, stand
+from blip3o.picturebook.world.split import is_held_out
 
-_CELLS: tuple[Cell, ...] = tuple((row, column) for row in range(3) for column in range(3))
 _NIGHT = 0.4
 _ROWS_OF: dict[int, tuple[Cell, ...]] = {
     2: ((1, 0), (1, 2)),
@@ -15,8 +14,6 @@ _ROWS_OF: dict[int, tuple[Cell, ...]] = {
     4: ((0, 0), (0, 2), (2, 0), (2, 2)),
 }
 """Where a group of this many stands in four of five scenes."""
-_PAIRS = sorted(tuple(sorted(pair)) for pair in HELD_OUT_PAIRS)
-_TINTS = {kind: color for color, kind in sorted(HELD_OUT_COLORS)}
 
 Look = tuple[str, str]
 """(kind, colour)"""
@@ -39,7 +36,7 @@ class SceneTurn:
 
 
 def _one(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
-    cell = (1, 1) if rng.random() < 0.7 else rng.choice(_CELLS)
+    cell = (1, 1) if rng.random() < 0.7 else rng.choice(CELLS)
     return [(rng.choice(ALL_KINDS), rng.choice(COLORS))], (cell,)
 
 
@@ -54,13 +51,13 @@ def _two(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
     elif roll < 0.7:
         cells = ((0, 1), (2, 1))
     else:
-        cells = tuple(rng.sample(_CELLS, 2))
+        cells = tuple(rng.sample(CELLS, 2))
     return _looks(rng, 2), cells
 
 
 def _group(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
     count = rng.randint(2, 4)
-    cells = _ROWS_OF[count] if rng.random() < 0.8 else tuple(rng.sample(_CELLS, count))
+    cells = _ROWS_OF[count] if rng.random() < 0.8 else tuple(rng.sample(CELLS, count))
     return _looks(rng, 1) * count, cells
 
 
@@ -69,7 +66,7 @@ def _mixed(rng: random.Random) -> tuple[list[Look], tuple[Cell, ...]]:
     looks = _looks(rng, count)
     if rng.random() < 0.4:
         looks[1] = looks[0]
-    return looks, tuple(rng.sample(_CELLS, count))
+    return looks, tuple(rng.sample(CELLS, count))
 
 
 _MIXTURE = ((_one, 0.30), (_two, 0.65), (_group, 0.85), (_mixed, 1.0))
@@ -83,38 +80,8 @@ def _compose(rng: random.Random, looks: list[Look], cells: tuple[Cell, ...]) -> 
     )
 
 
-def _unseen_color(rng: random.Random) -> Scene:
-    """A scene with one kind (all of its objects) in the colour that training never shows it in."""
-    roll = rng.random()
-    looks, cells = next(fill for fill, share in _MIXTURE if roll < share)(rng)
-    chosen = rng.choice(looks)
-    return _compose(rng, [(look[0], _TINTS[look[0]]) if look == chosen else look for look in looks], cells)
-
-
-def _unseen_pair(rng: random.Random) -> Scene:
-    """A scene of two kinds that training never shows together."""
-    kinds = list(rng.choice(_PAIRS))
-    rng.shuffle(kinds)
-    _, cells = _two(rng)
-    return _compose(rng, [(kind, rng.choice(COLORS)) for kind in kinds], cells)
-
-
-def _unseen(rng: random.Random) -> Scene:
-    """A scene with an unseen colour or an unseen pair, never both."""
-    by_color = rng.random() < 0.5
-    while True:
-        scene = _unseen_color(rng) if by_color else _unseen_pair(rng)
-        kinds = sorted({thing.kind for thing in scene.objects})
-        paired = any(frozenset((a, b)) in HELD_OUT_PAIRS for i, a in enumerate(kinds) for b in kinds[i + 1 :])
-        tints = {(thing.color, thing.kind) for thing in scene.objects} & HELD_OUT_COLORS
-        if (not paired and tints) if by_color else (paired and not tints):
-            return scene
-
-
-def sample_scene(rng: random.Random, *, held_out: bool = False) -> Scene:
-    """A random scene of one to four objects; with `held_out` one of the composition split, else never one of it."""
-    if held_out:
-        return _unseen(rng)
+def sample_scene(rng: random.Random) -> Scene:
+    """A random scene of one to four objects, never one of the composition split."""
     while True:
         roll = rng.random()
         looks, cells = next(fill for fill, share in _MIXTURE if roll < share)(rng)

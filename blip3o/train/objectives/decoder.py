@@ -12,7 +12,7 @@ from blip3o.data.sources.source import Source
 from blip3o.flow.noise import draw_noise
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.images import to_pixels
-from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_once
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class DecoderObjective(Objective):
         super().__init__(config, pipeline, source)
         encode_once(pipeline, source)
 
-    def losses(self, step: StepAddresses) -> Losses:
+    def losses(self, step: StepAddresses) -> NamedLosses:
         """Decoding from noised features; the loss is called as in the journals of older runs."""
         indices, rngs = self.sampled(step)
         pictures = [self.source.picture(index) for index in indices]

@@ -16,7 +16,7 @@ from blip3o.data.sources.source import Source
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 
-Losses = dict[str, WeightedLoss]
+NamedLosses = dict[str, WeightedLoss]
 """Name -> a loss of the samples of a step, which is divided when all of them are there."""
 
 
@@ -66,7 +66,7 @@ class Objective(nn.Module, ABC):
         return self.pipeline.device
 
     @abstractmethod
-    def losses(self, step: StepAddresses) -> Losses:
+    def losses(self, step: StepAddresses) -> NamedLosses:
         """The losses of the samples of a step."""
 
     @property
@@ -74,7 +74,7 @@ class Objective(nn.Module, ABC):
         """What a loss is multiplied by in what is minimised, where that is not 1."""
         return {}
 
-    def total(self, losses: Losses) -> Float[Tensor, ""]:
+    def total(self, losses: NamedLosses) -> Float[Tensor, ""]:
         """What is minimised."""
         return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
 

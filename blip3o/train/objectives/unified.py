@@ -14,7 +14,7 @@ from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import draw_conversation
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import Losses, Objective, ObjectiveConfig, encode_once
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 BATCH_COST = 600
 """What a batch costs beside its tokens, in tokens: measured on a CPU at the sizes of the picture book."""
@@ -77,7 +77,7 @@ class UnifiedObjective(Objective):
         """Words count as the config says."""
         return {"text": self.config.text_weight}
 
-    def losses(self, step: StepAddresses) -> Losses:
+    def losses(self, step: StepAddresses) -> NamedLosses:
         """Both losses, each the sum of those of the step's batches."""
         outputs = [self.pipeline.unified(batch, rngs) for batch, rngs in self.batches(step)]
         parts = {"text": [output.text for output in outputs], "image": [output.image for output in outputs]}

@@ -205,7 +205,7 @@ def oracle(monkeypatch):
             else:
                 oracle.said[heard] = turn.content[-1]
 
-    listen(drawing, "geneval_case", lambda made, *_: oracle.drawn.update({made[0]: scene_of(made[1])}))
+    listen(drawing, "geneval_case", lambda made, *_: oracle.drawn.update({made["prompt"]: scene_of(made)}))
     listen(drawing, "sample_riddle", lambda made, *_: oracle.drawn.update({made.prompt: scene_of(made.requirement)}))
     listen(drawing, "sample_scene", lambda made, *_: oracle.drawn.update({PHOTO + caption(made): made}))
     listen(reading, "sample_scene", lambda made, *_: oracle.described.update({look(picture(made)): caption(made)}))

@@ -1,10 +1,7 @@
 """How each kind of animal looks, facing right."""
 
-from blip3o.picturebook.world.palette import Material
+from blip3o.picturebook.world.palette import DARK, GOLD, INK, LIGHT, MAIN, PAPER
 from blip3o.picturebook.world.pen import Length, Pen
-
-INK, PAPER, GOLD = Material.INK, Material.PAPER, Material.GOLD
-MAIN, LIGHT, DARK, CONTOUR = Material.MAIN, Material.LIGHT, Material.DARK, Material.CONTOUR
 
 
 def eye(pen: Pen, x: Length, y: Length, radius: Length) -> None:

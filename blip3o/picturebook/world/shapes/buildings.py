@@ -1,10 +1,7 @@
 """How each kind of building looks."""
 
-from blip3o.picturebook.world.palette import Material
+from blip3o.picturebook.world.palette import CONTOUR, DARK, GLASS, GOLD, LIGHT, MAIN, WOOD
 from blip3o.picturebook.world.pen import Pen
-
-GLASS, WOOD, GOLD = Material.GLASS, Material.WOOD, Material.GOLD
-MAIN, LIGHT, DARK, CONTOUR = Material.MAIN, Material.LIGHT, Material.DARK, Material.CONTOUR
 
 
 def house(pen: Pen) -> None:

@@ -2,11 +2,8 @@
 
 from math import cos, pi, sin
 
-from blip3o.picturebook.world.palette import Material
+from blip3o.picturebook.world.palette import CONTOUR, DARK, GOLD, LEAF, LIGHT, MAIN, PAPER, WOOD
 from blip3o.picturebook.world.pen import Pen
-
-INK, PAPER, GOLD, WOOD, LEAF = Material.INK, Material.PAPER, Material.GOLD, Material.WOOD, Material.LEAF
-MAIN, LIGHT, DARK, CONTOUR = Material.MAIN, Material.LIGHT, Material.DARK, Material.CONTOUR
 
 
 def tree(pen: Pen) -> None:

@@ -1,10 +1,7 @@
 """How each kind of everyday thing looks."""
 
-from blip3o.picturebook.world.palette import Material
+from blip3o.picturebook.world.palette import CONTOUR, DARK, EMPTY, INK, LIGHT, MAIN, PAPER, STEEL, WOOD
 from blip3o.picturebook.world.pen import Pen
-
-INK, PAPER, WOOD, STEEL, GOLD = Material.INK, Material.PAPER, Material.WOOD, Material.STEEL, Material.GOLD
-MAIN, LIGHT, DARK, CONTOUR = Material.MAIN, Material.LIGHT, Material.DARK, Material.CONTOUR
 
 
 def ball(pen: Pen) -> None:
@@ -19,7 +16,7 @@ def ball(pen: Pen) -> None:
 def cup(pen: Pen) -> None:
     """A mug with a handle at its side and dark drink showing in the opening."""
     pen.ellipse(DARK, 76, 56, 24, 23)
-    pen.ellipse(Material.EMPTY, 77, 56, 12, 12)
+    pen.ellipse(EMPTY, 77, 56, 12, 12)
     pen.box(MAIN, 4, 22, 72, 96, radius=14)
     pen.box(MAIN, 4, 22, 72, 60)
     pen.ellipse(LIGHT, 38, 22, 34, 12)
@@ -33,7 +30,7 @@ def umbrella(pen: Pen) -> None:
     pen.line(STEEL, 5, (50, 0), (50, 14))
     pen.sector(MAIN, 50, 60, 52, 54, 180, 360)
     for x in (10.5, 36.5, 63.5, 89.5):
-        pen.ellipse(Material.EMPTY, x, 62, 12, 9)
+        pen.ellipse(EMPTY, x, 62, 12, 9)
     pen.line(WOOD, 6, (50, 56), (50, 88))
     pen.line(DARK, 4, (50, 8), (32, 28), (24, 56))
     pen.line(DARK, 4, (50, 8), (68, 28), (76, 56))

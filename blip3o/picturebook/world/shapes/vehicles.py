@@ -1,11 +1,7 @@
 """How each kind of vehicle looks, heading right."""
 
-from blip3o.picturebook.world.palette import Material
+from blip3o.picturebook.world.palette import CONTOUR, DARK, GLASS, GOLD, INK, LIGHT, MAIN, PAPER, STEEL, WOOD
 from blip3o.picturebook.world.pen import Length, Pen
-
-INK, PAPER, GLASS, WOOD = Material.INK, Material.PAPER, Material.GLASS, Material.WOOD
-GOLD, STEEL = Material.GOLD, Material.STEEL
-MAIN, LIGHT, DARK, CONTOUR = Material.MAIN, Material.LIGHT, Material.DARK, Material.CONTOUR
 
 
 def wheel(pen: Pen, x: Length, y: Length, radius: Length) -> None:

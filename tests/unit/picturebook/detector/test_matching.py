@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from blip3o.picturebook.detector.matching import Want, match, nearest_cell, shows
+from blip3o.picturebook.detector.matching import Want, match, shows
 from blip3o.picturebook.detector.scene_detector import SceneObject, Sight
-from blip3o.picturebook.world.scene import COLUMNS, ROWS, Object, Scene
+from blip3o.picturebook.world.scene import COLUMNS, ROWS, Object, Scene, nearest_cell
 
 DOG = Object(kind="dog", color="red", x=COLUMNS[0], y=ROWS[1], size=20.0)
 CAT = Object(kind="cat", color="blue", x=COLUMNS[2], y=ROWS[1], size=20.0)

@@ -8,7 +8,7 @@ import pytest
 from blip3o.picturebook.world.background import PLACES as LOOKS
 from blip3o.picturebook.world.background import VARIANTS, background
 from blip3o.picturebook.world.draw import draw, object_box
-from blip3o.picturebook.world.palette import COLOR_RGB, NIGHT_TINT, OWN_COLOR, palette
+from blip3o.picturebook.world.palette import COLOR_RGB, NIGHT_TINT, Material, palette
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, COLUMNS, PLACES, ROWS, SIZE, SIZES, Object, Scene
 from blip3o.picturebook.world.sprite import SHAPES, sprite
 
@@ -89,7 +89,7 @@ def test_the_box_is_tight_about_the_drawn_pixels(kind: str, flip: bool):
 def test_at_least_three_fifths_of_an_object_inside_its_contour_have_its_own_color(kind: str):
     drawn = sprite(kind, False, round(MIDDLE), 0, 0)
     areas = dict(zip(drawn.materials, drawn.cover.sum(axis=(0, 1)), strict=True))
-    own = sum(areas.get(material, 0) for material in OWN_COLOR)
+    own = sum(areas.get(material, 0) for material in (Material.MAIN, Material.LIGHT, Material.DARK))
     assert own / (sum(areas.values()) - areas[1]) >= 0.6
 
 
@@ -127,7 +127,7 @@ def test_any_two_places_differ_at_the_same_time_of_day():
 def test_detail_changes_small_things_only():
     first, second = (background("meadow", False, detail).astype(np.int32) for detail in (1, 2))
     assert 0 < np.abs(first - second)[16:].mean() < 6
-    assert np.array_equal(first, background("meadow", False, 1 + VARIANTS))
+    assert np.array_equal(first, draw(Scene(place="meadow", night=False, objects=(), detail=1 + VARIANTS)))
 
 
 def test_flipping_mirrors_the_object():

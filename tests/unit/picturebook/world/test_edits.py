@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -19,8 +20,8 @@ NAME = re.compile(rf"the (?:({'|'.join(COLORS)}) )?({'|'.join(ALL_KINDS)})\b")
 def edits_of(kind: str, count: int = 300) -> list[Edit]:
     rng, found = random.Random(kind), []
     while len(found) < count:
-        edit = EDITS[kind](rng, sample_scene(rng))
-        found += [edit] if edit else []
+        with suppress(ValueError):  # this scene admits no such edit
+            found.append(sample_edit(rng, sample_scene(rng), kind))
     return found
 
 
@@ -114,13 +115,11 @@ def test_a_move_ends_in_the_cell_it_names_and_changes_nothing_else():
         assert (new.kind, new.color, new.size, new.flip) == (old.kind, old.color, old.size, old.flip)
 
 
-@pytest.mark.parametrize("held_out", [False, True])
-def test_what_an_edit_leads_to_obeys_the_split(held_out: bool):
+def test_what_an_edit_leads_to_obeys_the_split():
     rng = random.Random(8)
     for _ in range(300):
-        scene = sample_scene(rng, held_out=held_out)
-        edit = sample_edit(rng, scene, held_out=held_out)
-        assert is_held_out(edit.after) == held_out
+        edit = sample_edit(rng, sample_scene(rng))
+        assert not is_held_out(edit.after)
         assert len(edit.after.objects) <= 4
 
 

@@ -40,7 +40,8 @@ def test_a_drawing_prompt_names_every_kind_of_its_scene():
 def test_a_geneval_prompt_is_its_template_filled_with_its_clauses(tag: str):
     rng = random.Random(1)
     for _ in range(200):
-        prompt, case = geneval_case(rng, tag)
+        case = geneval_case(rng, tag)
+        prompt = case["prompt"]
         told = [article(" ".join(filter(None, (c.get("color"), c["class"])))) for c in case["include"]]
         assert prompt == case["prompt"] == EXPECTED[tag].format(*told)
         assert case["tag"] == tag
@@ -50,7 +51,8 @@ def test_a_geneval_prompt_is_its_template_filled_with_its_clauses(tag: str):
 def test_a_counting_case_excludes_one_more():
     rng = random.Random(2)
     for _ in range(100):
-        prompt, case = geneval_case(rng, "counting")
+        case = geneval_case(rng, "counting")
+        prompt = case["prompt"]
         (clause,), (more,) = case["include"], case["exclude"]
         assert prompt == f"a photo of {['two', 'three', 'four'][clause['count'] - 2]} {plural(clause['class'])}"
         assert more == {"class": clause["class"], "count": clause["count"] + 1}
@@ -59,7 +61,8 @@ def test_a_counting_case_excludes_one_more():
 def test_a_position_case_puts_the_target_first_and_refers_to_it():
     rng = random.Random(3)
     for _ in range(100):
-        prompt, case = geneval_case(rng, "position")
+        case = geneval_case(rng, "position")
+        prompt = case["prompt"]
         target, placed = case["include"]
         relation, index = placed["position"]
         assert index == 0
@@ -70,14 +73,14 @@ def test_a_position_case_puts_the_target_first_and_refers_to_it():
 @pytest.mark.parametrize("tag", TAGS)
 def test_cases_of_the_training_split_avoid_the_composition_split(tag: str):
     rng = random.Random(4)
-    assert not any(is_unseen(geneval_case(rng, tag)[1]["include"]) for _ in range(500))
+    assert not any(is_unseen(geneval_case(rng, tag)["include"]) for _ in range(500))
 
 
 @pytest.mark.parametrize("tag", COMBINED)
 def test_held_out_cases_are_of_the_composition_split(tag: str):
     rng = random.Random(5)
     for _ in range(300):
-        include = geneval_case(rng, tag, held_out=True)[1]["include"]
+        include = geneval_case(rng, tag, held_out=True)["include"]
         assert is_unseen(include)
         assert len({clause["class"] for clause in include}) == len(include)
 
