@@ -27,7 +27,6 @@ TWICE = {
     "Item",
     "Judge",
     "Kind",
-    "Losses",
     "Outcome",
     "Progress",
     "Question",
