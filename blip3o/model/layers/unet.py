@@ -66,8 +66,8 @@ class Level(nn.Module):
         self,
         x: Float[Tensor, "batch channel height width"],
         time: Float[Tensor, "batch timed"],
-        beside: list[Tensor] | None = None,
-    ) -> list[Tensor]:
+        beside: list[Float[Tensor, "batch _ _ _"]] | None = None,
+    ) -> list[Float[Tensor, "batch _ _ _"]]:
         """The maps of the level, the last at the next level's number of positions; on the way up, where each block
         takes a map of the way down from the end of `beside`, that one alone."""
         maps: list[Tensor] = []
