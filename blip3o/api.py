@@ -131,16 +131,8 @@ class BLIP3o:
         asked.
         """
         talks = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
-        return generation.draw(
-            self._engine(batch_size),
-            talks,
-            _seeds(seed, len(talks)),
-            self._sampling(sampling),
-            think=think,
-            batch_size=batch_size,
-            progress=progress,
-            on_image=on_image,
-        )
+        engine, seeds, drawing = self._engine(batch_size), _seeds(seed, len(talks)), self._sampling(sampling)
+        return generation.draw(engine, talks, seeds, drawing, think=think, progress=progress, on_image=on_image)
 
     def edit(
         self,
@@ -159,16 +151,8 @@ class BLIP3o:
         `generate`.
         """
         talks = self._talks(images, instructions)
-        return generation.draw(
-            self._engine(batch_size),
-            talks,
-            _seeds(seed, len(talks)),
-            self._sampling(sampling),
-            think=False,
-            batch_size=batch_size,
-            progress=progress,
-            on_image=on_image,
-        )
+        engine, seeds, drawing = self._engine(batch_size), _seeds(seed, len(talks)), self._sampling(sampling)
+        return generation.draw(engine, talks, seeds, drawing, think=False, progress=progress, on_image=on_image)
 
     def reconstruct(
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
@@ -200,8 +184,7 @@ class BLIP3o:
         In place of an image there may be several, or none, which one question is about.
         """
         talks = self._talks(images, QUESTIONS["caption"] if questions is None else questions)
-        engine = self._engine(batch_size)
-        return generation.answer(engine, talks, max_tokens=max_tokens, batch_size=batch_size, progress=progress)
+        return generation.answer(self._engine(batch_size), talks, max_tokens=max_tokens, progress=progress)
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
         """Answer one question about one image, or about several together, piece by piece as the answer is written."""
@@ -268,16 +251,9 @@ class BLIP3o:
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
-        drawing, seeds = self._sampling(sampling), _seeds(seed, len(conversations))
+        drawing, seeds, engine = self._sampling(sampling), _seeds(seed, len(conversations)), self._engine(batch_size)
         return generation.reply(
-            self._engine(batch_size),
-            conversations,
-            seeds,
-            drawing,
-            think=think,
-            max_tokens=max_tokens,
-            batch_size=batch_size,
-            progress=progress,
+            engine, conversations, seeds, drawing, think=think, max_tokens=max_tokens, progress=progress
         )
 
     def info(self) -> dict[str, Any]:

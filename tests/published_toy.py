@@ -9,9 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from blip3o.config import from_dict
-from blip3o.model.backbones.llama3 import Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import QwenConfig
-from blip3o.model.backbones.qwen3 import Qwen3Config
+from blip3o.model.backbones.text_backbone import TextBackboneConfig
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
@@ -97,7 +96,7 @@ SCHEDULER = {
 }
 
 
-def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | Qwen3Config | Llama3Config:
+def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | TextBackboneConfig:
     """The smallest backbone of a kind."""
     sizes = {
         "vocab_size": words,
@@ -125,7 +124,7 @@ def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | Qwen3Conf
         facts = {"text": sizes | {"mrope_section": [2, 3, 3]}, "vision": qwen, "reads_by_grid": True}
         return from_dict(QwenConfig, facts)
     facts = {"kind": kind, "text": sizes | {"head_dim": 16}, "vision": siglip}
-    return from_dict(Qwen3Config, facts) if kind == "qwen3" else from_dict(Llama3Config, facts)
+    return from_dict(TextBackboneConfig, facts)
 
 
 def pipeline(kind: str = "qwen2_5_vl", *, tied: bool = True) -> Pipeline:

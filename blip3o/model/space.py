@@ -1,14 +1,14 @@
 """ImageSpace: an encoder into features, a decoder back to pixels, and the statistics that give features unit size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from blip3o.model.decoders.decoder import Decoder, NoDecoder, Null
+from blip3o.model.decoders.decoder import Decoder, NoDecoder
 from blip3o.model.decoders.pixel import PixelDecoder, PixelDecoderConfig
 from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
@@ -55,6 +55,8 @@ class ImageSpace(nn.Module):
     def __init__(self, config: SpaceConfig, channels: int) -> None:
         super().__init__()
         self.config = config
+        self.size = 1 if config.encoder is None else config.encoder.size
+        """Height and width in px of pictures as the encoder sees them; where there is none, it will say so."""
         self.encoder = NoEncoder() if config.encoder is None else ENCODERS[config.encoder.kind](config.encoder)
         self.decoder = NoDecoder() if config.decoder is None else DECODERS[config.decoder.kind](config.decoder)
         self.register_buffer("mean", torch.zeros(channels))
@@ -64,24 +66,10 @@ class ImageSpace(nn.Module):
         """Normalised features of pictures in [-1, 1]."""
         return (self.encoder(pixels) - self.mean[:, None, None]) / self.deviation[:, None, None]
 
-    def decode(
-        self,
-        features: Float[Tensor, "batch channel rows columns"],
-        rngs: Sequence[Generator],
-        *,
-        steps: int,
-        null: Null | None = None,
-        size: int | None = None,
-    ) -> Float[Tensor, "batch 3 height width"]:
-        """Pictures in [-1, 1] of normalised features, row k with the noise of generator k; away from `null` features,
-        where the decoder is guided; `size` px high and wide, where that is not the decoder's own."""
-        return self.decoder(features, rngs, steps=steps, null=null, size=size)
-
     def blank(self) -> Float[Tensor, "1 channel rows columns"]:
         """Features of a picture that shows nothing."""
-        size = 1 if self.config.encoder is None else self.config.encoder.size
         pixels = 2 * self.mean.new_tensor(self.encoder.blank) - 1
-        return self.encode(pixels[None, :, None, None].expand(1, -1, size, size))
+        return self.encode(pixels[None, :, None, None].expand(1, -1, self.size, self.size))
 
     def measure(self, features: Float[Tensor, "batch channel rows columns"]) -> None:
         """Set the statistics from raw features of the encoder."""

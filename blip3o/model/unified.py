@@ -1,6 +1,6 @@
 """Unified: a backbone that thinks and a head that imagines, joined by the slot."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
 from blip3o.model.backbones.backbone import Backbone, Cache
-from blip3o.model.backbones.llama3 import Llama3, Llama3Config
 from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
-from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
+from blip3o.model.backbones.text_backbone import TextBackbone, TextBackboneConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
 from blip3o.model.heads.head import Denoiser, Head, HeadSizes, HeadState, Reference
@@ -24,9 +23,12 @@ from blip3o.model.loss import WeightedLoss
 
 CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
-BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": Llama3, "qwen3": Qwen3}
+BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": TextBackbone, "qwen3": TextBackbone}
 DENOISERS: dict[str, Callable[[Any], Denoiser]] = {"next_dit": NextDiT}
-HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {"flow": FlowHead, "regression": RegressionHead}
+HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {
+    "flow": FlowHead,
+    "regression": lambda config, _: RegressionHead(config),
+}
 """The `kind` of a config -> the network it builds."""
 
 
@@ -34,7 +36,7 @@ HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {"flow": FlowH
 class UnifiedConfig:
     """The backbone, the head, and the denoiser of a head that works through one; None for the others."""
 
-    backbone: QwenConfig | Llama3Config | Qwen3Config
+    backbone: QwenConfig | TextBackboneConfig
     head: FlowHeadConfig | RegressionHeadConfig
     denoiser: NextDiTConfig | None = None
 
@@ -73,7 +75,7 @@ class UnifiedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Losses:
+class UnifiedLosses:
     """The two losses of a batch; None where the batch asks for none."""
 
     text: WeightedLoss | None
@@ -148,7 +150,7 @@ class Unified(nn.Module):
             given.append((none if batch.referenced is None else batch.referenced)[rows])
         return Reference(features=torch.cat(features), given=torch.cat(given))
 
-    def forward(self, batch: Batch, rngs: Sequence[Generator]) -> Losses:
+    def forward(self, batch: Batch, rngs: Sequence[Generator]) -> UnifiedLosses:
         """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's."""
         embeddings = self.embed(batch)
         inputs = None
@@ -159,7 +161,7 @@ class Unified(nn.Module):
         image = None
         if inputs is not None:
             image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
-        return Losses(text=self.text_loss(hidden, batch), image=image)
+        return UnifiedLosses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:
         """Cross-entropy of the labelled tokens, a mean for each answer; an answer weighs the root of its length.
@@ -204,7 +206,7 @@ class Unified(nn.Module):
         state = self.start_features(requests, rngs, [sampling] * len(rngs))
         while any(state.remaining):
             state = self.head.step(state)
-        return self.head.finish(state)
+        return state.sampler.x
 
     def prefill(self, batch: Batch) -> CompleteRows:
         """The hidden states of the slots of these prompts (padded on the left, so that all end in their slot), as a
@@ -230,12 +232,9 @@ class Unified(nn.Module):
         after = None if positions is None else positions.amax((0, 2))[None, :, None] + 1
         return TextState(logits=self.backbone.logits(hidden[:, -1]), mask=mask, cache=cache, position=after)
 
-    def step_text(
-        self, state: TextState, tokens: Int[Tensor, " batch"], going: Bool[Tensor, " batch"] | None = None
-    ) -> TextState:
+    def step_text(self, state: TextState, tokens: Int[Tensor, " batch"], going: Bool[Tensor, " batch"]) -> TextState:
         """Write a token in every row; what a row writes that is not `going` counts for nothing. Takes the cache of
         `state` over."""
-        going = torch.ones_like(state.mask[:, 0]) if going is None else going
         mask = torch.cat([state.mask, going[:, None]], dim=1)
         hidden = self.backbone(self.backbone.embed(tokens[:, None]), mask, state.cache, state.position)
         after = None if state.position is None else state.position + 1
@@ -263,24 +262,6 @@ class Unified(nn.Module):
             cache=self.backbone.join(state.cache, other.cache),
             position=torch.cat([state.next_position, other.next_position], 1) if by_grid else None,
         )
-
-    def generate(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> list[list[int]]:
-        """Greedy continuation of every row (padded on the left), up to and with its first stop token."""
-        tokens = torch.stack(list(self.stream(batch, stops, max_tokens)), 1)
-        return [[token for token in row if token != IGNORED] for row in tokens.tolist()]
-
-    def stream(self, batch: Batch, stops: Sequence[int], max_tokens: int) -> Iterator[Int[Tensor, " batch"]]:
-        """The likeliest next token of every row, as they are written; IGNORED for a row that has ended."""
-        state = self.start_text(batch)
-        going = torch.ones(len(batch.mask), dtype=torch.bool, device=batch.mask.device)
-        stop_ids = torch.tensor(list(stops), device=batch.mask.device)
-        for written in range(1, max_tokens + 1):
-            token = state.logits.argmax(-1)
-            yield torch.where(going, token, IGNORED)
-            going = going & ~torch.isin(token, stop_ids)
-            if written == max_tokens or not going.any():
-                return
-            state = self.step_text(state, token, going)
 
     def score(self, batch: Batch) -> Float[Tensor, " batch"]:
         """Log-probability of the labelled tokens of every row: how likely the model finds that answer."""

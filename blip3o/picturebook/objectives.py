@@ -60,7 +60,7 @@ class SpaceObjective(Objective):
             raise ConfigError("the objective space trains an encoder with the sketcher of a pixel decoder: name both")
         self.sketch_loss = decoder.sketch_loss
         sizes = DenseCaptionConfig(
-            vocabulary=len(PHRASE_WORDS), places=PHRASES, channels=encoder.channels, positions=encoder.positions
+            vocabulary=len(PHRASE_WORDS), places=PHRASES, channels=encoder.channels, positions=encoder.side**2
         )
         self.telling = DenseCaptionLoss(sizes)  # saved states and journals of older runs bear this name
 

@@ -33,6 +33,7 @@ class DrawingRow:
         self.image: Float[Tensor, "3 height width"] | None = None
         """In [-1, 1], when it is done."""
         self.cancelled = False
+        """Set, the row leaves before the next step."""
 
     @property
     def done(self) -> bool:
@@ -44,10 +45,6 @@ class DrawingRow:
         """Which pass it takes part in."""
         sampling = self.sampling
         return 1 if sampling.compatible else sampling.rows, sampling.solver, sampling.guidance != 1
-
-    def cancel(self) -> None:
-        """Leave before the next step."""
-        self.cancelled = True
 
 
 @dataclass(kw_only=True)
@@ -86,7 +83,7 @@ class Drawer:
             if row in one.rows:
                 features = one.state.select([one.rows.index(row)]).sampler.estimate()
                 null, size = self._null(row), row.sampling.size
-                return self.pipeline.space.decode(features, generators([0]), steps=1, null=null, size=size)[0]
+                return self.pipeline.space.decoder(features, generators([0]), steps=1, null=null, size=size)[0]
         return None
 
     def _admit(self, key: PassKey) -> None:
@@ -125,7 +122,7 @@ class Drawer:
 
     def _decode(self, one: Pass, count: int) -> None:
         """The images of rows that arrived; those that are decoded alike in passes of as many."""
-        features, remaining = self.pipeline.unified.head.finish(one.state), one.state.remaining
+        features, remaining = one.state.sampler.x, one.state.remaining
         arrived = [index for index, row in enumerate(one.rows) if not row.done and not remaining[index]]
         arrived.sort(key=lambda index: _decoding(one.rows[index]))
         for _, group in groupby(arrived, key=lambda index: _decoding(one.rows[index])):
@@ -134,7 +131,7 @@ class Drawer:
             filled = _filled(indices, count)
             rngs = [row.rng for row in rows] + generators([0] * (len(filled) - len(rows)))
             sampling, null = rows[0].sampling, self._null(rows[0])
-            images = self.pipeline.space.decode(
+            images = self.pipeline.space.decoder(
                 features[filled], rngs, steps=sampling.decoder_steps, null=null, size=sampling.size
             )
             for row, image in zip(rows, images, strict=False):

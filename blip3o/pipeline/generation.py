@@ -39,7 +39,6 @@ def draw(
     sampling: SamplingConfig,
     *,
     think: bool,
-    batch_size: int,
     progress: Progress | None,
     on_image: OnImage | None,
 ) -> list[Image.Image]:
@@ -48,7 +47,7 @@ def draw(
     `on_image` gets each as soon as its batch is drawn.
     """
     images: list[Image.Image] = []
-    for part in _batches(len(conversations), batch_size, progress):
+    for part in _batches(engine, len(conversations), progress):
         batch = [_thinking(one) for one in conversations[part]] if think else conversations[part]
         begun = _write(engine, batch, 96) if think else [[] for _ in batch]
         images += _draw(engine, batch, begun, seeds[part], sampling)
@@ -59,16 +58,11 @@ def draw(
 
 
 def answer(
-    engine: Engine,
-    conversations: Sequence[Conversation],
-    *,
-    max_tokens: int,
-    batch_size: int,
-    progress: Progress | None,
+    engine: Engine, conversations: Sequence[Conversation], *, max_tokens: int, progress: Progress | None
 ) -> list[str]:
     """The assistant's words in each conversation."""
     answers: list[str] = []
-    for part in _batches(len(conversations), batch_size, progress):
+    for part in _batches(engine, len(conversations), progress):
         answers += [_text(engine, ids)[0] for ids in _write(engine, conversations[part], max_tokens)]
     return answers
 
@@ -92,37 +86,21 @@ def reply(
     *,
     think: bool,
     max_tokens: int,
-    batch_size: int,
     progress: Progress | None,
 ) -> list[Reply]:
     """The assistant's next turn in each conversation; it draws where it writes the image-start token."""
     replies: list[Reply] = []
-    for part in _batches(len(conversations), batch_size, progress):
-        batch = [_thinking(one) if think else one for one in conversations[part]]
-        replies += _turns(engine, batch, seeds[part], sampling, max_tokens)
-    return replies
-
-
-def _turns(
-    engine: Engine,
-    conversations: Sequence[Conversation],
-    seeds: Sequence[int],
-    sampling: SamplingConfig,
-    max_tokens: int,
-) -> list[Reply]:
-    written = _write(engine, conversations, max_tokens)
     start = engine.pipeline.template.words.control[tok.IMAGE_START]
-    drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
-    drawn = _draw(
-        engine,
-        [conversations[index] for index in drawing],
-        [written[index] for index in drawing],
-        [seeds[index] for index in drawing],
-        sampling,
-    )
-    images = dict(zip(drawing, drawn, strict=True))
-    texts = [_text(engine, ids) for ids in written]
-    return [Reply(text=text, reasoning=why, image=images.get(index)) for index, (text, why) in enumerate(texts)]
+    for part in _batches(engine, len(conversations), progress):
+        batch = [_thinking(one) if think else one for one in conversations[part]]
+        written = _write(engine, batch, max_tokens)
+        drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
+        talks, begun = [batch[index] for index in drawing], [written[index] for index in drawing]
+        drawn = _draw(engine, talks, begun, [seeds[part][index] for index in drawing], sampling)
+        images = dict(zip(drawing, drawn, strict=True))
+        for index, (text, why) in enumerate(_text(engine, ids) for ids in written):
+            replies.append(Reply(text=text, reasoning=why, image=images.get(index)))
+    return replies
 
 
 def _write(engine: Engine, conversations: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
@@ -186,9 +164,9 @@ def parts(count: int, batch_size: int, times: int = 1) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _batches(count: int, batch_size: int, progress: Progress | None) -> Iterator[slice]:
-    """The batches one by one; when one is done, `progress` hears of it."""
-    for part in parts(count, batch_size):
+def _batches(engine: Engine, count: int, progress: Progress | None) -> Iterator[slice]:
+    """The batches one by one, as many as the engine writes at once; when one is done, `progress` hears of it."""
+    for part in parts(count, engine.writer.capacity):
         yield part
         if progress is not None:
             progress(part.stop, count)

@@ -109,15 +109,9 @@ class Pipeline(nn.Module):
             "words": self.template.words.known,
         }
 
-    @property
-    def target_size(self) -> int:
-        """Height and width in px of pictures as the encoder sees them."""
-        encoder = self.config.space.encoder
-        return 1 if encoder is None else encoder.size  # where there is none, it will say so
-
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
-        pixels = to_pixels([square(picture, self.target_size) for picture in pictures])
+        pixels = to_pixels([square(picture, self.space.size) for picture in pictures])
         return self.space.encode(pixels.to(self.device, self.space.mean.dtype))
 
     def reconstruct(
@@ -132,7 +126,7 @@ class Pipeline(nn.Module):
             features, rngs = self.features([pictures[i] for i in filled]), generators([seeds[i] for i in filled])
             null = self.space.blank() if self.space.decoder.guided else None
             images.append(
-                self.space.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
+                self.space.decoder(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
                     : len(indices)
                 ]
             )

@@ -46,16 +46,13 @@ class WritingRow:
         self.log_probabilities: list[float] = []
         """Of each token, as the model gives them at temperature 1."""
         self.cancelled = False
+        """Set, the row leaves before the next token."""
 
     @property
     def done(self) -> bool:
         """Whether there is no more to come."""
         stopped = bool(self.tokens) and self.tokens[-1] in self.options.stops
         return self.cancelled or stopped or len(self.tokens) >= self.options.max_tokens
-
-    def cancel(self) -> None:
-        """Leave before the next token."""
-        self.cancelled = True
 
 
 class Writer:
@@ -73,14 +70,12 @@ class Writer:
         self.waiting = [row for row in self.waiting if not row.done]
         live = [index for index, row in enumerate(self.rows) if not row.done]
         self._advance(live)
-        joining, self.waiting = self._parted(self.capacity - len(live))
+        room = self.capacity - len(live)
+        joining, self.waiting = self.waiting[:room], self.waiting[room:]
         if joining:
             self._join(joining)
         if self.state is not None:
             self._choose(self.state)
-
-    def _parted(self, room: int) -> tuple[list[WritingRow], list[WritingRow]]:
-        return self.waiting[:room], self.waiting[room:]
 
     def _advance(self, live: Sequence[int]) -> None:
         """Read the tokens written last; rows that are done stay in the batch until others wait for their places."""

@@ -1,14 +1,9 @@
 """A conversation: turns of text and pictures, the form in which both data and users speak to the model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Tensor
-else:  # a conversation is put together without torch
-    Tensor = object
 
 THINK = "Think before you draw."
 """The system turn that asks for reasoning before the picture."""
@@ -24,8 +19,8 @@ class Picture:
     """
 
     pixels: np.ndarray
-    features: np.ndarray | Tensor | None = None
-    """[channel, rows, columns], normalised; a tensor may lie on any device."""
+    features: Any = None
+    """[channel, rows, columns], normalised: an array, or a tensor on any device (which is not named: no torch here)."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,11 @@ from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
-from blip3o.model.layers.siglip import SiglipConfig
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
-
-    from blip3o.model.layers.siglip_tower import SiglipReader
 else:  # configs are read without the library, which is opened when a network is built
-    Cache = PreTrainedModel = SiglipReader = object
+    Cache = PreTrainedModel = object
 
 
 def attend_to_words(
@@ -223,28 +220,3 @@ class TextConfig:
             "bos_token_id": None,
             "eos_token_id": None,
         }
-
-
-class SiglipBackbone(Backbone):
-    """A language model that reads by SigLIP."""
-
-    visual: SiglipReader
-
-    def __init__(self, language_model: PreTrainedModel, vision: SiglipConfig, *, tied: bool) -> None:
-        from blip3o.model.layers.siglip_tower import SiglipReader
-
-        super().__init__()
-        self.take(language_model, tied=tied)
-        self.visual = SiglipReader(vision, language_model.config.hidden_size)
-
-    def encode_images(
-        self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
-    ) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of images of the tower's own size: one for each patch."""
-        return self.visual(pixel_values, len(image_grid_thw))
-
-    def restore_buffers(self) -> None:
-        """Compute the rotary frequencies and the patches' numbers, which no file holds."""
-        kind, config = type(self.language_model.rotary_emb), self.language_model.config
-        self.language_model.rotary_emb = kind(config)  # pyright: ignore[reportCallIssue]
-        self.visual.tower.restore_buffers()

@@ -157,18 +157,6 @@ class Qwen(Backbone):
         """Embeddings of images: one for each 2 x 2 patches."""
         return self.visual(pixel_values, image_grid_thw).pooler_output
 
-    def forward(
-        self,
-        inputs_embeds: Float[Tensor, "batch seq hidden"],
-        attention_mask: Bool[Tensor, "batch past_and_seq"],
-        cache: Cache | None = None,
-        positions: Int[Tensor, "axis batch seq"] | None = None,
-    ) -> Float[Tensor, "batch seq hidden"]:
-        """Hidden states after the last normalisation, causal."""
-        if positions is None:
-            positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[None, :, -inputs_embeds.shape[1] :]
-        return super().forward(inputs_embeds, attention_mask, cache, positions.expand(3, -1, -1))
-
     def positions(
         self,
         mask: Bool[Tensor, "batch seq"],

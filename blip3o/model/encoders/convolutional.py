@@ -48,11 +48,6 @@ class ConvolutionalEncoderConfig:
         """Rows and columns of the features."""
         return self.size // (4 * prod(self.strides))
 
-    @property
-    def positions(self) -> int:
-        """Grid points of the features."""
-        return self.side**2
-
 
 class ConvolutionalEncoder(Encoder):
     """Features of unit variance at every grid point: layer normalisation gives their channels mean 0 and variance 1."""

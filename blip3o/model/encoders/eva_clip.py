@@ -67,11 +67,6 @@ class EvaClipConfig:
         """Rows and columns of the features."""
         return self.patches // self.pool
 
-    @property
-    def positions(self) -> int:
-        """Grid points of the features."""
-        return self.side**2
-
 
 class EvaAttention(nn.Module):
     """Multi-head attention with one matrix for queries, keys and values."""

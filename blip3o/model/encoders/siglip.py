@@ -37,11 +37,6 @@ class SiglipEncoderConfig:
         """Width of the tokens."""
         return self.tower.hidden_size
 
-    @property
-    def positions(self) -> int:
-        """Grid points of the features."""
-        return self.side**2
-
 
 class SiglipEncoder(Encoder):
     """The tower and its pooling."""

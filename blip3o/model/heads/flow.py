@@ -53,7 +53,6 @@ class FlowHead(Head):
     """Learned queries fill the slot; their hidden states condition the denoiser."""
 
     options = frozenset({"steps", "guidance", "solver", "guided_from", "guided_until"})
-    causal = True
 
     def __init__(self, config: FlowHeadConfig, denoiser: Callable[[], Denoiser]) -> None:
         super().__init__()

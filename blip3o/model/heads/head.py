@@ -137,12 +137,10 @@ class HeadState:
 
 
 class Head(nn.Module, ABC):
-    """Generates features in a slot: `start`, `step` until nothing remains, `finish`."""
+    """Generates features in a slot: `start`, then `step` until nothing remains: the sampler's `x`."""
 
     options: frozenset[str] = frozenset()
     """The fields of `Sampling` that change what it imagines."""
-    causal: bool
-    """Whether the slot's positions attend only to those before them."""
 
     @abstractmethod
     def fill(
@@ -171,10 +169,6 @@ class Head(nn.Module, ABC):
     def step(self, state: HeadState) -> HeadState:
         """Every row one step on."""
 
-    def finish(self, state: HeadState) -> Float[Tensor, "batch channel height width"]:
-        """The features of rows that have no steps to take."""
-        return state.sampler.x
-
     def sample(
         self, complete: Complete, reference: Reference | None, rngs: Sequence[Generator], sampling: Sampling
     ) -> Float[Tensor, "batch channel height width"]:
@@ -182,7 +176,7 @@ class Head(nn.Module, ABC):
         state = self.start(complete, reference, rngs, [sampling] * len(rngs))
         while any(state.remaining):
             state = self.step(state)
-        return self.finish(state)
+        return state.sampler.x
 
 
 def _joined(one: Reference | None, rows: int, other: Reference | None, more: int) -> Reference | None:

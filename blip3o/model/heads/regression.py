@@ -4,7 +4,7 @@ Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + MSE). It answers with the
 noise enters, so every seed gives the same image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from blip3o.config import check, sizes
 from blip3o.flow.sampler import start
-from blip3o.model.heads.head import Complete, Denoiser, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -36,9 +36,7 @@ class RegressionHeadConfig(HeadSizes):
 class RegressionHead(Head):
     """Learned queries fill the slot; one linear map turns their hidden states, each into a feature."""
 
-    causal = True
-
-    def __init__(self, config: RegressionHeadConfig, denoiser: Callable[[], Denoiser]) -> None:
+    def __init__(self, config: RegressionHeadConfig) -> None:
         super().__init__()
         self.config = config
         self.queries = nn.Parameter(torch.randn(config.slot_length, config.width) * 0.02)

@@ -32,8 +32,3 @@ class VaeConfig:
     def side(self) -> int:
         """Rows and columns of the latents."""
         return self.size // 2 ** (len(self.vae["block_out_channels"]) - 1)
-
-    @property
-    def positions(self) -> int:
-        """Grid points of the latents."""
-        return self.side**2

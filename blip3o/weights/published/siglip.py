@@ -42,6 +42,6 @@ SIGLIP = Adapter(
     read=_read,
     write=lambda config: {
         "num_attention_heads": config.tower.num_attention_heads,
-        "num_pooled_tokens": config.positions,
+        "num_pooled_tokens": config.side**2,
     },
 )

@@ -1,11 +1,10 @@
 """Language models that read by SigLIP in published files: Llama 3 and Qwen3, which normalises queries."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from blip3o.model.backbones.backbone import TextConfig
-from blip3o.model.backbones.llama3 import Llama3Config
-from blip3o.model.backbones.qwen3 import Qwen3Config
+from blip3o.model.backbones.text_backbone import TextBackboneConfig
 from blip3o.weights.folders import Shapes
 from blip3o.weights.published import qwen2_5_vl
 from blip3o.weights.published.adapter import Adapter, Facts, Names, select
@@ -22,11 +21,12 @@ NAMES = Names(
     ),
     {"visual.tower.": TOWER},
 )
-KEY = "visual.tower.embeddings.patch_embedding.weight"
+QUERY_NORM = "language_model.layers.0.self_attn.q_norm.weight"
+"""Qwen3 has it, Llama 3 does not."""
 
 
 def _parts(facts: Facts, shapes: Shapes) -> dict[str, Any]:
-    """The sizes of the language model and of the tower."""
+    """The kind, and the sizes of the language model and of the tower."""
     rope = {key: value for key, value in (facts.get("rope_scaling") or {}).items() if key not in ("type", "rope_theta")}
     language = {
         "head_dim": facts["hidden_size"] // facts["num_attention_heads"],
@@ -36,25 +36,20 @@ def _parts(facts: Facts, shapes: Shapes) -> dict[str, Any]:
     }
     tower = {name.removeprefix("visual."): shape for name, shape in shapes.items()}
     vision = read_tower(tower, int(facts.get("vision_num_attention_heads", HEADS)))
-    return {"text": select(language, TextConfig), "vision": vision}
+    kind = "qwen3" if QUERY_NORM in shapes else "llama3"
+    return {"kind": kind, "text": select(language, TextConfig), "vision": vision}
 
 
-def _write(config: Llama3Config | Qwen3Config) -> dict[str, Any]:
+def _write(config: TextBackboneConfig) -> dict[str, Any]:
     """The language model's sizes, and of the tower what no tensor shows."""
     tower = {"vision_num_attention_heads": config.vision.num_attention_heads}
     return asdict(config.text) | tower | {"model_type": config.kind}
 
 
-LLAMA3 = Adapter(
-    kind=Llama3Config,
+TEXT_BACKBONE = Adapter(
+    kind=TextBackboneConfig,
     names=NAMES,
-    keys=(KEY,),
-    read=lambda facts, shapes: Llama3Config(kind="llama3", **_parts(facts, shapes)),
+    keys=("visual.tower.embeddings.patch_embedding.weight",),
+    read=lambda facts, shapes: TextBackboneConfig(**_parts(facts, shapes)),
     write=_write,
-)
-QWEN3 = replace(
-    LLAMA3,
-    kind=Qwen3Config,
-    keys=(KEY, "language_model.layers.0.self_attn.q_norm.weight"),
-    read=lambda facts, shapes: Qwen3Config(kind="qwen3", **_parts(facts, shapes)),
 )

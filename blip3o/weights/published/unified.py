@@ -10,9 +10,9 @@ from blip3o.weights.folders import Shapes
 from blip3o.weights.published.adapter import Adapter, Facts, Names, recognised
 from blip3o.weights.published.next_dit import NEXT_DIT
 from blip3o.weights.published.qwen2_5_vl import QWEN2_5_VL
-from blip3o.weights.published.siglip_backbones import LLAMA3, QWEN3
+from blip3o.weights.published.siglip_backbones import TEXT_BACKBONE
 
-BACKBONES: Sequence[Adapter] = (QWEN3, LLAMA3, QWEN2_5_VL)
+BACKBONES: Sequence[Adapter] = (TEXT_BACKBONE, QWEN2_5_VL)
 
 
 def names(backbone: Adapter, *, tied: bool = False) -> Names:

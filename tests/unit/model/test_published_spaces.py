@@ -113,12 +113,12 @@ def test_sana_paints_by_seed_features_and_null(space):
     features, null = space.encode(pictures()), space.blank()
 
     def painted(seed=1, of=features, null=None, **given):
-        return space.decode(of, generators([seed, 9]), steps=2, null=null, **given)
+        return space.decoder(of, generators([seed, 9]), steps=2, null=null, **given)
 
     plain = painted()
     assert plain.shape == (2, 3, 16, 16)
     assert torch.equal(plain, painted())
-    torch.testing.assert_close(plain[:1], space.decode(features[:1], generators([1]), steps=2))
+    torch.testing.assert_close(plain[:1], space.decoder(features[:1], generators([1]), steps=2))
     for other in (painted(seed=2), painted(of=features.flip(0)), painted(null=null)):
         assert (other[0] - plain[0]).abs().max() > 1e-3
     assert painted(size=24).shape == (2, 3, 24, 24)

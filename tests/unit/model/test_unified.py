@@ -15,6 +15,8 @@ from blip3o.flow.noise import generators
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
+from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.writing import WritingOptions
 from blip3o.processing import tokenizer as tok
 
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
@@ -49,21 +51,24 @@ def losses(unified, batch, seed=0):
     return unified(batch, generators(range(seed, seed + len(batch.tokens))))
 
 
+def write(pipeline, samples, max_tokens, stops=()):
+    return Engine(pipeline).texts(samples, WritingOptions(max_tokens=max_tokens, stops=stops))
+
+
 def written(unified, batch):
     """The mean loss of the batch's words."""
     return losses(unified, batch).text.mean()
 
 
-@torch.no_grad()
-def test_a_batch_is_written_on_as_each_row_alone(unified, template, asked):
-    together = unified.generate(template.collate(asked, left=True), [], 6)
-    alone = [unified.generate(template.collate([item], left=True), [], 6)[0] for item in asked]
+def test_a_batch_is_written_on_as_each_row_alone(pipeline, asked):
+    together = write(pipeline, asked, 6)
+    alone = [write(pipeline, [item], 6)[0] for item in asked]
     assert together == alone
     assert len({tuple(row) for row in together}) > 1
 
 
 @torch.no_grad()
-def test_the_cache_writes_what_thinking_all_over_would(unified, template, asked):
+def test_the_cache_writes_what_thinking_all_over_would(pipeline, unified, template, asked):
     batch = template.collate(asked[:1])
     embeddings, written = unified.embed(batch), []
     for _ in range(5):
@@ -71,21 +76,18 @@ def test_the_cache_writes_what_thinking_all_over_would(unified, template, asked)
         token = unified.backbone.logits(unified.backbone(embeddings, mask)[:, -1:]).argmax(-1)
         written.append(token.item())
         embeddings = torch.cat([embeddings, unified.backbone.embed(token)], 1)
-    assert unified.generate(batch, [], 5) == [written]
+    assert write(pipeline, asked[:1], 5) == [written]
 
 
-@torch.no_grad()
-def test_a_row_ends_with_its_first_stop_token_and_the_others_go_on(unified, template, asked):
-    batch = template.collate(asked, left=True)
-    free = unified.generate(batch, [], 8)
+def test_a_row_ends_with_its_first_stop_token_and_the_others_go_on(pipeline, asked):
+    free = write(pipeline, asked, 8)
     stop = free[0][2]
-    stopped = unified.generate(batch, [stop], 8)
+    stopped = write(pipeline, asked, 8, (stop,))
     assert stopped == [row[: row.index(stop) + 1] if stop in row else row for row in free]
 
 
-@torch.no_grad()
-def test_no_row_is_longer_than_it_may_be(unified, template, asked):
-    assert [len(row) for row in unified.generate(template.collate(asked, left=True), [], 1)] == [1, 1, 1]
+def test_no_row_is_longer_than_it_may_be(pipeline, asked):
+    assert [len(row) for row in write(pipeline, asked, 1)] == [1, 1, 1]
 
 
 @torch.no_grad()

@@ -97,7 +97,7 @@ def test_more_images_than_a_pass_has_rows_wait_for_their_places(engine, drawn, s
 def test_a_cancelled_image_leaves_at_once_and_disturbs_nobody(engine, drawn, samplings, alone):
     rows = [engine.draw(drawn[index], index, samplings[index]) for index in (0, 1, 3)]
     engine.step()
-    rows[0].cancel()
+    rows[0].cancelled = True
     engine.step()
     rows += [engine.draw(drawn[1], 1, samplings[1])]
     finish(engine, *rows)
@@ -108,7 +108,7 @@ def test_a_cancelled_image_leaves_at_once_and_disturbs_nobody(engine, drawn, sam
 
 def test_a_cancelled_image_that_waits_is_never_begun(engine, drawn, samplings):
     row = engine.draw(drawn[0], 0, samplings[0])
-    row.cancel()
+    row.cancelled = True
     engine.step()
     assert engine.drawer.passes == {}
     assert engine.drawer.waiting == []
@@ -156,7 +156,7 @@ def test_the_place_of_an_answer_that_is_done_is_taken_at_once(pipeline, question
     assert (short.done, len(long.tokens), len(late.tokens)) == (True, 1, 0)
     engine.step()
     assert (len(long.tokens), len(late.tokens)) == (2, 1)
-    long.cancel()
+    long.cancelled = True
     finish(engine, late)
     assert len(long.tokens) == 2
     assert late.tokens == write(pipeline, questions[2], max_tokens=3).tokens

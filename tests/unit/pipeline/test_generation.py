@@ -16,8 +16,7 @@ from blip3o.processing.conversation import THINK, Turn
 
 TALKS = [(Turn("user", (f"draw a {color} dog",)),) for color in ("red", "blue", "green")]
 SEEDS = [5, 6, 7]
-HOW: dict[str, Any] = {"batch_size": 2, "progress": None}
-DRAW: dict[str, Any] = {**HOW, "think": False, "on_image": None}
+DRAW: dict[str, Any] = {"think": False, "progress": None, "on_image": None}
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def sampling(tiny):
 
 @pytest.fixture
 def engine(pipeline):
-    return Engine(pipeline)
+    return Engine(pipeline, writing_rows=2)
 
 
 @pytest.fixture
@@ -87,14 +86,14 @@ def test_who_does_not_think_writes_nothing_and_is_not_asked_to(engine, sampling,
     assert asked == []
     assert all("reasoning" not in image.info for image in images)
     asked = writes([1], [1], [1])
-    generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, **HOW)
+    generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, progress=None)
     assert not any(THINK.lower() in text.lower() for text in asked)
 
 
 def test_a_reply_thinks_too_and_tells_reasoning_and_words_apart(engine, sampling, spoken, writes, draws):
     said = spoken(tok.THINK_START, "red", tok.THINK_END, "dog", tok.TURN_END)
     asked = writes(said, said, spoken("two", tok.TURN_END))
-    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=True, max_tokens=9, **HOW)
+    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=True, max_tokens=9, progress=None)
     assert all(THINK.lower() in text.lower() for text in asked)
     assert [(reply.text, reply.reasoning) for reply in replies] == [("dog", "red"), ("dog", "red"), ("two", "")]
 
@@ -102,7 +101,8 @@ def test_a_reply_thinks_too_and_tells_reasoning_and_words_apart(engine, sampling
 def test_in_a_batch_of_replies_each_picture_has_its_own_prompt_and_seed(engine, sampling, spoken, writes, draws):
     drawn = spoken(tok.IMAGE_START)
     writes(spoken("two", tok.TURN_END), drawn, drawn)
-    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, batch_size=3, progress=None)
+    engine.writer.capacity = 3
+    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, progress=None)
     assert [reply.image is not None for reply in replies] == [False, True, True]
     assert [seed for _, seed in draws] == [6, 7]
     facts = [reply.image.info for reply in replies if reply.image is not None]

@@ -8,8 +8,7 @@ import torch
 from transformers import LlamaForCausalLM, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
 from blip3o.model.backbones.backbone import TextConfig
-from blip3o.model.backbones.llama3 import Llama3, Llama3Config
-from blip3o.model.backbones.qwen3 import Qwen3, Qwen3Config
+from blip3o.model.backbones.text_backbone import TextBackbone, TextBackboneConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.siglip_tower import SiglipReader
 from blip3o.processing.images import to_patches
@@ -47,11 +46,13 @@ TINY = TextConfig(
 
 
 def llama(vision=TINY_TOWER, **changes):
-    return Llama3(Llama3Config(kind="llama3", text=replace(TINY, rope_scaling=LLAMA31, **changes), vision=vision))
+    return TextBackbone(
+        TextBackboneConfig(kind="llama3", text=replace(TINY, rope_scaling=LLAMA31, **changes), vision=vision)
+    )
 
 
 def qwen(vision=TINY_TOWER, **changes):
-    return Qwen3(Qwen3Config(kind="qwen3", text=replace(TINY, **changes), vision=vision))
+    return TextBackbone(TextBackboneConfig(kind="qwen3", text=replace(TINY, **changes), vision=vision))
 
 
 KINDS = pytest.mark.parametrize("make", [llama, qwen])
@@ -92,7 +93,9 @@ def test_the_tower_is_siglips_but_for_the_head_that_pools():
 @KINDS
 def test_words_are_answered_as_the_library_answers_them(make, awake):
     backbone = awake(make(), std=0.1)
-    library = {Llama3: LlamaForCausalLM, Qwen3: Qwen3ForCausalLM}[type(backbone)](backbone.language_model.config)
+    library = {"llama3": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}[backbone.config.kind](
+        backbone.language_model.config
+    )
     library.model.load_state_dict(backbone.language_model.state_dict())
     library.lm_head.load_state_dict(backbone.lm_head.state_dict())
     tokens = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
