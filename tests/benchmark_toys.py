@@ -3,7 +3,7 @@
 import os
 
 from blip3o.errors import JudgeError, PromptError
-from blip3o.evals.benchmark import Benchmark, Item, Verdict
+from blip3o.evals.benchmark import USUAL, Benchmark, Item, Verdict
 from blip3o.evals.runner import BenchmarkRun, Plan
 
 MODEL = {"name": "toy", "parameters": {"all": 1}}
@@ -67,7 +67,7 @@ class Scripted:
     def __init__(self, name, longest=100):
         self.name, self.longest = name, longest
 
-    def ask(self, prompt, pictures=(), **_) -> str:
+    def ask(self, prompt, pictures=(), settings=USUAL) -> str:
         if len(prompt) > self.longest:
             raise JudgeError("too long")
         return "1"

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check, sizes
@@ -282,10 +281,10 @@ class _Writer:
 def features_of(pictures: Sequence[Picture | None]) -> torch.Tensor | None:
     """The features of pictures as one tensor, zeros for None; None where no picture has any."""
     shown = [picture.features for picture in pictures if picture is not None]
-    known = [one if isinstance(one, Tensor) else torch.tensor(one) for one in shown if one is not None]
+    known = [torch.as_tensor(one).float() for one in shown if one is not None]
     if not known:
         return None
     if len(known) < len(shown):
         raise PromptError("some pictures of the batch have features and some have none: encode them all first")
     rows, blank = iter(known), torch.zeros_like(known[0])
-    return torch.stack([blank if picture is None else next(rows) for picture in pictures]).float()
+    return torch.stack([blank if picture is None else next(rows) for picture in pictures])

@@ -39,7 +39,8 @@ def trained(config, world):
 
 def pages(config, world):
     """The pictures of a run."""
-    return loop.Trainer(replace(RECIPE, source=config), world.folder(), lambda progress: None).source.picture(0).pixels
+    source = loop.Trainer(replace(RECIPE, source=config), world.folder(), lambda progress: None).source
+    return [source.picture(index).pixels for index in range(len(source))]
 
 
 def run_of(stage, world):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from blip3o.errors import JudgeError, JudgeRefusalError
 from blip3o.evals import registry
+from blip3o.evals.benchmark import USUAL
 
 DATA = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmark_data").glob("[a-z]*.py"))
 
@@ -48,7 +49,7 @@ def test_an_answer_that_was_refused_can_be_scored(data, name, tmp_path):
     class Mute:
         name = "mute"
 
-        def ask(self, prompt, pictures=(), **_):
+        def ask(self, prompt, pictures=(), settings=USUAL):
             raise JudgeError("it says nothing")
 
     benchmark, protocol = registry.find(name)

@@ -158,10 +158,11 @@ def test_the_demo_shows_everything_and_says_where(blip3o, weights):
 
 def test_an_evaluation_gives_scores_and_keeps_the_answers(blip3o, weights):
     asked = ("evaluate", "--limit", 1, "--group", "vqa", "--group", "generation", "-o", "scores", "-m", weights)
-    scores = json.loads(blip3o(*asked, "--json").out)
+    done = blip3o(*asked, "--json")
+    scores = json.loads(done.out)
     assert scores["metrics"]["vqa"].keys() == {"value", "n", "low", "high"}
     assert scores["judge"]["accuracy"]["n"] == 1000
-    assert json.loads(Path("scores/picturebook/picturebook.json").read_text())["metrics"] == scores["metrics"]
+    assert json.loads(Path("scores", weights.name, "picturebook.json").read_text())["metrics"] == scores["metrics"]
 
 
 def test_the_preview_of_the_data_is_a_sheet(blip3o):

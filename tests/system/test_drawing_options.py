@@ -5,7 +5,7 @@ import sys
 import pytest
 from torch import nn
 
-from blip3o.model.unified import Unified
+from blip3o.pipeline.engine import Engine
 from blip3o.processing import tokenizer as tok
 from blip3o.processing.tokenizer import Tokenizer
 
@@ -44,11 +44,11 @@ def test_what_was_thought_before_a_picture_is_told(blip3o, weights, monkeypatch)
     thought = [words.control[tok.THINK_START], *words.encode("dog"), words.control[tok.THINK_END]]
     asked = []
 
-    def write(unified, batch, stops, max_tokens):
-        asked.append(batch)
-        return [thought for _ in batch.tokens]
+    def texts(engine, samples, options):
+        asked.append(samples)
+        return [thought for _ in samples]
 
-    monkeypatch.setattr(Unified, "write", write)
+    monkeypatch.setattr(Engine, "texts", texts)
     assert blip3o("generate", "a cup", "--model", weights, *FAST).out == "a-cup.png\n"
     assert asked == []
     assert blip3o("generate", "a cup", "--model", weights, "--think", *FAST).out == "thought: dog\na-cup-2.png\n"

@@ -46,7 +46,7 @@ class Zoom(nn.Module):
         self.finer = finer
         self.conv = nn.Conv2d(width, width, 3, stride=1 if finer else 2, padding=1)
 
-    def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel tall wide"]:
+    def forward(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch _ _ _"]:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest") if self.finer else x)
 
 
@@ -66,8 +66,8 @@ class Level(nn.Module):
         self,
         x: Float[Tensor, "batch channel height width"],
         time: Float[Tensor, "batch timed"],
-        beside: list[Float[Tensor, "batch channel tall wide"]] | None = None,
-    ) -> list[Float[Tensor, "batch channel tall wide"]]:
+        beside: list[Float[Tensor, "batch _ _ _"]] | None = None,
+    ) -> list[Float[Tensor, "batch _ _ _"]]:
         """The maps of the level, the last at the next level's number of positions; on the way up, where each block
         takes a map of the way down from the end of `beside`, that one alone."""
         maps: list[Tensor] = []

@@ -95,19 +95,23 @@ def test_a_command_that_cannot_be_is_refused_in_one_line(arguments, told, capsys
         (PictureError("x" * 9999), 2, "error: " + "x" * (app.LONGEST_LINE - 7) + "…\n"),
     ],
 )
-def test_each_kind_of_failure_has_its_code_and_one_line(raised, code, line, monkeypatch, capsys):
+def test_each_kind_of_failure_has_its_code_and_one_line(raised, code, line, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
     def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr("blip3o.cli.evaluate.open_model", fail)
-    assert run(["evaluate"]) == code
+    monkeypatch.setattr("blip3o.cli.options.Loading.open", fail)
+    assert run(["demo"]) == code
     assert capsys.readouterr().err == line
 
 
-def test_debug_shows_the_traceback(monkeypatch, capsys):
+def test_debug_shows_the_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
     def fail(*_, **__):
         raise PictureError("no picture")
 
-    monkeypatch.setattr("blip3o.cli.evaluate.open_model", fail)
-    assert run(["evaluate", "--debug"]) == 2
+    monkeypatch.setattr("blip3o.cli.options.Loading.open", fail)
+    assert run(["demo", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

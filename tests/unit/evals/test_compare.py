@@ -382,7 +382,7 @@ def test_a_page_ends_in_html(two, tmp_path, name):
 
 def test_a_page_that_cannot_be_written_is_an_error(two, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot make"):
         write_page(compare(*two), tmp_path / "file" / "page.html")
 
 

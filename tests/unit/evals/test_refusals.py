@@ -9,7 +9,7 @@ from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 
 from blip3o.errors import DataError, JudgeRefusalError, PictureError
 from blip3o.evals import registry
-from blip3o.evals.benchmark import BenchmarkOptions, Item, Verdict
+from blip3o.evals.benchmark import USUAL, BenchmarkOptions, Item, Verdict
 from blip3o.evals.runner import BenchmarkRun, Plan, read
 
 
@@ -80,7 +80,7 @@ class Filtering(Scripted):
         super().__init__(name)
         self.filtered = filtered
 
-    def ask(self, prompt, pictures=(), **_) -> str:
+    def ask(self, prompt, pictures=(), settings=USUAL) -> str:
         if len(prompt) in self.filtered:
             raise JudgeRefusalError("content filter")
         return "1"

@@ -12,7 +12,7 @@ from benchmark_toys import MODEL, Judged, Many, Scripted, Unasked, Words, run
 from PIL import Image
 
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Item, Verdict
+from blip3o.evals.benchmark import USUAL, Item, Verdict
 from blip3o.evals.runner import BenchmarkRun, Plan
 from blip3o.evals.understanding.pope import Pope
 
@@ -179,7 +179,7 @@ def test_without_a_judge_the_scores_of_an_earlier_one_stay_and_another_one_score
     assert (again["n"], again["judge"], again["complete"]) == (40, "kind", True)
 
     class Harsh(Scripted):
-        def ask(self, prompt, pictures=(), **_) -> str:
+        def ask(self, prompt, pictures=(), settings=USUAL) -> str:
             return "0"
 
     harsh = run(tmp_path, Judged("official", Harsh("harsh")), candidate=Unasked()).go()
@@ -190,7 +190,7 @@ def test_several_processes_score_anew_before_the_result_is_written(tmp_path, mon
     run(tmp_path, Judged("official", Scripted("kind"))).go()
 
     class Slow(Scripted):
-        def ask(self, prompt, pictures=(), **_) -> str:
+        def ask(self, prompt, pictures=(), settings=USUAL) -> str:
             time.sleep(0.02 if os.environ["RANK"] == "1" else 0)
             return "0"
 

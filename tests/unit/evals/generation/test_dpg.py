@@ -166,7 +166,7 @@ def test_kinds_of_facts_are_told_by_all_four_pictures_officially_by_the_last(tmp
     class Half(Says):
         """Says yes of the first two pictures."""
 
-        def ask(self, prompt, pictures=(), **_):
+        def ask(self, prompt, pictures=(), settings=USUAL):
             return "yes" if pictures[0].getpixel((0, 0)) in ((255, 0, 0), (0, 128, 0)) else "no"
 
     benchmark, items = read(tmp_path, judge=Half())

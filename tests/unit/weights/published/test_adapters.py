@@ -11,7 +11,7 @@ from blip3o.weights.published.layout import DECODERS, ENCODERS
 from blip3o.weights.published.next_dit import NEXT_DIT
 from blip3o.weights.published.sana import SANA
 from blip3o.weights.published.siglip import SIGLIP
-from blip3o.weights.published.siglip_backbones import LLAMA3
+from blip3o.weights.published.siglip_backbones import TEXT_BACKBONE
 from blip3o.weights.published.unified import BACKBONES
 from blip3o.weights.safetensors_files import hollow, shapes_of
 
@@ -88,8 +88,8 @@ def test_the_longest_row_that_fits_is_replaced_and_a_name_without_one_stays():
         (SIGLIP, "encoder.vision_tower.vision_model.head.probe", None),
         (SIGLIP, "other.vision_model.w", None),
         (SANA, "transformer.vae.decoder.w", "vae.decoder.w"),
-        (LLAMA3, "model.language_model.layers.0.w", "language_model.layers.0.w"),
-        (LLAMA3, "model.visual.projector.0.w", "visual.projector.0.w"),
+        (TEXT_BACKBONE, "model.language_model.layers.0.w", "language_model.layers.0.w"),
+        (TEXT_BACKBONE, "model.visual.projector.0.w", "visual.projector.0.w"),
     ],
 )
 def test_a_network_may_be_wrapped_otherwise_than_it_is_published(adapter, published, ours):
