@@ -15,7 +15,7 @@ from PIL import Image
 from blip3o.cli.app import app
 
 BASES = {
-    "picturebook": ("--limit", "1"),
+    "picturebook": ("--limit", "3"),  # several in a group make a batch
     "pope": ("-b", "pope:official", "--data", "{data}/pope"),
     "geneval": ("-b", "geneval", "--data", "{data}/geneval"),
     "mmvet": ("-b", "mmvet", "--data", "{data}/mmvet"),
