@@ -48,8 +48,8 @@ class Many(Benchmark):
     def score(self, item, answer) -> Verdict | None:
         return Verdict(score=float(len(item.prompt) % 3 == 0), parsed=str(answer))
 
-    def metrics(self, samples):
-        return {"accuracy": sum(sample.verdict.score for sample in samples if sample.verdict) / len(samples)}
+    def metrics(self, records):
+        return {"accuracy": sum(record.verdict.score for record in records if record.verdict) / len(records)}
 
 
 class Judged(Many):

@@ -247,8 +247,8 @@ def _show(results: list[dict[str, Any]], *, dry_run: bool) -> None:
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """The numbers of a benchmark, without those of one level that are parts of others."""
-    from blip3o.evals.record import numbers
     from blip3o.evals.report import interval, shown
+    from blip3o.evals.saved_results import numbers
 
     refused = "".join(f", {result[how]:,} {how}" for how in ("refused", "unscored") if result[how])
     told = f"{result['n']:,} of {result['of']:,}{refused}"

@@ -72,7 +72,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class Record:
     """An item with its answer and what came of it."""
 
     item: Item
@@ -211,22 +211,22 @@ class Benchmark(ABC):
         it has no opinion on this item."""
 
     @abstractmethod
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
-        """The numbers of scored samples, the one that is published first; `samples` is not empty and may be a part of
+    def metrics(self, records: Sequence[Record]) -> Metrics:
+        """The numbers of scored records, the one that is published first; `records` is not empty and may be a part of
         the data set."""
 
-    def numbers(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def numbers(self, records: Sequence[Record]) -> dict[str, Any]:
         """The metrics with their 95 % intervals, as the result tells them: by the bootstrap over units."""
-        return with_intervals(self.metrics, samples)
+        return with_intervals(self.metrics, records)
 
-    def report(self, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
+    def report(self, records: Sequence[Record], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""
         return {}
 
 
-def scored(samples: Sequence[Sample]) -> list[tuple[Item, Verdict]]:
-    """The items of the samples that are scored, each with what came of it."""
-    return [(sample.item, sample.verdict) for sample in samples if sample.verdict is not None]
+def scored(records: Sequence[Record]) -> list[tuple[Item, Verdict]]:
+    """The items of the records that are scored, each with what came of it."""
+    return [(record.item, record.verdict) for record in records if record.verdict is not None]
 
 
 def means(values: Iterable[tuple[str, float]]) -> Metrics:
@@ -243,30 +243,30 @@ def item_seed(seed: int, item: str, index: int) -> int:
 
 
 def with_intervals(
-    metrics: Callable[[Sequence[Sample]], Metrics], samples: Sequence[Sample]
+    metrics: Callable[[Sequence[Record]], Metrics], records: Sequence[Record]
 ) -> dict[str, dict[str, float | None]]:
     """Every metric with its 95 % interval: percentiles over data sets drawn unit by unit from this one."""
-    units: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        units[sample.item.unit].append(sample)
+    units: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        units[record.item.unit].append(record)
     groups = list(units.values())
-    draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(samples)))
+    draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(records)))
     rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = defaultdict(list)
     for _ in range(draws if len(groups) > 1 else 0):
         for name, value in metrics(_redrawn(groups, rng)).items():
             drawn[name].append(value)
-    return {name: _interval(value, drawn[name]) for name, value in metrics(samples).items()}
+    return {name: _interval(value, drawn[name]) for name, value in metrics(records).items()}
 
 
-def _redrawn(groups: list[list[Sample]], rng: np.random.Generator) -> list[Sample]:
+def _redrawn(groups: list[list[Record]], rng: np.random.Generator) -> list[Record]:
     """As many units as there are, drawn with replacement; one that is drawn again gets another name."""
     counts = np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))
     return [
-        replace(sample, item=replace(sample.item, unit=f"{again}/{sample.item.unit}")) if again else sample
+        replace(record, item=replace(record.item, unit=f"{again}/{record.item.unit}")) if again else record
         for group, count in zip(groups, counts, strict=True)
         for again in range(count)
-        for sample in group
+        for record in group
     ]
 
 

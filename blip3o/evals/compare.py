@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.errors import DataError
-from blip3o.evals.record import BenchmarkResult, Number, finite, located, results_in
+from blip3o.evals.saved_results import BenchmarkResult, Number, finite, located, results_in
 
 RESAMPLES = 2000
 """Data sets drawn for an interval."""

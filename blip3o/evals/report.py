@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from blip3o.errors import OutputError
 from blip3o.evals.compare import Comparison, Match, MeanScores, Outcome, Pair
-from blip3o.evals.record import Number
+from blip3o.evals.saved_results import Number
 from blip3o.files import writing
 
 HEADING = ["benchmark", "number", "A", "B", "B - A", "items", "remarks"]

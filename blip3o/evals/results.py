@@ -21,9 +21,9 @@ from PIL import Image
 
 from blip3o import __version__, files
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Record, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.record import Identity, Line, identity_of, lines_of
+from blip3o.evals.saved_results import Identity, Line, identity_of, lines_of
 from blip3o.evals.tables import Made, PictureSource
 from blip3o.files import make_folder, write_text
 
@@ -196,10 +196,10 @@ def answer_of(line: Line, folder: Path) -> Answer:
     return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
 
 
-def sample_of(item: Item, line: Line, folder: Path) -> Sample:
-    """The sample of an item and its line."""
+def record_of(item: Item, line: Line, folder: Path) -> Record:
+    """The record of an item and its line."""
     scored = line["score"] is not None
-    return Sample(
+    return Record(
         item=item if item.unit else replace(item, unit=item.id),
         answer=answer_of(line, folder),
         verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
@@ -220,11 +220,11 @@ def result_of(
     `refused` counts the items that the model could not be asked, `unscored` those that the judge has no opinion on.
     Both are in the numbers as the official rule takes a missing answer; `not_trusted` says where they are too many.
     """
-    samples = [sample_of(item, lines[item.id], folder) for item in items if item.id in lines]
-    scored = [sample for sample in samples if sample.verdict is not None]
+    records = [record_of(item, lines[item.id], folder) for item in items if item.id in lines]
+    scored = [record for record in records if record.verdict is not None]
     refused, unscored, failed = (_told(lines.values(), key) for key in ("refused", "unscored", "not_scored"))
     lost = len([line for line in lines.values() if "refused" in line or "unscored" in line])
-    whole = len(samples) > lost and len(scored) == len(samples)
+    whole = len(records) > lost and len(scored) == len(records)
     told = benchmark.report(scored, candidate) if whole and candidate is not None else {}
     scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
     return {
@@ -235,13 +235,13 @@ def result_of(
         "complete": candidate is not None and len(scored) == len(items),
         "n": len(scored),
         "of": len(items),
-        "answered": len(samples),
+        "answered": len(records),
         "refused": len(refused),
         "unscored": len(unscored),
         "scored": whole,
         "metrics": benchmark.numbers(scored) if whole and candidate is not None else {},
         "not_scored": failed[0] if failed else None,
-        "not_trusted": _doubt(lost, len(samples)),
+        "not_trusted": _doubt(lost, len(records)),
         "why_refused": refused[0] if refused else None,
         "why_unscored": unscored[0] if unscored else None,
         "judge": ", ".join(scorers) or benchmark.scorer,

@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from blip3o.errors import CheckpointError, ConfigError, brief
+from blip3o.evals.distributions.folders import FeatureExtractor
 from blip3o.evals.distributions.resize import clean
 
-Encoder = Callable[[Sequence[Image.Image]], Float[np.ndarray, "batch dim"]]
 INCEPTION_PX = 299
 
 
@@ -178,7 +178,7 @@ def pretrained(name: str, model_type: str, device: str, settings: Mapping[str, A
     return model.to(device).eval()
 
 
-def _hub_encoder(kind: Kind, source: str | None, device: str) -> Encoder:
+def _hub_encoder(kind: Kind, source: str | None, device: str) -> FeatureExtractor:
     model = pretrained(source or kind.source, kind.model_type, device, kind.settings)
     size = kind.size_of(model.config)
     preparation = kind.preparation if size is None else replace(kind.preparation, size=size)
@@ -190,7 +190,7 @@ def _hub_encoder(kind: Kind, source: str | None, device: str) -> Encoder:
     return encode
 
 
-def _inception_encoder(source: str | None, device: str) -> Encoder:
+def _inception_encoder(source: str | None, device: str) -> FeatureExtractor:
     """FID's Inception of 2015 as a TorchScript file of the user's (inception-2015-12-05.pt, as clean-fid fetches it).
 
     Its part `layers`, where it has one, else the whole, is given pixels as (value - 128) / 128.
@@ -213,7 +213,7 @@ def _inception_encoder(source: str | None, device: str) -> Encoder:
     return encode
 
 
-ENCODERS: Mapping[str, Callable[[str | None, str], Encoder]] = {
+ENCODERS: Mapping[str, Callable[[str | None, str], FeatureExtractor]] = {
     "inception": _inception_encoder,
     **{name: partial(_hub_encoder, kind) for name, kind in KINDS.items()},
 }
@@ -226,7 +226,7 @@ def check(name: str) -> None:
         raise ConfigError(f"no encoder is called {name!r}: choose from {', '.join(ENCODERS)}")
 
 
-def load(name: str, source: str | None = None, device: str = "cpu") -> Encoder:
+def load(name: str, source: str | None = None, device: str = "cpu") -> FeatureExtractor:
     """The encoder of this name. Raises ConfigError for an unknown one and CheckpointError where it cannot be had."""
     check(name)
     return ENCODERS[name](source, device)

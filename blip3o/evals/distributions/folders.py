@@ -19,8 +19,7 @@ from blip3o.processing.images import open_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 BATCH = 32
-Features = Float[np.ndarray, "n dim"]
-Encoder = Callable[[Sequence[Image.Image]], Features]
+FeatureExtractor = Callable[[Sequence[Image.Image]], Float[np.ndarray, "n dim"]]
 Scorer = Callable[[Sequence[Image.Image], Sequence[str]], Float[np.ndarray, "n"]]
 
 
@@ -38,7 +37,7 @@ def picture_files(folder: Path) -> list[Path]:
 def compare(
     drawn: Path,
     real: Path,
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, FeatureExtractor],
     *,
     validation: Path | None = None,
     batch: int = BATCH,
@@ -58,15 +57,17 @@ def compare(
     distances: dict[str, float] = {}
     of_validation: dict[str, float] = {}
     for name, encoder in encoders.items():
-        made: dict[str, Features] = {}
+        extracted: dict[str, Float[np.ndarray, "n dim"]] = {}
         for part, files in folders.items():
-            made[part] = features(files, encoder, batch, lambda count, before=done: progress(before + count, total))
+            extracted[part] = features(
+                files, encoder, batch, lambda count, before=done: progress(before + count, total)
+            )
             done += len(files)
-        distances[name] = frechet_distance(made["drawn"], made["real"])
+        distances[name] = frechet_distance(extracted["drawn"], extracted["real"])
         metrics |= {f"fd/{name}": distances[name]}
-        metrics |= {f"kid/{name}": float(kernel_distances(made["drawn"], made["real"]).mean())}
+        metrics |= {f"kid/{name}": float(kernel_distances(extracted["drawn"], extracted["real"]).mean())}
         if validation is not None:
-            of_validation[name] = frechet_distance(made["validation"], made["real"])
+            of_validation[name] = frechet_distance(extracted["validation"], extracted["real"])
     return metrics if validation is None else {"fdr": ratio(distances, of_validation)} | metrics
 
 
@@ -81,8 +82,11 @@ def sets(drawn: Path, real: Path, validation: Path | None = None) -> dict[str, l
 
 
 def features(
-    files: Sequence[Path], encoder: Encoder, batch: int = BATCH, progress: Callable[[int], None] = lambda done: None
-) -> Features:
+    files: Sequence[Path],
+    encoder: FeatureExtractor,
+    batch: int = BATCH,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Float[np.ndarray, "n dim"]:
     """One row for each picture file, a batch at a time."""
     rows, done = [], 0
     for start in range(0, len(files), batch):

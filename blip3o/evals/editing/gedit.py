@@ -17,7 +17,7 @@ from PIL import Image
 
 from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
 
 GROUPS = (
@@ -219,13 +219,13 @@ class Gedit(Benchmark):
         settings = JudgeCall(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
         return [judge.ask(words, shown, settings=settings) for words, shown in requests]
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """G_O, the mean over the groups, 0 to 10, then G_SC and G_PQ, the same of the instructions that both languages
         have, each group's numbers, and the share of items left out."""
-        known = [(item, verdict.parsed) for item, verdict in scored(samples) if verdict.parsed is not None]
+        known = [(item, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]
         marks = [Mark(item.category, parsed[0], parsed[1], item.facts["shared"]) for item, parsed in known]
         whole, shared = statistics(marks), statistics([mark for mark in marks if mark.shared])
         metrics = {name: part.pop("average", float("nan")) for name, part in whole.items()}
         metrics |= {f"{name}_intersection": part["average"] for name, part in shared.items() if part}
         metrics |= {f"{name}/{group}": value for name, part in whole.items() for group, value in part.items()}
-        return metrics | {"left_out": 1 - len(marks) / len(samples)}
+        return metrics | {"left_out": 1 - len(marks) / len(records)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
 from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
@@ -88,15 +88,15 @@ class ImgEdit(Benchmark):
         found = reply_score(reply)
         return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The mean over the types, 1 to 5, as published; then each type's, and the share of items left out."""
-        found = [(item.category, verdict.parsed) for item, verdict in scored(samples) if verdict.parsed is not None]
+        found = [(item.category, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]
         parts = type_scores(found)
         overall = sum(parts.values()) / len(parts) if parts else float("nan")
         return (
             {"overall": overall}
             | {f"overall/{kind}": parts[kind] for kind in TYPES if kind in parts}
-            | {"left_out": 1 - len(found) / len(samples)}
+            | {"left_out": 1 - len(found) / len(records)}
         )
 
 

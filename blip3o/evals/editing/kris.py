@@ -19,7 +19,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
 from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
@@ -277,10 +277,10 @@ class Kris(Benchmark):
                 f"{name} of KRIS-Bench's prompts cannot be filled ({error!r}): copy the file again"
             ) from error
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The mean of all scores, 0 to 100, as published, then of each level, category and task; in a category and a
         task also of each kind of score; and the share of items left out."""
-        known = [(item.category, verdict.parsed) for item, verdict in scored(samples)]
+        known = [(item.category, verdict.parsed) for item, verdict in scored(records)]
         known = [(task, scores) for task, scores in known if counted(task, scores or {})]
         found = summary(known)
         metrics = {"overall": found.get("overall", {}).get("AVG", float("nan"))}
@@ -293,7 +293,7 @@ class Kris(Benchmark):
             for short in SHORT.values()
             if short in found[part]
         }
-        return metrics | {"left_out": 1 - len(known) / len(samples)}
+        return metrics | {"left_out": 1 - len(known) / len(records)}
 
 
 def _asked(judge: Judge, words: str, shown: Sequence[Shown]) -> str:

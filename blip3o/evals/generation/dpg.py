@@ -16,7 +16,7 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Record, Verdict
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -262,9 +262,9 @@ class DpgBench(Benchmark):
         except (AttributeError, TypeError, ValueError) as error:
             raise DataError(f"the answers of item {item} are no list of objects, question -> answer") from error
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The mean of the items in percent, as published; then of the last picture's unzeroed answers, by category."""
-        verdicts = [sample.verdict for sample in samples if sample.verdict is not None]
+        verdicts = [record.verdict for record in records if record.verdict is not None]
         items = [
             Answered(one.parsed, [(kind, yes) for kind, yes in one.details["facts"]])
             for one in verdicts

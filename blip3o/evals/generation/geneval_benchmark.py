@@ -13,7 +13,7 @@ from PIL import Image
 
 from blip3o.errors import ConfigError, DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Record, Verdict, scored
 from blip3o.evals.generation import geneval
 from blip3o.evals.generation.detections import (
     Detections,
@@ -149,12 +149,12 @@ class GenEval(Benchmark):
             kind, [geneval.crop(picture, one.box, None if masks is None else masks[one.row]) for one in found]
         )
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The mean over the tasks, 0 to 1, as published; then each task's share of right pictures, and in percent the
         shares of right pictures and of prompts with a right picture."""
         scores = [
             geneval.Score(item.category, item.unit or item.id, right)
-            for item, verdict in scored(samples)
+            for item, verdict in scored(records)
             for right in verdict.parsed
         ]
         if not scores:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, means, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
 from blip3o.evals.generation.detections import opened
 from blip3o.evals.generation.wise_judging import Judging, read_judging
 
@@ -233,8 +233,8 @@ class Wise(Benchmark):
             f"{self.judge.name} gave no score of prompt {item.id} in {TRIES} replies: {reply[:80]!r}"
         )
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The weighted mean of the categories, 0 to 1, as published (nan while one has no sample); then each one's."""
-        found = means((item.category, verdict.score) for item, verdict in scored(samples))
+        found = means((item.category, verdict.score) for item, verdict in scored(records))
         overall = weighted(found, self._rules) if len(found) == len(CATEGORIES) else float("nan")
         return {"wiscore": overall} | {f"category/{name}": found[name] for name in CATEGORIES if name in found}

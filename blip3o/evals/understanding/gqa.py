@@ -13,7 +13,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -217,9 +217,9 @@ class Gqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return judged(item.facts, str(answer), self.protocol)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then all other numbers of the official script."""
-        answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(samples)}
+        answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(records)}
         return numbers(answered, self.protocol)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -197,11 +197,11 @@ class Mmbench(Benchmark):
                 return letter, "judge"
         return random.Random(f"mmbench/{item.id}").choice([*options, letters.NONE_OF_THEM]), "chance"
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent; a question counts once all its rotations are there, nan where none does."""
-        units: dict[str, list[Sample]] = defaultdict(list)
-        for sample in samples:
-            units[sample.item.unit].append(sample)
+        units: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            units[record.item.unit].append(record)
         return report([_question(unit) for unit in units.values() if len(unit) == unit[0].item.facts["rotations"]])
 
 
@@ -221,9 +221,9 @@ def _table(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _question(unit: Sequence[Sample]) -> CircularQuestion:
+def _question(unit: Sequence[Record]) -> CircularQuestion:
     item = unit[0].item
-    right = all(sample.verdict is not None and sample.verdict.score == 1 for sample in unit)
+    right = all(record.verdict is not None and record.verdict.score == 1 for record in unit)
     return CircularQuestion(right=right, category=item.category, ability=item.facts["ability"])
 
 

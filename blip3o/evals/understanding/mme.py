@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.understanding.prompts import SHORT
 
 PERCEPTION = (
@@ -136,10 +136,10 @@ class Mme(Benchmark):
         parsed = PARSERS[self.protocol](str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Perception and cognition in points, as published; then each subtask, 200 at most."""
         pictures: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-        for item, verdict in scored(samples):
+        for item, verdict in scored(records):
             pictures[item.category][item.unit].append(verdict.score == 1)
         return total({name: list(known.values()) for name, known in pictures.items()})
 

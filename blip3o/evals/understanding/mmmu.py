@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Record, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 
@@ -219,9 +219,9 @@ class Mmmu(Benchmark):
         drawn = letter or random.Random(f"mmmu/{item.id}").choice(list(options))
         return Verdict(score=float(chosen(drawn, right)), parsed=drawn, details={"by_chance": letter is None})
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each domain and of each subject."""
-        return report([(sample.item.category, sample.verdict.score) for sample in samples if sample.verdict])
+        return report([(record.item.category, record.verdict.score) for record in records if record.verdict])
 
 
 def _list(cell: object) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
 from blip3o.evals.tables import Row
 
 RUNS = {"official": 1, "official-5-runs": 5}
@@ -163,9 +163,9 @@ class Mmvet(Benchmark):
         details = {"scores": scores, "replies": [grade.content for grade in grades]}
         return Verdict(score=sum(scores) / len(scores), parsed=scores[0], details=details)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The total, 0 to 100, as published."""
-        known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(samples)]
+        known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(records)]
         return report(known) if known else {"total": float("nan")}
 
 

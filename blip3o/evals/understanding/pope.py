@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -126,21 +126,21 @@ class Pope(Benchmark):
         parsed = WAYS[self.protocol].read(str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """F1 in percent as published: the mean over the settings, or by "lmms" that of all questions together; then the
         numbers of each setting, 0 to 1, by "lmms" those of all first."""
-        settings = sorted({sample.item.category for sample in samples})
+        settings = sorted({record.item.category for record in records})
         parts = {
-            setting: self._counted([one for one in samples if one.item.category == setting]) for setting in settings
+            setting: self._counted([one for one in records if one.item.category == setting]) for setting in settings
         }
         f1 = sum(part["f1"] for part in parts.values()) / len(parts)
         if WAYS[self.protocol].pooled:
-            parts = {ALL: self._counted(samples)} | parts
+            parts = {ALL: self._counted(records)} | parts
             f1 = parts[ALL]["f1"]
         return {"f1": 100 * f1} | {
             f"{name}/{part}": value for part, numbers in parts.items() for name, value in numbers.items()
         }
 
-    def _counted(self, samples: Sequence[Sample]) -> Metrics:
-        labels = [sample.item.facts["label"] for sample in samples]
-        return WAYS[self.protocol].count(labels, [sample.verdict.parsed for sample in samples if sample.verdict])
+    def _counted(self, records: Sequence[Record]) -> Metrics:
+        labels = [record.item.facts["label"] for record in records]
+        return WAYS[self.protocol].count(labels, [record.verdict.parsed for record in records if record.verdict])

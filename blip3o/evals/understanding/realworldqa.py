@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
 from blip3o.evals.understanding.letters import ranked
 from blip3o.evals.understanding.words import NUMBERS
 
@@ -70,7 +70,7 @@ class RealWorldQa(Benchmark):
         parsed = RULES[self.protocol](str(answer), item.facts["question"], label)
         return Verdict(score=float(parsed == label.lower().strip()), parsed=parsed)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        scores = [sample.verdict.score for sample in samples if sample.verdict]
+        scores = [record.verdict.score for record in records if record.verdict]
         return {"accuracy": 100 * sum(scores) / len(scores)}

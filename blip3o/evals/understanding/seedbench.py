@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
@@ -113,9 +113,9 @@ class Seedbench(Benchmark):
         parsed = READERS[self.protocol](str(answer), item.facts["options"])
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, of pictures first, as published."""
-        return report([(item.facts["medium"], item.facts["type"], verdict.score) for item, verdict in scored(samples)])
+        return report([(item.facts["medium"], item.facts["type"], verdict.score) for item, verdict in scored(records)])
 
 
 def _files(folder: Path) -> dict[str, Path]:

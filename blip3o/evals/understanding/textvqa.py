@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -60,6 +60,6 @@ class TextVqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return Verdict(score=share(str(answer), item.facts["answers"]), parsed=words.evalai(str(answer)))
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        return {"accuracy": 100 * mean([sample.verdict.score for sample in samples if sample.verdict])}
+        return {"accuracy": 100 * mean([record.verdict.score for record in records if record.verdict])}

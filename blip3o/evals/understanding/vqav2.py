@@ -10,7 +10,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Sample, Verdict, scored
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
@@ -114,9 +114,9 @@ class VqaV2(Benchmark):
         parsed, people = RULES[self.protocol](str(answer), item.facts["answers"])
         return Verdict(score=words.agreement(parsed, people, item.facts.get("marks")), parsed=parsed)
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
-        known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(samples)]
+        known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(records)]
         return summary(*map(list, zip(*known, strict=True)))
 
 

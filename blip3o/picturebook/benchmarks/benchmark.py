@@ -14,7 +14,7 @@ from typing import Any
 
 from blip3o.errors import ConfigError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Response, Sample, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Record, Response, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.evals.proportion import Proportion, mean, proportion
 from blip3o.picturebook.benchmarks import drawing, editing, reading, talking
@@ -72,7 +72,7 @@ class PictureBookBenchmark(Benchmark):
         made: dict[str, Any] = {}
         for name, group in GROUPS.items():
             rng = random.Random(f"evaluation/{self.seed}/{name}")
-            made |= {f"{name}/{index}": group.sample(rng, index) for index in range(group.size)}
+            made |= {f"{name}/{index}": group.question(rng, index) for index in range(group.size)}
         return made
 
     def items(self, folder: Path) -> list[Item]:
@@ -117,14 +117,14 @@ class PictureBookBenchmark(Benchmark):
         part, exact = group.wording(question).part, False if group.exact else None
         return verdict(part, correct=False, exact=exact, note="nothing was answered")
 
-    def metrics(self, samples: Sequence[Sample]) -> Metrics:
+    def metrics(self, records: Sequence[Record]) -> Metrics:
         """The proportion of right answers in each group, without the interval."""
-        return {name: _right(part).value for name, part in _by(samples, lambda one: one.item.category).items()}
+        return {name: _right(part).value for name, part in _by(records, lambda one: one.item.category).items()}
 
-    def numbers(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def numbers(self, records: Sequence[Record]) -> dict[str, Any]:
         """A proportion for each group, with its "exact" one where things are drawn; GenEval's tasks and, if all six are
         there, their mean under "generation"."""
-        groups = _by(samples, lambda one: one.item.category)
+        groups = _by(records, lambda one: one.item.category)
         numbers: dict[str, Any] = {name: _numbers(part) for name, part in groups.items() if "/" not in name}
         six = [part for name, part in groups.items() if "/" in name]
         if not six:
@@ -133,14 +133,14 @@ class PictureBookBenchmark(Benchmark):
         tasks = {name.split("/")[1]: _numbers(part) for name, part in groups.items() if "/" in name}
         return {"generation": ({} if overall is None else {"overall": overall}) | tasks} | numbers
 
-    def report(self, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
+    def report(self, records: Sequence[Record], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Every group by kind of question, the Frechet distance of the drawn scenes, and the detector's accuracy."""
         details: dict[str, Any] = {}
-        for name, group in _by(samples, lambda one: one.item.category).items():
+        for name, group in _by(records, lambda one: one.item.category).items():
             if "/" not in name:
                 parts = _by(group, _part)
                 details[name] = {part: _numbers(parts[part]) for part in sorted(parts)}
-        painted = [one for one in samples if one.item.category == PAINTED and one.answer]
+        painted = [one for one in records if one.item.category == PAINTED and one.answer]
         if len(painted) > 1:
             images = [tables.opened(Path(one.answer[0])) for one in painted]
             pairs = [self.questions[one.item.id] for one in painted]
@@ -154,34 +154,34 @@ def _belongs(key: str, name: str) -> bool:
     return key == name or key.startswith(f"{name}/")
 
 
-def _by(samples: Sequence[Sample], key: Callable[[Sample], str]) -> dict[str, list[Sample]]:
-    parts: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        parts[key(sample)].append(sample)
+def _by(records: Sequence[Record], key: Callable[[Record], str]) -> dict[str, list[Record]]:
+    parts: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        parts[key(record)].append(record)
     return parts
 
 
-def _detail(sample: Sample, name: str) -> Any:
-    return None if sample.verdict is None else sample.verdict.details.get(name)
+def _detail(record: Record, name: str) -> Any:
+    return None if record.verdict is None else record.verdict.details.get(name)
 
 
-def _part(sample: Sample) -> str:
-    return str(_detail(sample, "part"))
+def _part(record: Record) -> str:
+    return str(_detail(record, "part"))
 
 
-def _right(samples: Sequence[Sample]) -> Proportion:
-    return proportion(one.verdict is not None and one.verdict.score == 1 for one in samples)
+def _right(records: Sequence[Record]) -> Proportion:
+    return proportion(one.verdict is not None and one.verdict.score == 1 for one in records)
 
 
-def _exact(samples: Sequence[Sample]) -> Proportion:
+def _exact(records: Sequence[Record]) -> Proportion:
     """The proportion of what shows nothing but what was asked for."""
-    return proportion(_detail(one, "exact") is True for one in samples)
+    return proportion(_detail(one, "exact") is True for one in records)
 
 
 def _both(right: Proportion, exact: Proportion) -> dict[str, Any]:
     return right.as_json() | {"exact": exact.as_json()}
 
 
-def _numbers(samples: Sequence[Sample]) -> dict[str, Any]:
-    drawn = GROUPS[samples[0].item.category].exact
-    return _both(_right(samples), _exact(samples)) if drawn else _right(samples).as_json()
+def _numbers(records: Sequence[Record]) -> dict[str, Any]:
+    drawn = GROUPS[records[0].item.category].exact
+    return _both(_right(records), _exact(records)) if drawn else _right(records).as_json()

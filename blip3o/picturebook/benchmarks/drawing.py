@@ -41,7 +41,7 @@ class Cases(Group[Case]):
         super().__init__(size)
         self.case, self.think = case, think
 
-    def sample(self, rng: random.Random, index: int) -> Case:
+    def question(self, rng: random.Random, index: int) -> Case:
         return self.case(rng, index)
 
     def wording(self, question: Case) -> Wording:
@@ -100,7 +100,7 @@ class WholeScenes(Group[ScenePair]):
 
     exact = True
 
-    def sample(self, rng: random.Random, index: int) -> ScenePair:
+    def question(self, rng: random.Random, index: int) -> ScenePair:
         return sample_scene(rng), sample_scene(rng)
 
     def wording(self, question: ScenePair) -> Wording:

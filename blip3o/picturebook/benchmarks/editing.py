@@ -23,7 +23,7 @@ class Edits(Group[Edit]):
     many, and the right place and time.
     """
 
-    def sample(self, rng: random.Random, index: int) -> Edit:
+    def question(self, rng: random.Random, index: int) -> Edit:
         while True:
             try:
                 return sample_edit(rng, sample_scene(rng), kind=KINDS[index % len(KINDS)])

@@ -42,7 +42,7 @@ class Group(ABC, Generic[Q]):
         self.size = size
 
     @abstractmethod
-    def sample(self, rng: random.Random, index: int) -> Q:
+    def question(self, rng: random.Random, index: int) -> Q:
         """The question of this index; the stream has made those before it."""
 
     @abstractmethod

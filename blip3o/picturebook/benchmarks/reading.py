@@ -28,7 +28,7 @@ def same_answer(answer: str, expected: str) -> bool:
 class SceneQuestions(Group[tuple[Scene, Question]]):
     """Questions about drawn scenes, all kinds in turn; an answer is right if it is the expected one to the letter."""
 
-    def sample(self, rng: random.Random, index: int) -> tuple[Scene, Question]:
+    def question(self, rng: random.Random, index: int) -> tuple[Scene, Question]:
         while True:
             scene = sample_scene(rng)
             try:
@@ -57,7 +57,7 @@ class SceneQuestions(Group[tuple[Scene, Question]]):
 class Captions(Group[Scene]):
     """Captions; right is one that claims exactly what the scene shows: objects, colours, counts, place and time."""
 
-    def sample(self, rng: random.Random, index: int) -> Scene:
+    def question(self, rng: random.Random, index: int) -> Scene:
         return sample_scene(rng)
 
     def wording(self, question: Scene) -> Wording:

@@ -95,7 +95,7 @@ class Dialogues(Group[Dialogue]):
 
     num_images = USER_TURNS
 
-    def sample(self, rng: random.Random, index: int) -> Dialogue:
+    def question(self, rng: random.Random, index: int) -> Dialogue:
         while True:
             dialogue = sample_dialogue(rng, sample_story(rng))
             if len(dialogue.expected) == USER_TURNS:

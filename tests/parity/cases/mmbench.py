@@ -2,7 +2,7 @@
 
 import pytest
 
-from blip3o.evals.benchmark import Item, Sample
+from blip3o.evals.benchmark import Item, Record
 from blip3o.evals.understanding import letters, mmbench
 
 
@@ -17,26 +17,26 @@ def found(protocol, rows):
     """The numbers of rows with predictions, 0 to 1, by name."""
     benchmark = mmbench.Mmbench(protocol)
     units = [row["index"] % mmbench.ROTATION for row in rows]
-    samples = []
+    records = []
     for row, unit in zip(rows, units, strict=True):
         facts = {"question": row["question"], "options": mmbench.options_of(row), "answer": row["answer"]}
         facts |= {"ability": row["l2-category"], "rotations": units.count(unit)}
         item = Item(id=str(row["index"]), prompt="", category=row["category"], facts=facts, unit=str(unit))
         verdict = benchmark.score(item, str(row["prediction"]))
-        samples.append(Sample(item=item, answer=row["prediction"], verdict=verdict))
-    return {name: value / 100 for name, value in benchmark.metrics(samples).items()}, samples
+        records.append(Record(item=item, answer=row["prediction"], verdict=verdict))
+    return {name: value / 100 for name, value in benchmark.metrics(records).items()}, records
 
 
 def circular(case):
-    numbers, samples = found("vlmevalkit", case["rows"])
+    numbers, records = found("vlmevalkit", case["rows"])
     expected = case["expected_acc"]
     if not isinstance(expected, dict):
         expected = {"Overall": expected}
     for name, value in expected.items():
         assert numbers["accuracy" if name == "Overall" else f"accuracy/{name}"] == pytest.approx(value, abs=1e-6)
-    hits = case.get("expected_hits") or {samples[0].item.unit: case["expected_hit"]}
+    hits = case.get("expected_hits") or {records[0].item.unit: case["expected_hit"]}
     for unit, hit in hits.items():
-        scores = [sample.verdict.score for sample in samples if sample.item.unit == unit]
+        scores = [record.verdict.score for record in records if record.item.unit == unit]
         assert all(score == 1 for score in scores) == bool(hit)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from blip3o.evals.benchmark import Item, Sample
+from blip3o.evals.benchmark import Item, Record
 from blip3o.evals.understanding import mmmu
 
 COLUMNS = {"official": "official", "lmms_eval": "lmms"}
@@ -54,19 +54,19 @@ def eval_multi_choice(case):
 def full_run(case):
     benchmark = mmmu.Mmmu("official")
     assert list(case["index2ans"]) == case["all_choices"]
-    samples = []
+    records = []
     for one in case["samples"]:
         options = dict(case["index2ans"]) if one["question_type"] == mmmu.CHOICE else {}
         subject = one["id"].removeprefix("validation_").rpartition("_")[0]
         item = Item(id=one["id"], prompt="", category=subject, facts={"options": options, "answer": one["answer"]})
         verdict = benchmark.score(item, one["response"])
         assert ("Correct" if verdict.score else "Wrong") == case["expected"]["judge"][one["id"]]
-        samples.append(Sample(item=item, answer=one["response"], verdict=verdict))
-    found = benchmark.metrics(samples)
+        records.append(Record(item=item, answer=one["response"], verdict=verdict))
+    found = benchmark.metrics(records)
     assert found["accuracy"] / 100 == pytest.approx(case["expected"]["overall"], abs=1e-6)
     for subject, part in case["expected"]["per_subject"].items():
         assert found[f"accuracy/{subject}"] / 100 == pytest.approx(part["acc"], abs=1e-6)
-        assert sum(sample.item.category == subject for sample in samples) == part["num"]
+        assert sum(record.item.category == subject for record in records) == part["num"]
 
 
 GROUPS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blip3o.evals.benchmark import Item, Sample
+from blip3o.evals.benchmark import Item, Record
 from blip3o.evals.understanding import seedbench
 
 
@@ -23,12 +23,12 @@ def answer(case):
 
 
 def numbers(protocol, items):
-    benchmark, samples = seedbench.Seedbench(protocol), []
+    benchmark, records = seedbench.Seedbench(protocol), []
     for one in items:
         facts = {"answer": one["answer"], "options": {}, "medium": one["data_type"], "type": one["question_type_id"]}
         item = Item(id=one["question_id"], prompt="", facts=facts)
-        samples.append(Sample(item=item, answer=one["text"], verdict=benchmark.score(item, one["text"])))
-    return benchmark.metrics(samples)
+        records.append(Record(item=item, answer=one["text"], verdict=benchmark.score(item, one["text"])))
+    return benchmark.metrics(records)
 
 
 def aggregate(case):

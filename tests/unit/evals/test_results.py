@@ -6,21 +6,21 @@ import pytest
 from PIL import Image
 
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Item, Sample, Verdict, with_intervals
-from blip3o.evals.record import Identity, lines_of
+from blip3o.evals.benchmark import Item, Record, Verdict, with_intervals
 from blip3o.evals.results import Answers, digest, keep_picture
+from blip3o.evals.saved_results import Identity, lines_of
 
 
-def share(samples):
+def share(records):
     """The mean score."""
-    return {"mean": sum(sample.verdict.score for sample in samples) / len(samples)}
+    return {"mean": sum(record.verdict.score for record in records) / len(records)}
 
 
-def pairs(samples):
+def pairs(records):
     """The share of units whose items are all right."""
     units = {}
-    for sample in samples:
-        units.setdefault(sample.item.unit, []).append(sample.verdict.score)
+    for record in records:
+        units.setdefault(record.item.unit, []).append(record.verdict.score)
     assert all(len(scores) == 2 for scores in units.values())
     return {"pairs": sum(all(scores) for scores in units.values()) / len(units), "none": float("nan")}
 
@@ -30,28 +30,28 @@ def width(metric):
     return metric["high"] - metric["low"]
 
 
-def samples(scores, per_unit=1):
+def records(scores, per_unit=1):
     return [
-        Sample(item=Item(id=str(k), prompt="", unit=str(k // per_unit)), answer="", verdict=Verdict(score=score))
+        Record(item=Item(id=str(k), prompt="", unit=str(k // per_unit)), answer="", verdict=Verdict(score=score))
         for k, score in enumerate(scores)
     ]
 
 
 def test_the_interval_of_a_share_is_as_wide_as_the_binomial_says():
-    metric = with_intervals(share, samples([1.0, 0.0] * 100))["mean"]
+    metric = with_intervals(share, records([1.0, 0.0] * 100))["mean"]
     assert metric["value"] == 0.5
     assert width(metric) == pytest.approx(2 * 1.96 * (0.25 / 200) ** 0.5, rel=0.15)
 
 
 def test_units_are_drawn_whole_and_one_drawn_twice_counts_twice():
-    metrics = with_intervals(pairs, samples([1.0, 1.0, 1.0, 0.0] * 25, per_unit=2))
+    metrics = with_intervals(pairs, records([1.0, 1.0, 1.0, 0.0] * 25, per_unit=2))
     assert metrics["pairs"]["value"] == 0.5
     assert width(metrics["pairs"]) == pytest.approx(2 * 1.96 * (0.25 / 50) ** 0.5, rel=0.2)
     assert metrics["none"] == {"value": None, "low": None, "high": None}
 
 
 def test_one_unit_has_no_interval():
-    assert with_intervals(share, samples([1.0, 0.0], per_unit=2))["mean"] == {"value": 0.5, "low": None, "high": None}
+    assert with_intervals(share, records([1.0, 0.0], per_unit=2))["mean"] == {"value": 0.5, "low": None, "high": None}
 
 
 def test_the_digest_changes_with_what_is_asked_and_what_is_right():

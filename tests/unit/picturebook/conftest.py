@@ -146,7 +146,7 @@ def outcomes(tmp_path):
 
     def asked(name, candidate, n, begin=0):
         group, rng = GROUPS[name], random.Random(f"evaluation/0/{name}")
-        questions = [group.sample(rng, index) for index in range(n)][begin:]
+        questions = [group.question(rng, index) for index in range(n)][begin:]
         names = [f"evaluation/0/{name}/{index}" for index in range(begin, n)]
         found = []
         for question, response in zip(questions, group.ask(candidate, questions, names), strict=True):

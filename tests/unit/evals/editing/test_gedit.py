@@ -10,7 +10,7 @@ from benchmark_data import gedit as data
 from benchmark_data import looked_at, write_picture
 
 from blip3o.errors import DataError, JudgeRefusalError
-from blip3o.evals.benchmark import USUAL, Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Record
 from blip3o.evals.editing import gedit
 from blip3o.evals.editing.gedit import Gedit
 
@@ -42,25 +42,25 @@ def judged(folder, *replies, protocol="official"):
     return (
         benchmark,
         judge,
-        [Sample(item=item, answer=(edit,), verdict=benchmark.score(item, (edit,))) for item in items],
+        [Record(item=item, answer=(edit,), verdict=benchmark.score(item, (edit,))) for item in items],
     )
 
 
-def verdicts(samples):
-    return [sample.verdict for sample in samples if sample.verdict is not None]
+def verdicts(records):
+    return [record.verdict for record in records if record.verdict is not None]
 
 
 @pytest.mark.parametrize("protocol", Gedit.protocols)
 def test_one_language_is_read_and_judged(tmp_path, protocol):
     data.write(tmp_path)
-    benchmark, judge, samples = judged(tmp_path, GOOD, protocol=protocol)
-    assert [(sample.item.category, sample.item.prompt) for sample in samples] == list(data.EDITS)
-    assert len({sample.item.id for sample in samples}) == 3
+    benchmark, judge, records = judged(tmp_path, GOOD, protocol=protocol)
+    assert [(record.item.category, record.item.prompt) for record in records] == list(data.EDITS)
+    assert len({record.item.id for record in records}) == 3
     assert judge.asked[:2] == [
         ("Context.\nTwo pictures.\nAsked for: Make the car blue.", [data.SIZE, data.SIZE], 0),
         ("Context.\nOne picture.", [data.SIZE], 0),
     ]
-    metrics = benchmark.metrics(samples)
+    metrics = benchmark.metrics(records)
     assert next(iter(metrics)) == "overall"
     assert {metrics[name] for name in ("overall", "semantics", "quality", "overall/subject-add")} == {10}
     assert metrics["overall_intersection"] == 10
@@ -69,17 +69,17 @@ def test_one_language_is_read_and_judged(tmp_path, protocol):
 
 def test_the_smaller_scores_count(tmp_path):
     data.write(tmp_path)
-    benchmark, _judge, samples = judged(tmp_path, '{"score": [9, 4]}', '{"score": [9, 9]}', GOOD)
-    assert verdicts(samples)[0].score == pytest.approx(6)
-    assert verdicts(samples)[0].parsed == [4, 9]
-    assert benchmark.metrics(samples)["overall"] == pytest.approx((8 + 10) / 2)
+    benchmark, _judge, records = judged(tmp_path, '{"score": [9, 4]}', '{"score": [9, 9]}', GOOD)
+    assert verdicts(records)[0].score == pytest.approx(6)
+    assert verdicts(records)[0].parsed == [4, 9]
+    assert benchmark.metrics(records)["overall"] == pytest.approx((8 + 10) / 2)
 
 
 def test_from_the_second_try_on_a_reply_without_json_is_guessed(tmp_path):
     data.write(tmp_path)
-    _benchmark, judge, samples = judged(tmp_path, "I like it.")
-    guesses = [gedit.drawn(sample.item.id, "I like it.") for sample in samples]
-    assert [verdict.parsed for verdict in verdicts(samples)] == [[guess, guess] for guess in guesses]
+    _benchmark, judge, records = judged(tmp_path, "I like it.")
+    guesses = [gedit.drawn(record.item.id, "I like it.") for record in records]
+    assert [verdict.parsed for verdict in verdicts(records)] == [[guess, guess] for guess in guesses]
     assert [attempt for _, _, attempt in judge.asked[:4]] == [0, 0, 1, 1]
 
 
@@ -103,8 +103,8 @@ def test_replies_that_cannot_be_used_raise_in_the_end(tmp_path, reply):
 def test_a_missing_picture_is_left_out(tmp_path):
     data.write(tmp_path)
     benchmark = Gedit("official", Judging(GOOD))
-    samples = [Sample(item=item, answer=(), verdict=benchmark.score(item, ())) for item in benchmark.items(tmp_path)]
-    metrics = benchmark.metrics(samples)
+    records = [Record(item=item, answer=(), verdict=benchmark.score(item, ())) for item in benchmark.items(tmp_path)]
+    metrics = benchmark.metrics(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 

@@ -7,7 +7,7 @@ from benchmark_data import imgedit as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import USUAL, Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Record
 from blip3o.evals.editing.imgedit import ImgEdit
 
 
@@ -36,47 +36,47 @@ def asked(folder, reply, pictures=True):
     edit = folder / "edit.png"
     write_picture(edit, "green", (32, 32))
     answers = [(edit,) if pictures else () for _ in items]
-    samples = [
-        Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+    records = [
+        Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
         for item, answer in zip(items, answers, strict=True)
     ]
-    return benchmark, judge, samples
+    return benchmark, judge, records
 
 
 @pytest.mark.parametrize("write", [data.write, data.write_mirror, data.write_prepared])
 def test_both_formats_hold_the_same_edits_and_are_judged(tmp_path, write):
     write(tmp_path)
-    benchmark, judge, samples = asked(tmp_path, GOOD)
-    assert [(sample.item.id, sample.item.prompt, sample.item.category) for sample in samples] == [
+    benchmark, judge, records = asked(tmp_path, GOOD)
+    assert [(record.item.id, record.item.prompt, record.item.category) for record in records] == [
         (key, row["prompt"], row["edit_type"]) for key, row in data.ROWS.items()
     ]
     assert judge.asked[0] == ("Judge this add: Give the cat a hat.", [(64, 48), (32, 32)])
-    metrics = benchmark.metrics(samples)
+    metrics = benchmark.metrics(records)
     assert metrics == {"overall": 5, "overall/style": 5, "overall/add": 5, "overall/remove": 5, "left_out": 0}
     assert next(iter(metrics)) == "overall"
 
 
 def test_a_poor_edit_scores_what_the_judge_says(tmp_path):
     data.write(tmp_path)
-    benchmark, _, samples = asked(tmp_path, BAD)
-    assert benchmark.metrics(samples)["overall"] == 1.33
+    benchmark, _, records = asked(tmp_path, BAD)
+    assert benchmark.metrics(records)["overall"] == 1.33
 
 
 @pytest.mark.parametrize(("reply", "pictures"), [("", True), ("nan", True), ("Score: five", True), (GOOD, False)])
 def test_replies_without_a_score_and_missing_pictures_are_left_out(tmp_path, reply, pictures):
     data.write(tmp_path)
-    benchmark, _, samples = asked(tmp_path, reply, pictures)
-    verdicts = [sample.verdict for sample in samples if sample.verdict is not None]
+    benchmark, _, records = asked(tmp_path, reply, pictures)
+    verdicts = [record.verdict for record in records if record.verdict is not None]
     assert [(verdict.parsed, verdict.score) for verdict in verdicts] == [(None, 0)] * 4
-    metrics = benchmark.metrics(samples)
+    metrics = benchmark.metrics(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 
 
 def test_a_part_of_the_items_has_numbers(tmp_path):
     data.write(tmp_path)
-    benchmark, _, samples = asked(tmp_path, GOOD)
-    assert benchmark.metrics(samples[:1]) == {"overall": 5, "overall/add": 5, "left_out": 0}
+    benchmark, _, records = asked(tmp_path, GOOD)
+    assert benchmark.metrics(records[:1]) == {"overall": 5, "overall/add": 5, "left_out": 0}
 
 
 def test_without_a_judge_nothing_is_scored_and_no_prompts_are_needed(tmp_path):

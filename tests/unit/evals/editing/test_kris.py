@@ -9,7 +9,7 @@ from benchmark_data import kris as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import USUAL, Judge, Sample
+from blip3o.evals.benchmark import USUAL, Judge, Record
 from blip3o.evals.editing import kris, kris_replies
 from blip3o.evals.editing.kris import Kris
 
@@ -44,7 +44,7 @@ def judged(folder, said):
     return (
         benchmark,
         judge,
-        [Sample(item=item, answer=(edit,), verdict=benchmark.score(item, (edit,))) for item in benchmark.items(folder)],
+        [Record(item=item, answer=(edit,), verdict=benchmark.score(item, (edit,))) for item in benchmark.items(folder)],
     )
 
 
@@ -57,12 +57,12 @@ def near(found, expected):
 @pytest.mark.parametrize("write", [data.write, data.write_mirror])
 def test_both_formats_hold_the_same_items_and_are_judged(tmp_path, write):
     write(tmp_path)
-    benchmark, judge, samples = judged(tmp_path, reply(5))
-    assert [sample.item.id for sample in samples] == [
+    benchmark, judge, records = judged(tmp_path, reply(5))
+    assert [record.item.id for record in records] == [
         f"{task}/{key}" for task, rows in data.TASKS.items() for key in rows
     ]
-    assert [len(sample.item.pictures) for sample in samples] == [1, 1, 2, 3, 1]
-    metrics = benchmark.metrics(samples)
+    assert [len(record.item.pictures) for record in records] == [1, 1, 2, 3, 1]
+    metrics = benchmark.metrics(records)
     assert next(iter(metrics)) == "overall"
     assert {metrics[name] for name in ("overall", "overall/Factual Knowledge", "KP/Natural Science", "VC/biology")} == {
         100
@@ -89,26 +89,26 @@ def test_both_formats_hold_the_same_items_and_are_judged(tmp_path, write):
 
 def test_a_poor_edit_scores_less(tmp_path):
     data.write(tmp_path)
-    benchmark, _judge, samples = judged(tmp_path, reply(2))
-    assert benchmark.metrics(samples)["overall"] == 25
-    assert [sample.verdict.score for sample in samples if sample.verdict] == [25] * 5
+    benchmark, _judge, records = judged(tmp_path, reply(2))
+    assert benchmark.metrics(records)["overall"] == 25
+    assert [record.verdict.score for record in records if record.verdict] == [25] * 5
 
 
 @pytest.mark.parametrize("said", ["", "no score", '{"consistency_score": NaN}'])
 def test_replies_without_a_score_are_left_out(tmp_path, said):
     data.write(tmp_path)
-    benchmark, _judge, samples = judged(tmp_path, said)
-    metrics = benchmark.metrics(samples)
+    benchmark, _judge, records = judged(tmp_path, said)
+    metrics = benchmark.metrics(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 
 
 def test_a_missing_picture_is_left_out_and_any_part_has_numbers(tmp_path):
     data.write(tmp_path)
-    benchmark, _judge, samples = judged(tmp_path, reply(4))
-    empty = Sample(item=samples[0].item, answer=(), verdict=benchmark.score(samples[0].item, ()))
-    assert benchmark.metrics([empty, samples[1]])["overall"] == 75
-    assert benchmark.metrics([empty, samples[1]])["left_out"] == 0.5
+    benchmark, _judge, records = judged(tmp_path, reply(4))
+    empty = Record(item=records[0].item, answer=(), verdict=benchmark.score(records[0].item, ()))
+    assert benchmark.metrics([empty, records[1]])["overall"] == 75
+    assert benchmark.metrics([empty, records[1]])["left_out"] == 0.5
 
 
 def test_every_task_has_a_way_and_twenty_there_are():

@@ -10,7 +10,7 @@ from benchmark_data import write_picture
 from PIL import Image
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import USUAL, Sample
+from blip3o.evals.benchmark import USUAL, Record
 from blip3o.evals.generation.dpg import DpgBench
 
 NOBODY = tuple(Path(f"nowhere/{number}.png") for number in range(4))
@@ -44,9 +44,9 @@ def read(folder, protocol="fixed", **options):
 
 
 def numbers(benchmark, items, answer=NOBODY):
-    samples = [Sample(item=item, answer=answer, verdict=benchmark.score(item, answer)) for item in items]
-    json.dumps([dict(sample.verdict.details) for sample in samples if sample.verdict])
-    return benchmark.metrics(samples)
+    records = [Record(item=item, answer=answer, verdict=benchmark.score(item, answer)) for item in items]
+    json.dumps([dict(record.verdict.details) for record in records if record.verdict])
+    return benchmark.metrics(records)
 
 
 def test_prompts_are_read_with_their_questions(tmp_path):
@@ -183,11 +183,11 @@ def test_an_item_without_pictures_counts_nothing_officially_it_is_left_out(tmp_p
     answers = [pictures, pictures, ()]
 
     def scored(benchmark):
-        samples = [
-            Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+        records = [
+            Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)
         ]
-        return benchmark.metrics(samples)
+        return benchmark.metrics(records)
 
     found = scored(benchmark)
     assert found["dpg"] == pytest.approx(100 * 2 / 3)

@@ -10,7 +10,7 @@ from benchmark_data import geneval as data
 from benchmark_data import write_picture
 
 from blip3o.errors import ConfigError, DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.generation.geneval_benchmark import GenEval
 
 
@@ -27,8 +27,8 @@ def detections(items, wrong=()):
     }
 
 
-def samples(benchmark, items):
-    return [Sample(item=item, answer=names(item), verdict=benchmark.score(item, names(item))) for item in items]
+def records(benchmark, items):
+    return [Record(item=item, answer=names(item), verdict=benchmark.score(item, names(item))) for item in items]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_right_pictures_score_full_marks(items, tmp_path):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps(detections(items)))
     benchmark = GenEval("mmdet-json", detections=path)
-    numbers = benchmark.metrics(samples(benchmark, items))
+    numbers = benchmark.metrics(records(benchmark, items))
     assert next(iter(numbers)) == "overall"
     assert numbers["overall"] == numbers["task/colors"] == 1
     assert numbers["images_percent"] == numbers["prompts_percent"] == 100
@@ -56,7 +56,7 @@ def test_right_pictures_score_full_marks(items, tmp_path):
 
 def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
     benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00004",)))
-    scored = samples(benchmark, items)
+    scored = records(benchmark, items)
     numbers = benchmark.metrics(scored)
     assert numbers["task/position"] == 0.25
     assert numbers["overall"] == pytest.approx(5.25 / 6)
@@ -68,7 +68,7 @@ def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
 
 def test_a_part_of_the_prompts_has_numbers_and_a_unit_drawn_twice_is_two_prompts(items):
     benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00000",)))
-    (one,) = samples(benchmark, items[:1])
+    (one,) = records(benchmark, items[:1])
     assert benchmark.metrics([one])["overall"] == 0.25
     again = replace(one, item=replace(one.item, unit="again"))
     assert benchmark.metrics([one, again])["prompts_percent"] == 100

@@ -8,7 +8,7 @@ from benchmark_data import wise as data
 from benchmark_data import write_picture
 
 from blip3o.errors import DataError, JudgeRefusalError
-from blip3o.evals.benchmark import USUAL, Sample
+from blip3o.evals.benchmark import USUAL, Record
 from blip3o.evals.generation.wise import Wise
 
 FULL = {"legacy": "Consistency: 2\nRealism: 2\nAesthetic Quality: 2", "verified": "Score: 1"}
@@ -43,8 +43,8 @@ def read(folder, protocol, *replies):
 
 
 def numbers(benchmark, items, drawn):
-    samples = [Sample(item=item, answer=drawn, verdict=benchmark.score(item, drawn)) for item in items]
-    return benchmark.metrics(samples)
+    records = [Record(item=item, answer=drawn, verdict=benchmark.score(item, drawn)) for item in items]
+    return benchmark.metrics(records)
 
 
 def test_both_formats_hold_the_same_prompts(tmp_path):

@@ -7,21 +7,21 @@ import pytest
 from benchmark_data import gqa as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.understanding.gqa import Gqa
 
 RIGHT = {name: row[2] for name, row in data.ROWS.items()}
 
 
-def samples(protocol, items, answers):
+def records(protocol, items, answers):
     benchmark = Gqa(protocol)
     return [
-        Sample(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items
+        Record(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items
     ]
 
 
 def asked(protocol, items, answers):
-    return Gqa(protocol).metrics(samples(protocol, items, answers))
+    return Gqa(protocol).metrics(records(protocol, items, answers))
 
 
 def told(items):
@@ -72,7 +72,7 @@ def test_questions_that_follow_from_one_another_are_of_one_unit(tmp_path):
 
 def test_units_that_are_drawn_twice_count_twice(tmp_path):
     data.write(tmp_path)
-    once = samples("official", Gqa("official").items(tmp_path), RIGHT | {"202": "blue"})
+    once = records("official", Gqa("official").items(tmp_path), RIGHT | {"202": "blue"})
     twice = [replace(one, item=replace(one.item, unit=f"{k}/{one.item.unit}")) for k in (0, 1) for one in once]
     found, again = Gqa("official").metrics(once), Gqa("official").metrics(twice)
     assert (found["consistency"], found["accuracy"]) == (again["consistency"], again["accuracy"]) == (0, 75)

@@ -8,7 +8,7 @@ from benchmark_data import looked_at
 from benchmark_data import mmbench as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import USUAL, Sample
+from blip3o.evals.benchmark import USUAL, Record
 from blip3o.evals.understanding import mmbench
 from blip3o.evals.understanding.mmbench import Mmbench
 
@@ -27,7 +27,7 @@ class Scripted:
 
 
 def answered(benchmark, items, answer):
-    return [Sample(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
+    return [Record(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
 
 
 def right(item):
@@ -77,16 +77,16 @@ def test_prompts_leave_out_what_a_row_does_not_have(items, tmp_path):
 
 def test_one_wrong_rotation_makes_its_question_wrong(items):
     benchmark = Mmbench("vlmevalkit")
-    samples = answered(benchmark, items, lambda item: "Q" if item.id == "2000003" else right(item))
-    assert benchmark.metrics(samples)["accuracy"] == pytest.approx(100 * 2 / 3)
-    assert benchmark.metrics(samples)["accuracy/naming"] == 0
+    records = answered(benchmark, items, lambda item: "Q" if item.id == "2000003" else right(item))
+    assert benchmark.metrics(records)["accuracy"] == pytest.approx(100 * 2 / 3)
+    assert benchmark.metrics(records)["accuracy/naming"] == 0
 
 
 def test_a_part_counts_whole_questions_only(items):
     benchmark = Mmbench("vlmevalkit")
-    samples = answered(benchmark, items, right)
-    assert benchmark.metrics(samples[:5]) == {"accuracy": 100, "accuracy/naming": 100, "accuracy/object_naming": 100}
-    assert math.isnan(benchmark.metrics(samples[:3])["accuracy"])
+    records = answered(benchmark, items, right)
+    assert benchmark.metrics(records[:5]) == {"accuracy": 100, "accuracy/naming": 100, "accuracy/object_naming": 100}
+    assert math.isnan(benchmark.metrics(records[:3])["accuracy"])
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n\n", "😀", "A or B"])

@@ -7,7 +7,7 @@ from benchmark_data import looked_at
 from benchmark_data import mmmu as data
 
 from blip3o.errors import DataError, PictureError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.tables import opened
 from blip3o.evals.understanding.mmmu import Mmmu
 
@@ -25,7 +25,7 @@ def best(item):
 
 
 def answered(benchmark, items, answer):
-    return [Sample(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
+    return [Record(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
 
 
 @pytest.mark.parametrize("protocol", Mmmu.protocols)
@@ -54,11 +54,11 @@ def test_prompts_and_pictures(items, tmp_path):
 
 def test_a_question_counts_in_its_subject_its_domain_and_in_all(items):
     benchmark = Mmmu("official")
-    samples = answered(benchmark, items, lambda item: "12" if item.category == "Math" else best(item))
-    metrics = benchmark.metrics(samples)
+    records = answered(benchmark, items, lambda item: "12" if item.category == "Math" else best(item))
+    metrics = benchmark.metrics(records)
     assert (metrics["accuracy/Math"], metrics["accuracy/Art and Design"]) == (0, 100)
     assert metrics["accuracy"] == pytest.approx(100 * 4 / 6)
-    assert benchmark.metrics(samples[:1]).keys() == {"accuracy", "accuracy/Art and Design", "accuracy/Art"}
+    assert benchmark.metrics(records[:1]).keys() == {"accuracy", "accuracy/Art and Design", "accuracy/Art"}
 
 
 @pytest.mark.parametrize("protocol", Mmmu.protocols)

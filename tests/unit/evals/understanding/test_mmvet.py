@@ -7,7 +7,7 @@ import pytest
 from benchmark_data import mmvet as data
 
 from blip3o.errors import DataError, JudgeError
-from blip3o.evals.benchmark import USUAL, Sample
+from blip3o.evals.benchmark import USUAL, Record
 from blip3o.evals.understanding.mmvet import AGAIN, TRIES, Mmvet
 
 
@@ -27,7 +27,7 @@ class Grader:
 
 
 def answered(benchmark, items, answer):
-    return [Sample(item=item, answer=answer, verdict=benchmark.score(item, answer)) for item in items]
+    return [Record(item=item, answer=answer, verdict=benchmark.score(item, answer)) for item in items]
 
 
 def read(tmp_path, judge=None, protocol="official"):
@@ -64,8 +64,8 @@ def test_the_judge_is_asked_in_the_words_of_the_script(tmp_path):
 
 def test_a_question_counts_for_each_ability_it_needs_and_for_their_set(tmp_path):
     benchmark, items = read(tmp_path, Grader("0.4"))
-    samples = answered(benchmark, items, "something")
-    assert benchmark.metrics(samples) == pytest.approx(
+    records = answered(benchmark, items, "something")
+    assert benchmark.metrics(records) == pytest.approx(
         {
             "total": 40,
             "std": 0,
@@ -73,7 +73,7 @@ def test_a_question_counts_for_each_ability_it_needs_and_for_their_set(tmp_path)
             **{f"integration/{name}": 40 for name in ("math_ocr", "rec", "rec_spat")},
         }
     )
-    assert benchmark.metrics(samples[:1]).keys() == {
+    assert benchmark.metrics(records[:1]).keys() == {
         "total",
         "std",
         "capability/math",
@@ -96,17 +96,17 @@ def test_five_runs_have_their_own_replies_and_give_a_deviation(tmp_path):
     judge = Grader("0.1", "", "", "", "", "", "0.3", "", "", "", "", "", "0.2")
     benchmark, items = read(tmp_path, judge, "official-5-runs")
     judge.replies = tuple(reply for grade in ("0.1", "0.2", "0.3", "0.4", "0.5") for reply in [grade] * TRIES)
-    samples = answered(benchmark, items[:1], "2")
+    records = answered(benchmark, items[:1], "2")
     assert [attempt for *_, attempt in judge.asked] == [0, TRIES, 2 * TRIES, 3 * TRIES, 4 * TRIES]
-    assert benchmark.metrics(samples)["total"] == pytest.approx(30)
-    assert benchmark.metrics(samples)["std"] == pytest.approx(100 * math.sqrt(0.02))
+    assert benchmark.metrics(records)["total"] == pytest.approx(30)
+    assert benchmark.metrics(records)["std"] == pytest.approx(100 * math.sqrt(0.02))
 
 
 def test_without_a_judge_nothing_is_scored(tmp_path):
     benchmark, items = read(tmp_path)
-    samples = answered(benchmark, items, "anything")
-    assert [sample.verdict for sample in samples] == [None] * 3
-    assert math.isnan(benchmark.metrics(samples)["total"])
+    records = answered(benchmark, items, "anything")
+    assert [record.verdict for record in records] == [None] * 3
+    assert math.isnan(benchmark.metrics(records)["total"])
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n\n", "a | b", "😀"])
@@ -169,7 +169,7 @@ def test_an_empty_answer_is_worth_nothing_without_asking_the_judge(tmp_path):
     verdict = benchmark.score(items[0], "")
     assert verdict is not None
     assert (verdict.score, verdict.details["scores"], judge.asked) == (0, [0.0] * 5, [])
-    assert benchmark.metrics([Sample(item=items[0], answer="", verdict=verdict)])["total"] == 0
+    assert benchmark.metrics([Record(item=items[0], answer="", verdict=verdict)])["total"] == 0
 
 
 def test_a_judge_that_has_three_tokens_is_told_not_to_think(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from benchmark_data import pope as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.understanding.pope import Pope
 
 
@@ -15,12 +15,12 @@ def test_both_formats_are_read(tmp_path, write):
     assert len({item.id for item in items}) == len(items) == 6
     assert items[0].prompt == "Is there a dog in the image?\nAnswer the question using a single word or phrase."
     benchmark = Pope("official")
-    samples = [
-        Sample(item=item, answer=item.facts["label"], verdict=benchmark.score(item, item.facts["label"]))
+    records = [
+        Record(item=item, answer=item.facts["label"], verdict=benchmark.score(item, item.facts["label"]))
         for item in items
     ]
-    assert benchmark.metrics(samples)["f1"] == 100
-    assert benchmark.metrics(samples)["yes_ratio/random"] == 0.5
+    assert benchmark.metrics(records)["f1"] == 100
+    assert benchmark.metrics(records)["yes_ratio/random"] == 0.5
 
 
 def test_a_missing_picture_and_a_missing_folder_are_told(tmp_path):
@@ -51,7 +51,7 @@ def metrics_of(protocol, items, answers):
     benchmark = Pope(protocol)
     return benchmark.metrics(
         [
-            Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+            Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)
         ]
     )

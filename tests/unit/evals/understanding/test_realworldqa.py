@@ -8,7 +8,7 @@ import pytest
 from benchmark_data import realworldqa as data
 
 from blip3o.errors import DataError, PictureError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.tables import opened
 from blip3o.evals.understanding.realworldqa import RealWorldQa
 
@@ -17,7 +17,7 @@ def asked(protocol, items, answers):
     benchmark = RealWorldQa(protocol)
     return benchmark.metrics(
         [
-            Sample(item=item, answer=answer, verdict=benchmark.score(item, answer))
+            Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)
         ]
     )

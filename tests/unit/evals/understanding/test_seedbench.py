@@ -7,12 +7,12 @@ import pytest
 from benchmark_data import seedbench as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.understanding.seedbench import Seedbench
 
 
 def answered(benchmark, items, answer):
-    return [Sample(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
+    return [Record(item=item, answer=answer(item), verdict=benchmark.score(item, answer(item))) for item in items]
 
 
 def right(item):
@@ -51,12 +51,12 @@ def test_a_question_and_its_pictures(items):
 
 def test_pictures_count_apart_from_videos_and_what_is_not_asked_is_left_out(items):
     benchmark = Seedbench("lmms")
-    samples = answered(benchmark, items, lambda item: "A")
-    assert benchmark.metrics(samples)["image"] == pytest.approx(100 / 3)
-    assert benchmark.metrics(samples)["video"] == 50
-    assert benchmark.metrics(samples)["all"] == 40
-    assert benchmark.metrics(samples[:1]) == {"image": 0, "all": 0, "all/Scene Understanding": 0}
-    assert benchmark.metrics(samples[3:4]).keys() == {"video", "all", "all/Action Recognition"}
+    records = answered(benchmark, items, lambda item: "A")
+    assert benchmark.metrics(records)["image"] == pytest.approx(100 / 3)
+    assert benchmark.metrics(records)["video"] == 50
+    assert benchmark.metrics(records)["all"] == 40
+    assert benchmark.metrics(records[:1]) == {"image": 0, "all": 0, "all/Scene Understanding": 0}
+    assert benchmark.metrics(records[3:4]).keys() == {"video", "all", "all/Action Recognition"}
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n", "😀", "Z"])

@@ -6,7 +6,7 @@ import pytest
 from benchmark_data import textvqa as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.understanding.textvqa import TextVqa
 
 RIGHT = {"34602": "STOP.", "34603": "10:30", "34604": "Tom's"}
@@ -15,7 +15,7 @@ RIGHT = {"34602": "STOP.", "34603": "10:30", "34604": "Tom's"}
 def asked(items, answers):
     benchmark = TextVqa("official")
     return benchmark.metrics(
-        [Sample(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
+        [Record(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
     )
 
 

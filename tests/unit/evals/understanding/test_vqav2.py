@@ -7,7 +7,7 @@ import pytest
 from benchmark_data import vqav2 as data
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Sample
+from blip3o.evals.benchmark import Record
 from blip3o.evals.understanding.vqav2 import VqaV2
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -17,7 +17,7 @@ RIGHT = {"1000": "yes", "1001": "2", "2000": "books", "2001": "grey"}
 def asked(protocol, items, answers):
     benchmark = VqaV2(protocol)
     return benchmark.metrics(
-        [Sample(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
+        [Record(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
     )
 
 
