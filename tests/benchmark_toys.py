@@ -48,7 +48,7 @@ class Many(Benchmark):
     def score(self, item, answer) -> Verdict | None:
         return Verdict(score=float(len(item.prompt) % 3 == 0), parsed=str(answer))
 
-    def metrics(self, records):
+    def aggregate(self, records):
         return {"accuracy": sum(record.verdict.score for record in records if record.verdict) / len(records)}
 
 

@@ -192,7 +192,7 @@ class Benchmark(ABC):
         for begin in range(0, len(items), size):
             yield items[begin : begin + size]
 
-    def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
+    def ask(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
         """A model's response to each item, every picture from a seed of its own. Raises PromptError, PictureError."""
         prompts = [item.prompt for item in items for _ in range(item.count)]
         seeds = [item_seed(seed, item.id, index) for item in items for index in range(item.count)]
@@ -211,13 +211,13 @@ class Benchmark(ABC):
         it has no opinion on this item."""
 
     @abstractmethod
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The numbers of scored records, the one that is published first; `records` is not empty and may be a part of
         the data set."""
 
     def numbers(self, records: Sequence[Record]) -> dict[str, Any]:
         """The metrics with their 95 % intervals, as the result tells them: by the bootstrap over units."""
-        return with_intervals(self.metrics, records)
+        return with_intervals(self.aggregate, records)
 
     def report(self, records: Sequence[Record], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""

@@ -204,7 +204,7 @@ def _estimate(
     tried, model, begin = items[:TRIED_ITEMS], candidate(), time.monotonic()
     estimate: dict[str, Any] = {"benchmark": benchmark.name, "items": len(items)}
     with suppress(PromptError, PictureError):  # a model that cannot be asked these takes no time
-        benchmark.answer(tried, model, plan.seed)
+        benchmark.ask(tried, model, plan.seed)
         estimate["seconds"] = round((time.monotonic() - begin) / len(tried) * len(items))
     if benchmark.needs_judge:
         pictures = sum(item.count if benchmark.kind != "understanding" else 0 for item in items)

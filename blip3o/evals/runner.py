@@ -137,7 +137,7 @@ class BenchmarkRun:
     def _answered(self, chunk: Sequence[Item]) -> list[tuple[Answer, dict[str, str]]]:
         """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
         try:
-            responses = self.benchmark.answer(chunk, self.candidate(), self.plan.seed)
+            responses = self.benchmark.ask(chunk, self.candidate(), self.plan.seed)
         except (PromptError, PictureError) as error:
             if len(chunk) == 1:
                 return [(self._nothing, {"refused": str(error)})]

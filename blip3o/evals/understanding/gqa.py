@@ -217,7 +217,7 @@ class Gqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return judged(item.facts, str(answer), self.protocol)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then all other numbers of the official script."""
         answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(records)}
         return numbers(answered, self.protocol)

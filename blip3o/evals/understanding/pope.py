@@ -126,7 +126,7 @@ class Pope(Benchmark):
         parsed = WAYS[self.protocol].read(str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """F1 in percent as published: the mean over the settings, or by "lmms" that of all questions together; then the
         numbers of each setting, 0 to 1, by "lmms" those of all first."""
         settings = sorted({record.item.category for record in records})

@@ -60,6 +60,6 @@ class TextVqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return Verdict(score=share(str(answer), item.facts["answers"]), parsed=words.evalai(str(answer)))
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
         return {"accuracy": 100 * mean([record.verdict.score for record in records if record.verdict])}

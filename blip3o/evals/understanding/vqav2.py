@@ -114,7 +114,7 @@ class VqaV2(Benchmark):
         parsed, people = RULES[self.protocol](str(answer), item.facts["answers"])
         return Verdict(score=words.agreement(parsed, people, item.facts.get("marks")), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
         known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(records)]
         return summary(*map(list, zip(*known, strict=True)))

@@ -102,7 +102,7 @@ class PictureBookBenchmark(Benchmark):
         for _, part in groupby(items, key=lambda item: item.category):
             yield from super().batches(list(part), size)
 
-    def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
+    def ask(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
         responses: list[Response] = []
         for category, part in groupby(items, key=lambda item: item.category):
             names = [item.id for item in part]
@@ -117,7 +117,7 @@ class PictureBookBenchmark(Benchmark):
         part, exact = group.wording(question).part, False if group.exact else None
         return verdict(part, correct=False, exact=exact, note="nothing was answered")
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The proportion of right answers in each group, without the interval."""
         return {name: _right(part).value for name, part in _by(records, lambda one: one.item.category).items()}
 
