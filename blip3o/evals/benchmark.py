@@ -271,10 +271,6 @@ def _redrawn(groups: list[list[Record]], rng: np.random.Generator) -> list[Recor
 
 
 def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
-    known = [one for one in drawn if isfinite(one)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known else (None, None)
-    return {
-        "value": value if isfinite(value) else None,
-        "low": None if low is None else float(low),
-        "high": None if high is None else float(high),
-    }
+    finite = [one for one in drawn if isfinite(one)]
+    low, high = np.percentile(finite, [2.5, 97.5]).tolist() if finite else (None, None)
+    return {"value": value if isfinite(value) else None, "low": low, "high": high}

@@ -183,17 +183,16 @@ def _opened(
     benchmark = registry.build(name, options)
     if not benchmark.has_data:
         return benchmark, benchmark.items(Path())
-    own = Path(str(data))
-    if own.is_dir():
-        inside = own / benchmark.name
+    folder = Path(str(data))
+    if folder.is_dir():
+        inside = folder / benchmark.name
         if not inside.is_dir() and not alone:
-            raise DataError(f"{own} has no folder {benchmark.name}: put its data there")
-        return benchmark, read(benchmark, inside if inside.is_dir() else own)
-    if str(data) == "hub" and not benchmark.mirror:
-        raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
+            raise DataError(f"{folder} has no folder {benchmark.name}: put its data there")
+        return benchmark, read(benchmark, inside if inside.is_dir() else folder)
     mirror = benchmark.mirror if str(data) == "hub" else str(data)
-    found = hub.find_data(mirror, benchmark.wanted, notice)
-    return benchmark, read(benchmark, found)
+    if not mirror:
+        raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
+    return benchmark, read(benchmark, hub.find_data(mirror, benchmark.wanted, notice))
 
 
 def _estimate(

@@ -89,9 +89,9 @@ class BenchmarkRun:
         lines = self.answers.read()
         if self.rank == 0:
             self._write(lines, numbers=False)
-        wanted = self.benchmark.first(self.items, self.plan.limit)
+        chosen = self.benchmark.first(self.items, self.plan.limit)
         try:
-            self._work(wanted[self.rank :: self.world], lines, progress)
+            self._work(chosen[self.rank :: self.world], lines, progress)
         except BaseException:
             if self.rank == 0:
                 self._write(self.answers.read(), numbers=False)
@@ -112,11 +112,11 @@ class BenchmarkRun:
         scores = [lines[item.id]["score"] for item in mine if item.id in lines]
         left = [item for item in mine if item.id not in lines]
         for chunk in self.benchmark.batches(left, self.plan.batch):
-            made = self._done(chunk)
-            append(path, made)
-            scores += [line["score"] for line in made]
-            known = [score for score in scores if score is not None]
-            progress(self.benchmark.name, len(scores), len(mine), sum(known) / len(known) if known else None)
+            answered = self._answered_lines(chunk)
+            append(path, answered)
+            scores += [line["score"] for line in answered]
+            numbers = [score for score in scores if score is not None]
+            progress(self.benchmark.name, len(scores), len(mine), sum(numbers) / len(numbers) if numbers else None)
 
     def _write(self, lines: Mapping[str, Line], *, numbers: bool) -> dict[str, Any]:
         candidate = self.candidate if numbers else None
@@ -126,13 +126,9 @@ class BenchmarkRun:
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
-    def _done(self, chunk: Sequence[Item]) -> list[Line]:
-        answered = self._answered(chunk)
-        verdicts = self._verdicts([(item, answer) for item, (answer, _) in zip(chunk, answered, strict=True)])
-        return [
-            line_of(item, answer, verdict, notes | said, self.plan.folder)
-            for item, (answer, notes), (verdict, said) in zip(chunk, answered, verdicts, strict=True)
-        ]
+    def _answered_lines(self, chunk: Sequence[Item]) -> list[Line]:
+        answers, notes = zip(*self._answered(chunk), strict=True)
+        return self._scored(list(zip(chunk, answers, notes, strict=True)))
 
     def _answered(self, chunk: Sequence[Item]) -> list[tuple[Answer, dict[str, str]]]:
         """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
@@ -162,10 +158,16 @@ class BenchmarkRun:
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
-    def _verdicts(self, answers: Sequence[tuple[Item, Answer]]) -> list[tuple[Verdict | None, dict[str, str]]]:
-        workers = self.plan.concurrency if self.benchmark.judge is not None else 1
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda pair: self._verdict(*pair), answers))
+    def _scored(self, answers: Sequence[tuple[Item, Answer, dict[str, str]]]) -> list[Line]:
+        """The lines of answers, each with what is noted of it; a judge is asked about several at a time."""
+
+        def scored(answered: tuple[Item, Answer, dict[str, str]]) -> Line:
+            item, answer, notes = answered
+            verdict, more = self._verdict(item, answer)
+            return line_of(item, answer, verdict, notes | more, self.plan.folder)
+
+        with ThreadPoolExecutor(self.plan.concurrency if self.benchmark.judge is not None else 1) as pool:
+            return list(pool.map(scored, answers))
 
     def _verdict(self, item: Item, answer: Answer) -> tuple[Verdict | None, dict[str, str]]:
         scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
@@ -180,11 +182,10 @@ class BenchmarkRun:
         """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
         stale = [item for item in items if self._is_stale(lines[item.id])]
         for chunk in self.benchmark.batches(stale, self.plan.batch):
-            answers = [(item, answer_of(lines[item.id], self.plan.folder)) for item in chunk]
-            again = []
-            for (item, answer), (verdict, notes) in zip(answers, self._verdicts(answers), strict=True):
-                refused = {key: lines[item.id][key] for key in ("refused",) if key in lines[item.id]}
-                again.append(line_of(item, answer, verdict, refused | notes, self.plan.folder))
+            old = [(item, lines[item.id]) for item in chunk]
+            refused = [{"refused": line["refused"]} if "refused" in line else {} for _, line in old]
+            answers = [answer_of(line, self.plan.folder) for _, line in old]
+            again = self._scored(list(zip(chunk, answers, refused, strict=True)))
             append(path, again)
             lines |= {line["id"]: line for line in again}
 
@@ -202,9 +203,9 @@ def read(benchmark: Benchmark, folder: Path) -> list[Item]:
     except UserError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
-        what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
         raise DataError(
-            f"{folder} holds files that are not of {benchmark.name}'s form ({what}): copy them again"
+            f"{folder} holds files that are not of {benchmark.name}'s form ({reason}): copy them again"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -44,21 +44,20 @@ class BenchmarkResult:
     """What one model left of one benchmark, or of a suite."""
 
     protocol: str
-    kind: str
     model: str
     judge: str | None
     digest: str | None
-    seed: int | None
-    versions: Mapping[str, str]
     loaded: Mapping[str, Any]
     """How the model was loaded: device, dtype, rounding."""
-    complete: bool
-    scored: bool
-    n: int
-    of: int
     metrics: Mapping[str, Number]
-    lines: Mapping[str, Mapping[str, Any]]
+    lines: Mapping[str, Line]
     """Item -> its line."""
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+    scored: bool = False
+    n: int = 0
+    of: int = 0
 
 
 def identity_of(result: Mapping[str, Any]) -> Identity:
@@ -97,8 +96,8 @@ def results_in(folder: Path) -> dict[str, BenchmarkResult]:
 
 
 def _results(folder: Path) -> dict[Path, Mapping[str, Any]]:
-    found = {path: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
-    return {path: value for path, value in found.items() if isinstance(value, dict) and _name(value)}
+    contents = {path: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
+    return {path: value for path, value in contents.items() if isinstance(value, dict) and _name(value)}
 
 
 def _name(result: Mapping[str, Any]) -> str:
@@ -139,33 +138,27 @@ def _early(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run(path: Path, result: Mapping[str, Any]) -> BenchmarkResult:
     result = _early(result) | dict(result)
-    lacking = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
-    if lacking:
+    missing = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
+    if missing:
         raise DataError(
-            f"{path} has no {', '.join(lacking)}: it is no result of blip3o evaluate, or of another version"
+            f"{path} has no {', '.join(missing)}: it is no result of blip3o evaluate, or of another version"
         )
     judge, loaded = result.get("judge"), result["model"].get("loaded")
     return BenchmarkResult(
         protocol=result["protocol"],
-        kind=result.get("kind", ""),
         model=str(result["model"].get("name", "")),
         judge=judge if isinstance(judge, str) else None,
         digest=result["data"].get("digest"),
-        seed=result.get("seed"),
-        versions=result.get("versions", {}),
         loaded=loaded if isinstance(loaded, dict) else {},
-        complete=result.get("complete", False),
-        scored=result.get("scored", False),
-        n=result.get("n", 0),
-        of=result.get("of", 0),
         metrics=numbers(result["metrics"]),
+        **{key: result[key] for key in ("seed", "versions", "complete", "scored", "n", "of") if key in result},
         lines={str(line["id"]): line for line in lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)},
     )
 
 
-def _number(found: Any) -> Number:
-    told = found if isinstance(found, dict) else {"value": found}
-    return Number(**{key: finite(told.get(key)) for key in ("value", "low", "high")})
+def _number(metric: Any) -> Number:
+    fields = metric if isinstance(metric, dict) else {"value": metric}
+    return Number(**{key: finite(fields.get(key)) for key in ("value", "low", "high")})
 
 
 def finite(value: Any) -> float | None:
@@ -198,7 +191,7 @@ def _line(text: str, where: str, strict: bool) -> Line:
     except ValueError as error:
         raise DataError(f"{where} is no JSON ({error}): evaluate again to mend it") from error
     keys = ("id", "prompt", "answer", "score") if strict else ("id",)
-    lacking = [key for key in keys if not isinstance(line, dict) or key not in line]
-    if lacking:
-        raise DataError(f"{where} has no {', '.join(lacking)}: it is no answer to an item")
+    missing = [key for key in keys if not isinstance(line, dict) or key not in line]
+    if missing:
+        raise DataError(f"{where} has no {', '.join(missing)}: it is no answer to an item")
     return line

@@ -59,13 +59,10 @@ def compare(
     for name, encoder in encoders.items():
         extracted: dict[str, Float[np.ndarray, "n dim"]] = {}
         for part, files in folders.items():
-            extracted[part] = features(
-                files, encoder, batch, lambda count, before=done: progress(before + count, total)
-            )
+            extracted[part] = features(files, encoder, batch, lambda count, done=done: progress(done + count, total))
             done += len(files)
-        distances[name] = frechet_distance(extracted["drawn"], extracted["real"])
-        metrics |= {f"fd/{name}": distances[name]}
-        metrics |= {f"kid/{name}": float(kernel_distances(extracted["drawn"], extracted["real"]).mean())}
+        distances[name] = metrics[f"fd/{name}"] = frechet_distance(extracted["drawn"], extracted["real"])
+        metrics[f"kid/{name}"] = float(kernel_distances(extracted["drawn"], extracted["real"]).mean())
         if validation is not None:
             of_validation[name] = frechet_distance(extracted["validation"], extracted["real"])
     return metrics if validation is None else {"fdr": ratio(distances, of_validation)} | metrics
@@ -88,12 +85,10 @@ def features(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Float[np.ndarray, "n dim"]:
     """One row for each picture file, a batch at a time."""
-    rows, done = [], 0
+    rows = []
     for start in range(0, len(files), batch):
-        chunk = files[start : start + batch]
-        rows.append(encoder([open_picture(path) for path in chunk]))
-        done += len(chunk)
-        progress(done)
+        rows.append(encoder([open_picture(path) for path in files[start : start + batch]]))
+        progress(min(start + batch, len(files)))
     return np.concatenate(rows)
 
 
