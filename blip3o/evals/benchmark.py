@@ -100,10 +100,8 @@ USUAL = JudgeCall()
 class Judge(Protocol):
     """A model that is asked what another one's answer is worth, or what is in a picture."""
 
-    @property
-    def name(self) -> str:
-        """Which model it is, for the results."""
-        ...
+    name: str
+    """Which model it is, for the results."""
 
     def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """Its reply. The same request with the same number of the `attempt` gives the same reply, from a cache.
