@@ -80,6 +80,11 @@ class Record:
     verdict: Verdict | None
     """None: not scored, for want of a judge."""
 
+    @property
+    def score(self) -> float | None:
+        """What it counts; None where it is not scored."""
+        return None if self.verdict is None else self.verdict.score
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeCall:

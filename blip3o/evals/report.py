@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from blip3o.errors import OutputError
+from blip3o.evals.benchmark import Answer
 from blip3o.evals.compare import Comparison, Match, MeanScores, Outcome, Pair
 from blip3o.evals.saved_results import Number
 from blip3o.files import writing
@@ -52,6 +53,7 @@ def _page(comparison: Comparison, here: Path) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     environment.filters |= {"shown": shown, "signed": signed, "interval": interval, "limits": limits, "cut": _cut}
+    environment.filters |= {"words": _words, "pictures": _pictures}
     return environment.get_template("report.html").render(
         comparison=comparison,
         most_metrics=MOST_METRICS,
@@ -158,7 +160,7 @@ def _listing(match: Match) -> Listing:
         left_out=rest,
         numbers=", ".join(f"{number} {name}" for name, number in numbers.items() if number),
         outcomes=[name for name in RANKS if any(pair.outcome == name for pair in listed)],
-        categories=sorted({pair.category for pair in listed if pair.category}),
+        categories=sorted({pair.item.category for pair in listed if pair.item.category}),
     )
 
 
@@ -176,9 +178,20 @@ def _cut(value: Any) -> str:
     return text if left <= 0 else f"{text[:LONGEST]} … ({left} characters more)"
 
 
-def _picture(name: str, folder: Path, here: Path) -> Mapping[str, str] | None:
+def _words(answer: Answer) -> str | None:
+    """All words of an answer; None where it is pictures alone."""
+    if isinstance(answer, str):
+        return answer
+    return " | ".join(part for part in answer if isinstance(part, str) and part) or None
+
+
+def _pictures(answer: Answer) -> list[Path]:
+    return [part for part in answer if isinstance(part, Path)]
+
+
+def _picture(name: Path, folder: Path, here: Path) -> Mapping[str, str] | None:
     """The name of a picture, and the picture itself where it is small, else its way from the page; None for none."""
-    path = next((place for place in (folder / name, Path(name)) if place.is_file()), None)
+    path = next((place for place in (folder / name, name) if place.is_file()), None)
     if path is None:
         return None
     kind = mimetypes.guess_type(path.name)[0] or ""

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from PIL import Image
 
 from blip3o import __version__, files
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Record, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.saved_results import Identity, Line, identity_of, lines_of
+from blip3o.evals.saved_results import Identity, Line, identity_of, lines_of, record_of
 from blip3o.evals.tables import Made, PictureSource
 from blip3o.files import make_folder, write_text
 
@@ -185,24 +185,6 @@ def _path(picture: PictureSource, folder: Path) -> str | None:
 def _part(part: Path | str, folder: Path) -> str | dict[str, str]:
     """A part of an answer: the file of a picture, or {"text": words}."""
     return part.relative_to(folder).as_posix() if isinstance(part, Path) else {"text": part}
-
-
-def answer_of(line: Line, folder: Path) -> Answer:
-    """The answer that a line holds."""
-    answer = line["answer"]
-    if isinstance(answer, str):
-        return answer
-    return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
-
-
-def record_of(item: Item, line: Line, folder: Path) -> Record:
-    """The record of an item and its line."""
-    scored = line["score"] is not None
-    return Record(
-        item=item if item.unit else replace(item, unit=item.id),
-        answer=answer_of(line, folder),
-        verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
-    )
 
 
 def result_of(

@@ -12,7 +12,8 @@ from typing import Any
 from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, PictureError, PromptError, UserError
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Response, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.results import Answers, Identity, Line, answer_of, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.saved_results import answer_of
 from blip3o.evals.tables import Made, opened
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
+from blip3o.evals.benchmark import Answer, Item, Record, Verdict
 
 NEEDED: dict[str, type] = {"protocol": str, "model": dict, "metrics": dict, "data": dict}
 """What a result holds beside its benchmark's name."""
@@ -50,8 +51,8 @@ class BenchmarkResult:
     loaded: Mapping[str, Any]
     """How the model was loaded: device, dtype, rounding."""
     metrics: Mapping[str, Number]
-    lines: Mapping[str, Line]
-    """Item -> its line."""
+    records: Mapping[str, Record]
+    """Item -> what the model made of it."""
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
@@ -144,6 +145,7 @@ def _run(path: Path, result: Mapping[str, Any]) -> BenchmarkResult:
             f"{path} has no {', '.join(missing)}: it is no result of blip3o evaluate, or of another version"
         )
     judge, loaded = result.get("judge"), result["model"].get("loaded")
+    lines = lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)
     return BenchmarkResult(
         protocol=result["protocol"],
         model=str(result["model"].get("name", "")),
@@ -152,7 +154,7 @@ def _run(path: Path, result: Mapping[str, Any]) -> BenchmarkResult:
         loaded=loaded if isinstance(loaded, dict) else {},
         metrics=numbers(result["metrics"]),
         **{key: result[key] for key in ("seed", "versions", "complete", "scored", "n", "of") if key in result},
-        lines={str(line["id"]): line for line in lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)},
+        records={record.item.id: record for record in map(_record, lines)},
     )
 
 
@@ -183,6 +185,38 @@ def lines_of(path: Path, *, strict: bool = False) -> list[Line]:
             if strict:
                 raise
     return lines
+
+
+def answer_of(line: Line, folder: Path) -> Answer:
+    """The answer that a line holds."""
+    answer = line["answer"]
+    if isinstance(answer, str):
+        return answer
+    return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
+
+
+def record_of(item: Item, line: Line, folder: Path) -> Record:
+    """The record of an item and its line."""
+    scored = line["score"] is not None
+    return Record(
+        item=item if item.unit else replace(item, unit=item.id),
+        answer=answer_of(line, folder),
+        verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
+    )
+
+
+def _record(line: Line) -> Record:
+    """A line as it was left, its pictures as paths from the folder of results; b"" is one inside a file of data."""
+    item = Item(
+        id=str(line["id"]),
+        prompt=str(line["prompt"]),
+        pictures=tuple(b"" if path is None else Path(path) for path in line.get("pictures") or ()),
+        category=str(line.get("category") or ""),
+        facts=line.get("facts") or {},
+        unit=str(line.get("unit") or line["id"]),
+    )
+    known = {"parsed": line.get("parsed"), "score": finite(line["score"]), "details": line.get("details") or {}}
+    return record_of(item, line | known, Path())
 
 
 def _line(text: str, where: str, strict: bool) -> Line:
