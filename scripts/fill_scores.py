@@ -68,8 +68,8 @@ def gather(scores: Path, speed: Path, run: Path) -> Facts:
     def read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    found = read(scores)
-    return {**found.get("metrics", {}), "judge": found.get("judge", {}), "speed": read(speed), "run": read(run)}
+    results = read(scores)
+    return {**results.get("metrics", {}), "judge": results.get("judge", {}), "speed": read(speed), "run": read(run)}
 
 
 def value(facts: Facts, key: str) -> Any:
@@ -96,8 +96,8 @@ def scores_table(facts: Facts) -> str:
         share = value(facts, row.key) or {}
         exact = share.get("exact")
         strict = "" if exact is None else row.shown.format(exact["value"])
-        asked = f"{share['n']:,}" if share else ""
-        cells = (row.what, shown(facts, row), within(share), strict, within(exact), asked, row.goal)
+        questions = f"{share['n']:,}" if share else ""
+        cells = (row.what, shown(facts, row), within(share), strict, within(exact), questions, row.goal)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -111,8 +111,8 @@ def speed_table(facts: Facts) -> str:
     """Times and memory, and the machine they were measured on."""
     lines = ["| what | median | least and most of some rounds | goal |", "|---|--:|--:|--:|"]
     for row in SPEED:
-        found = value(facts, row.key)
-        bounds = [row.shown.format(found[end]) for end in ("low", "high")] if isinstance(found, Mapping) else []
+        number = value(facts, row.key)
+        bounds = [row.shown.format(number[end]) for end in ("low", "high")] if isinstance(number, Mapping) else []
         lines.append(f"| {row.what} | {shown(facts, row)} | {' to '.join(bounds)} | {row.goal} |")
     machine = value(facts, "speed.machine") or "{{speed.machine}}"
     return "\n".join([*lines, "", f"Measured on {machine}."])
@@ -125,8 +125,8 @@ def fill(text: str, facts: Facts) -> str:
     """The text with its tables made anew."""
     for name, table in TABLES.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        made = table(facts)
-        text = pattern.sub(lambda marks, made=made: f"{marks[1]}\n{made}\n\n{marks[2]}", text)
+        filled = table(facts)
+        text = pattern.sub(lambda marks, filled=filled: f"{marks[1]}\n{filled}\n\n{marks[2]}", text)
     return text
 
 

@@ -254,14 +254,14 @@ def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     from blip3o.evals.saved_results import numbers
 
     refused = "".join(f", {result[how]:,} {how}" for how in ("refused", "unscored") if result[how])
-    told = f"{result['n']:,} of {result['of']:,}{refused}"
+    counted = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
         yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
     judge = {"judge": result["judge"]} if isinstance(result["judge"], dict) else {}
     for name, metric in numbers({**result["metrics"], **judge}).items():
         if "/" not in name or name not in result["metrics"]:
-            yield (*head, name, shown(metric.value), interval(metric), told)
+            yield (*head, name, shown(metric.value), interval(metric), counted)
 
 
 def _refuse_unscored(results: list[dict[str, Any]]) -> None:
@@ -280,5 +280,5 @@ def _why(result: dict[str, Any]) -> str:
         return f"the model cannot be asked: {result['why_refused']}"
     if result["why_unscored"]:
         return f"the judge has no opinion: {result['why_unscored']}"
-    wanted = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
-    return f"not scored without {wanted.get(result['benchmark'], '--judge')}"
+    options = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
+    return f"not scored without {options.get(result['benchmark'], '--judge')}"

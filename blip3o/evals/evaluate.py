@@ -82,8 +82,8 @@ def evaluate(
             notice(f"{early} is of an earlier version: its questions are asked anew, beside it")
         place, alone = folder / identity["name"], len(benchmarks) == 1
         plan = Plan(folder=place, limit=limit, batch=batch_size, seed=seed, bare=bare, restart=restart)
-        asked = None if dry_run else _judge(judge, judge_model, folder, partial(load, device=device))
-        options = BenchmarkOptions(judge=asked, ready=ready, detector=detector, device=device, groups=groups, seed=seed)
+        rater = None if dry_run else _judge(judge, judge_model, folder, partial(load, device=device))
+        options = BenchmarkOptions(judge=rater, ready=ready, detector=detector, device=device, groups=groups, seed=seed)
 
         def result(name: str) -> dict[str, Any]:
             benchmark, items = _opened(name, options, data, notice, alone=alone)

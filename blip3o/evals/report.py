@@ -82,9 +82,9 @@ def _rows(match: Match) -> Iterator[list[str]]:
         yield [match.name, metric.name, *numbers, items, remarks]
         remarks = ""
     if match.scores is not None:
-        found = match.scores
-        difference = "\n".join(filter(None, (signed(found.difference.value), limits(found.difference))))
-        yield [match.name, "mean score", shown(found.a), shown(found.b), difference, str(found.n), remarks]
+        scores = match.scores
+        difference = "\n".join(filter(None, (signed(scores.difference.value), limits(scores.difference))))
+        yield [match.name, "mean score", shown(scores.a), shown(scores.b), difference, str(scores.n), remarks]
     elif not listed:
         yield [match.name, "", "", "", "", items, remarks]
 

@@ -215,8 +215,8 @@ def _record(line: Line) -> Record:
         facts=line.get("facts") or {},
         unit=str(line.get("unit") or line["id"]),
     )
-    known = {"parsed": line.get("parsed"), "score": finite(line["score"]), "details": line.get("details") or {}}
-    return record_of(item, line | known, Path())
+    scored = {"parsed": line.get("parsed"), "score": finite(line["score"]), "details": line.get("details") or {}}
+    return record_of(item, line | scored, Path())
 
 
 def _line(text: str, where: str, strict: bool) -> Line:

@@ -11,7 +11,6 @@ from pathlib import Path
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
 SETTINGS = ("random", "popular", "adversarial")
@@ -99,7 +98,7 @@ class Pope(Benchmark):
         missing = [f"coco_pope_{setting}.json" for setting, path in files.items() if path is None]
         if missing:
             raise DataError(f"{folder} lacks {', '.join(missing)}: POPE is its three settings together")
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         return [
             self._item(f"{setting}/{row['question_id']}", row["text"], row["label"], setting, image)
             for setting, path in files.items()

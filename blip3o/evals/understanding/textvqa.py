@@ -9,7 +9,6 @@ from pathlib import Path
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -39,7 +38,7 @@ class TextVqa(Benchmark):
         path = tables.find(folder, VALIDATION)
         if path is None:
             return self._mirrored(folder)
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         rows = tables.read_json(path)["data"]
         return [self._item(row, pictures[f"{row['image_id']}.jpg"], path) for row in rows]
 

@@ -75,5 +75,5 @@ def verdict(
     """`exact`, of a drawing, says that it shows nothing but what was asked for, `note` what is wrong, and `seen` what
     the detector saw."""
     details = {"part": question.part, "note": note, "exact": exact}
-    known = {key: value for key, value in details.items() if value not in (None, "")}
-    return Verdict(score=float(correct), parsed=seen, details=known)
+    present = {key: value for key, value in details.items() if value not in (None, "")}
+    return Verdict(score=float(correct), parsed=seen, details=present)

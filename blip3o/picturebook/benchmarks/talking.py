@@ -81,13 +81,13 @@ class Talk:
         if sight is None:
             self.fault = f"turn {turn + 1}: expected a picture, found words"
             return
-        there = match(self.wants, sight.clear())
-        faults = [*(["objects"] if there is None else []), *differences(sight, expected)]
+        objects = match(self.wants, sight.clear())
+        faults = [*(["objects"] if objects is None else []), *differences(sight, expected)]
         if faults:
             self.fault = (
                 f"turn {turn + 1}: wrong {', '.join(faults)}: expected {caption(expected)}, found {sight.in_words}"
             )
-        self.stood = [thing.center for thing in there or ()]
+        self.stood = [thing.center for thing in objects or ()]
 
 
 def dialogue_question(rng: random.Random, index: int) -> BookQuestion:
@@ -127,13 +127,13 @@ def score_dialogue(question: BookQuestion, answer: Answer) -> Verdict:
 
 def replies(answer: Answer) -> list[tuple[str, Image.Image | None]]:
     """The words and the picture of each turn of an answer (`Talk.answer`)."""
-    found: list[tuple[str, Image.Image | None]] = []
+    turns: list[tuple[str, Image.Image | None]] = []
     for part in answer:
         if isinstance(part, Path):
-            found[-1] = found[-1][0], tables.opened(part)
+            turns[-1] = turns[-1][0], tables.opened(part)
         else:
-            found.append((part, None))
-    return found
+            turns.append((part, None))
+    return turns
 
 
 def _turn(candidate: Candidate, turn: int, talks: Sequence[Talk], names: Sequence[str]) -> None:
