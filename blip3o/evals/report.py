@@ -10,7 +10,7 @@ import mimetypes
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from blip3o.errors import OutputError
@@ -58,7 +58,8 @@ def _page(comparison: Comparison, here: Path) -> str:
         comparison=comparison,
         most_metrics=MOST_METRICS,
         bars=_bars,
-        listing=_listing,
+        most_items=MOST_ITEMS,
+        failures=failures,
         picture=lambda name, folder: _picture(name, folder, here),
     )
 
@@ -127,18 +128,6 @@ def _within(number: Number | None) -> str:
 # --- the parts of the page --------------------------------------------------------------------------------------------
 
 
-class Listing(NamedTuple):
-    """The items of a benchmark on the page."""
-
-    all: list[Pair]
-    shown: list[Pair]
-    left_out: list[Pair]
-    numbers: str
-    """Of what is left out, by outcome."""
-    outcomes: list[str]
-    categories: list[str]
-
-
 def failures(match: Match) -> list[Pair]:
     """The items that are not right in both: those that differ first, the furthest apart before; then those that neither
     has right; then those not scored. Equals stand in the order of the data set."""
@@ -148,20 +137,6 @@ def failures(match: Match) -> list[Pair]:
         return RANKS[pair.outcome], 0.0 if a is None or b is None else -abs(a - b)
 
     return sorted((pair for pair in match.pairs if pair.outcome in RANKS), key=place)
-
-
-def _listing(match: Match) -> Listing:
-    everything = failures(match)
-    listed, rest = everything[:MOST_ITEMS], everything[MOST_ITEMS:]
-    numbers = {name: sum(pair.outcome == name for pair in rest) for name in RANKS}
-    return Listing(
-        all=everything,
-        shown=listed,
-        left_out=rest,
-        numbers=", ".join(f"{number} {name}" for name, number in numbers.items() if number),
-        outcomes=[name for name in RANKS if any(pair.outcome == name for pair in listed)],
-        categories=sorted({pair.item.category for pair in listed if pair.item.category}),
-    )
 
 
 def _bars(match: Match) -> Iterator[tuple[str, MeanScores, float]]:

@@ -7,6 +7,7 @@ detector of its own, and the ground truth is the scene.
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
@@ -163,7 +164,7 @@ class PictureBookBenchmark(Benchmark):
             details["frechet_distance"] = drawing.distances(candidate(), images, questions)
         right = num_right(SceneDetector.load(), seed=self.seed, n=JUDGED_SCENES)
         accuracy = proportion([True] * right + [False] * (JUDGED_SCENES - right))
-        return {"judge": {"accuracy": accuracy.as_json()}, "details": details}
+        return {"judge": {"accuracy": asdict(accuracy)}, "details": details}
 
 
 def _belongs(key: str, name: str) -> bool:
@@ -191,9 +192,9 @@ def _exact(verdicts: Sequence[Verdict]) -> Proportion:
 
 
 def _both(right: Proportion, exact: Proportion) -> dict[str, Any]:
-    return right.as_json() | {"exact": exact.as_json()}
+    return asdict(right) | {"exact": asdict(exact)}
 
 
 def _numbers(group: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     right = _right(verdicts)
-    return _both(right, _exact(verdicts)) if GROUPS[group].exact else right.as_json()
+    return _both(right, _exact(verdicts)) if GROUPS[group].exact else asdict(right)
