@@ -256,7 +256,7 @@ def with_intervals(
     draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(records)))
     rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = defaultdict(list)
-    for _ in range(draws if len(groups) > 1 else 0):
+    for _ in range(draws if len(groups) > 1 else 0):  # one unit drawn again and again is always the same data set
         for name, value in metrics(_redrawn(groups, rng)).items():
             drawn[name].append(value)
     return {name: _interval(value, drawn[name]) for name, value in metrics(records).items()}

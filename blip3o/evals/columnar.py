@@ -102,6 +102,7 @@ class ColumnFile:
             return
         with ParquetFile(self.path) as file:
             leaves = [file.schema.column(number).path for number in range(len(file.schema.names))]
+            # a picture's path is read: it tells which cells hold one, and how many; its bytes are not
             light = [leaf for leaf in leaves if not (leaf in self._several or _content_of(leaf) in self._several)]
             for group in range(file.num_row_groups):
                 yield group, file.read_row_group(group, columns=light)

@@ -164,7 +164,7 @@ def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
     index = np.array([place[unit] for unit in units])
     weights = np.stack([np.bincount(index, np.array(differences)), np.bincount(index)], axis=1)
     mean = float(np.mean(differences))
-    if len(weights) == 1:
+    if len(weights) == 1:  # one unit says nothing of how much units differ
         return Number(value=mean)
     kinds, begins, numbers = np.unique(weights, axis=0, return_index=True, return_counts=True)
     order = np.argsort(begins)
@@ -174,7 +174,7 @@ def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
         rng.multinomial(len(weights), shares, size=min(size, RESAMPLES - begin)) @ kinds
         for begin in range(0, RESAMPLES, size)
     ]
-    sums = np.concatenate(drawn)
+    sums = np.concatenate(drawn)  # of differences and of items: units of many items weigh more
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
     return Number(value=mean, low=float(low), high=float(high))
 

@@ -86,9 +86,9 @@ class BenchmarkRun:
         if self.plan.restart:
             self.answers.forget()
         self.answers.check(self.identity)
-        self.answers.unmark(self.rank)
+        self.answers.unmark(self.rank)  # else the first process would take an earlier run's mark for this one's
         lines = self.answers.read()
-        if self.rank == 0:
+        if self.rank == 0:  # written before anything is asked, so that a killed run says whose answers lie there
             self._write(lines, numbers=False)
         chosen = self.benchmark.first(self.items, self.plan.limit)
         try:
@@ -138,7 +138,7 @@ class BenchmarkRun:
         except (PromptError, PictureError) as error:
             if len(chunk) == 1:
                 return [(self._nothing, {"refused": str(error)})]
-            middle = len(chunk) // 2
+            middle = len(chunk) // 2  # halved until what is refused stands alone: the others of its batch are answered
             return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
         return [(self._kept(item, response), {}) for item, response in zip(chunk, responses, strict=True)]
 

@@ -106,15 +106,16 @@ def _name(result: Mapping[str, Any]) -> str:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, Number]:
-    """Metrics by their full names. In a group all but the `overall` one are parts; the number that counts only exact
-    drawings stands beside each."""
-    return {name: _number(value) for name, value in _named(metrics)}
+    """Metrics by their full names (`named`), each with its interval."""
+    return {name: _number(value) for name, value in named(metrics)}
 
 
-def _named(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def named(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested metrics by their full names, as a result keeps them. In a group all but the `overall` one are parts; the
+    number that counts only exact drawings stands beside each."""
     for name, value in metrics.items():
         if isinstance(value, dict) and "value" not in value:
-            yield from _named(value, f"{prefix}{name}/")
+            yield from named(value, f"{prefix}{name}/")
             continue
         full = prefix.removesuffix("/") if prefix and name == "overall" else prefix + name
         yield full, value
@@ -126,7 +127,7 @@ def _early(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the scores of a suite did not tell in 0.1.0."""
     if "suite" not in result or "data" in result:
         return {}
-    counted = [number["n"] for name, number in _named(result.get("metrics", {})) if name != "generation"]
+    counted = [number["n"] for name, number in named(result.get("metrics", {})) if name != "generation"]
     return {
         "protocol": "official",
         "data": {"digest": f"{result['suite']}/{result.get('seed')}"},

@@ -100,6 +100,7 @@ class PictureBookBenchmark(Benchmark):
 
     def _item(self, name: str, question: BookQuestion) -> Item:
         category, scene = name.rpartition("/")[0], question.shown
+        # the picture is drawn when it is looked at, not for all 4,800 questions at once
         path = Path(self.name) / f"{name.replace('/', '-')}-shown.png"
         return Item(
             id=name,
