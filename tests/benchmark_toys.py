@@ -64,7 +64,7 @@ class Judged(Many):
 class Scripted:
     """A judge that fails for what is longer than it likes."""
 
-    def __init__(self, name, longest=100):
+    def __init__(self, name: str, longest: int = 100) -> None:
         self.name, self.longest = name, longest
 
     def ask(self, prompt, pictures=(), settings=USUAL) -> str:

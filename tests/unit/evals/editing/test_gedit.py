@@ -18,12 +18,10 @@ from blip3o.evals.editing.gedit import Gedit
 class Judging(Judge):
     """Gives the replies of a list, then the last one again and again, and keeps what it was asked."""
 
+    name = "judging"
+
     def __init__(self, *replies):
         self.replies, self.asked = list(replies), []
-
-    @property
-    def name(self):
-        return "judging"
 
     def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.size for picture in pictures], settings.attempt))

@@ -17,12 +17,10 @@ from blip3o.evals.editing.kris import Kris
 class Judging(Judge):
     """Gives one reply, and keeps what it was asked."""
 
+    name = "judging"
+
     def __init__(self, reply):
         self.reply, self.asked = reply, []
-
-    @property
-    def name(self):
-        return "judging"
 
     def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.getpixel((0, 0)) for picture in pictures]))
