@@ -75,7 +75,7 @@ class Colors(Benchmark):
         nearest = min(COLORS, key=lambda name: np.abs(mean - COLORS[name]).sum())
         return Verdict(score=float(nearest == item.id), parsed=nearest)
 
-    def metrics(self, samples):
+    def aggregate(self, samples):
         return {"right": sum(sample.verdict.score for sample in samples) / len(samples)}
 '''
 

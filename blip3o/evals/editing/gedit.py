@@ -219,7 +219,7 @@ class Gedit(Benchmark):
         settings = JudgeCall(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
         return [judge.ask(words, shown, settings=settings) for words, shown in requests]
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """G_O, the mean over the groups, 0 to 10, then G_SC and G_PQ, the same of the instructions that both languages
         have, each group's numbers, and the share of items left out."""
         known = [(item, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]

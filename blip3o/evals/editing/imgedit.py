@@ -88,7 +88,7 @@ class ImgEdit(Benchmark):
         found = reply_score(reply)
         return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean over the types, 1 to 5, as published; then each type's, and the share of items left out."""
         found = [(item.category, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]
         parts = type_scores(found)

@@ -277,7 +277,7 @@ class Kris(Benchmark):
                 f"{name} of KRIS-Bench's prompts cannot be filled ({error!r}): copy the file again"
             ) from error
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean of all scores, 0 to 100, as published, then of each level, category and task; in a category and a
         task also of each kind of score; and the share of items left out."""
         known = [(item.category, verdict.parsed) for item, verdict in scored(records)]

@@ -219,7 +219,7 @@ class Mmmu(Benchmark):
         drawn = letter or random.Random(f"mmmu/{item.id}").choice(list(options))
         return Verdict(score=float(chosen(drawn, right)), parsed=drawn, details={"by_chance": letter is None})
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each domain and of each subject."""
         return report([(record.item.category, record.verdict.score) for record in records if record.verdict])
 

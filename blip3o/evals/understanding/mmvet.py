@@ -163,7 +163,7 @@ class Mmvet(Benchmark):
         details = {"scores": scores, "replies": [grade.content for grade in grades]}
         return Verdict(score=sum(scores) / len(scores), parsed=scores[0], details=details)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The total, 0 to 100, as published."""
         known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(records)]
         return report(known) if known else {"total": float("nan")}

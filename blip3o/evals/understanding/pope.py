@@ -11,7 +11,6 @@ from pathlib import Path
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
 SETTINGS = ("random", "popular", "adversarial")
@@ -99,7 +98,7 @@ class Pope(Benchmark):
         missing = [f"coco_pope_{setting}.json" for setting, path in files.items() if path is None]
         if missing:
             raise DataError(f"{folder} lacks {', '.join(missing)}: POPE is its three settings together")
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         return [
             self._item(f"{setting}/{row['question_id']}", row["text"], row["label"], setting, image)
             for setting, path in files.items()
@@ -126,7 +125,7 @@ class Pope(Benchmark):
         parsed = WAYS[self.protocol].read(str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """F1 in percent as published: the mean over the settings, or by "lmms" that of all questions together; then the
         numbers of each setting, 0 to 1, by "lmms" those of all first."""
         settings = sorted({record.item.category for record in records})

@@ -70,7 +70,7 @@ class RealWorldQa(Benchmark):
         parsed = RULES[self.protocol](str(answer), item.facts["question"], label)
         return Verdict(score=float(parsed == label.lower().strip()), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
         scores = [record.verdict.score for record in records if record.verdict]
         return {"accuracy": 100 * sum(scores) / len(scores)}

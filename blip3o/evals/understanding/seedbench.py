@@ -113,7 +113,7 @@ class Seedbench(Benchmark):
         parsed = READERS[self.protocol](str(answer), item.facts["options"])
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, of pictures first, as published."""
         return report([(item.facts["medium"], item.facts["type"], verdict.score) for item, verdict in scored(records)])
 

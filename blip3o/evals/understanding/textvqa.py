@@ -9,7 +9,6 @@ from pathlib import Path
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -39,7 +38,7 @@ class TextVqa(Benchmark):
         path = tables.find(folder, VALIDATION)
         if path is None:
             return self._mirrored(folder)
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         rows = tables.read_json(path)["data"]
         return [self._item(row, pictures[f"{row['image_id']}.jpg"], path) for row in rows]
 
@@ -60,6 +59,6 @@ class TextVqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return Verdict(score=share(str(answer), item.facts["answers"]), parsed=words.evalai(str(answer)))
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
         return {"accuracy": 100 * mean([record.verdict.score for record in records if record.verdict])}

@@ -11,7 +11,6 @@ from typing import Any
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
 
@@ -81,7 +80,7 @@ class VqaV2(Benchmark):
             return list(self._mirrored(folder))
         path = tables.need(folder, "VQAv2's val2014", ANNOTATIONS)
         annotations = {row["question_id"]: row for row in tables.read_json(path)["annotations"]}
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         return [
             self._item(row, _annotation(row, annotations, path), pictures[f"COCO_val2014_{row['image_id']:012d}.jpg"])
             for row in tables.read_json(questions)["questions"]
@@ -114,7 +113,7 @@ class VqaV2(Benchmark):
         parsed, people = RULES[self.protocol](str(answer), item.facts["answers"])
         return Verdict(score=words.agreement(parsed, people, item.facts.get("marks")), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
         known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(records)]
         return summary(*map(list, zip(*known, strict=True)))
