@@ -15,10 +15,11 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.folders import Shapes
-from blip3o.weights.outline import check_sizes, peak, peaks, working_numbers
-from blip3o.weights.placement.device import ROUNDED_BYTES, DevicePlacement
+from blip3o.weights.placement.device import DevicePlacement
+from blip3o.weights.placement.memory import ROUNDED_BYTES, peak, peaks, working_numbers
 from blip3o.weights.placement.quantize import Quantizer
 from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow, shapes_of
+from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
 CPU = DevicePlacement(device=torch.device("cpu"))

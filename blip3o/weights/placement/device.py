@@ -8,7 +8,7 @@ import torch
 
 from blip3o.config import check
 from blip3o.errors import ConfigError
-from blip3o.weights.outline import MEMORIES, ROUNDED_BYTES
+from blip3o.weights.placement.memory import MEMORIES, ROUNDED_BYTES
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SMALL_BYTES = 1_000_000_000

@@ -14,8 +14,8 @@ from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.weights.outline import movable
 from blip3o.weights.placement.device import DevicePlacement
+from blip3o.weights.placement.memory import movable
 from blip3o.weights.safetensors_files import Files, TensorReader, place, restore_buffers, shapes_of
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
-from blip3o.weights.outline import ROUNDED_MULTIPLES, is_rounded
+from blip3o.weights.placement.memory import ROUNDED_MULTIPLES, is_rounded
 from blip3o.weights.safetensors_files import shapes_of
 
 LOOSEST = 0.2
@@ -18,7 +18,7 @@ LOOSEST = 0.2
 
 
 class Quantizer:
-    """Rounds the matrices of a machine, one at a time (weights/outline.py, `is_rounded`).
+    """Rounds the matrices of a machine, one at a time (memory.py, `is_rounded`).
 
     Raises ConfigError where there is none to round, and where the library cannot do it here.
     """
