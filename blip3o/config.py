@@ -27,9 +27,6 @@ Config = TypeVar("Config")
 # What stands between two faults of one message.
 _BETWEEN = "; "
 
-# A word cannot resemble a key less than this and still be a misspelling of it (difflib's ratio, 0 to 1).
-_RESEMBLANCE = 0.5
-
 
 # --- dataclass <-> plain values -------------------------------------------------------------------------------------
 
@@ -379,7 +376,7 @@ def _one_of(choices: Iterable[object]) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=_RESEMBLANCE)
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
     return f", did you mean {near[0]}?" if near else f", expected one of: {', '.join(known) or '(none)'}"
 
 

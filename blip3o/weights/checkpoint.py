@@ -17,9 +17,9 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.deferred import DeferredModel, build
-from blip3o.weights.folders import CONFIG, about_in, write_json
+from blip3o.weights.folders import CONFIG, about_in, opened, write_json
 from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.safetensors_files import Shards, complain, opened, shapes_of, strange
+from blip3o.weights.safetensors_files import Shards, complain, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
@@ -36,7 +36,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
-    with opened(path) as file:
+    with opened(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, about_in(path)  # noqa: SIM118
 
 

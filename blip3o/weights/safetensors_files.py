@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.folders import Shapes, tensor_files
+from blip3o.weights.folders import Shapes, opened, shapes_in, tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -41,11 +41,7 @@ class Shards:
 
         Raises CheckpointError for files that are missing or broken.
         """
-        files: dict[Path, Shapes] = {}
-        for path in tensor_files(folder, stem):
-            with opened(path) as file:  # the library sees more faults than `read_header`
-                files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        return cls(files=files)
+        return cls(files={path: shapes_in([path]) for path in tensor_files(folder, stem)})
 
     @property
     def shapes(self) -> Shapes:
@@ -57,7 +53,7 @@ class Shards:
         wanted = set(names)
         for path, held in self.files.items():
             here = [name for name in held if name in wanted]
-            with opened(path, device) as file:
+            with opened(path, "pt", device) as file:
                 for name in here:
                     yield name, file.get_tensor(name)
 
@@ -201,17 +197,3 @@ def complain(source: Path, wanted: Shapes, found: Shapes, not_finite: Iterable[s
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
-
-
-@contextmanager
-def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
-    """A safetensors file. Raises CheckpointError where it is missing, and for whatever is wrong while it is open."""
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
-            yield file
-    except CheckpointError:
-        raise
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error

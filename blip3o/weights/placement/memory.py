@@ -2,7 +2,9 @@
 torch but for a decoder that no formula stands for."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -56,9 +58,11 @@ def held(shapes: Shapes, memory: str = "full") -> int:
     total = sum(map(prod, shapes.values()))
     if memory == "full":
         return total
-    moving = [_tree(shapes, f"{part}.") for part in movable(shapes)]
-    most = max(map(_numbers if memory == "balanced" else _on_the_way, moving), default=0)
-    return total - sum(map(_numbers, moving)) + most
+    moving = [
+        {name: prod(shape) for name, shape in shapes.items() if name.startswith(f"{part}.")} for part in movable(shapes)
+    ]
+    whole = [sum(part.values()) for part in moving]
+    return total - sum(whole) + max(whole if memory == "balanced" else map(_on_the_way, moving), default=0)
 
 
 def movable(shapes: Shapes) -> list[str]:
@@ -71,28 +75,13 @@ def movable(shapes: Shapes) -> list[str]:
     return names
 
 
-def _tree(shapes: Shapes, start: str) -> dict[str, Any]:
-    """The modules within the one of this name, at whose ends are the numbers of parameters."""
-    root: dict[str, Any] = {}
-    for name, shape in shapes.items():
-        if not name.startswith(start):
-            continue
-        *modules, last = name.removeprefix(start).split(".")
-        node = root
-        for module in modules:
-            node = node.setdefault(module, {})
-        node[last] = prod(shape)
-    return root
-
-
-def _numbers(node: Any) -> int:
-    return sum(map(_numbers, node.values())) if isinstance(node, dict) else node
-
-
-def _on_the_way(node: dict[str, Any]) -> int:
+def _on_the_way(part: Mapping[str, int]) -> int:
     """Numbers that are there at most where each module brings its own: those of a layer and of all it stands in."""
-    own = sum(value for value in node.values() if not isinstance(value, dict))
-    return own + max((_on_the_way(value) for value in node.values() if isinstance(value, dict)), default=0)
+    own: Counter[str] = Counter()
+    for name, count in part.items():
+        own[name.rpartition(".")[0]] += count
+    ways = (accumulate(module.split("."), "{}.{}".format) for module in own)  # a, a.b, a.b.c
+    return max((sum(own[module] for module in way) for way in ways), default=0)
 
 
 def working_numbers(decoder: Mapping[str, Any] | None) -> int:
