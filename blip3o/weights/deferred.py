@@ -28,7 +28,7 @@ LOOKS = 16
 
 
 def build(config: ModelConfig, words: Tokenizer, shapes: Shapes) -> Pipeline:
-    """The machine on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
+    """The pipeline on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
     network can be built, or one far beyond these tensors."""
     check_sizes(config.name, to_dict(config), shapes)
     try:
@@ -44,7 +44,7 @@ def build(config: ModelConfig, words: Tokenizer, shapes: Shapes) -> Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class DeferredModel:
-    """A machine on the meta device, and its files."""
+    """A pipeline on the meta device, and its files."""
 
     pipeline: Pipeline
     files: Files
@@ -54,7 +54,7 @@ class DeferredModel:
     """Whether tensors are refused that changed since they were saved or, where that cannot be told, that are empty."""
 
     def load(self, placement: DevicePlacement = CPU) -> Pipeline:
-        """The machine, ready to use.
+        """The pipeline, ready to use.
 
         Raises CheckpointError where there is too little memory, and for tensors missing, unknown, misshapen or changed.
         """
@@ -68,9 +68,9 @@ class DeferredModel:
             offload(pipeline, self.files, placement)
             return pipeline.eval()
         kind = placement.quantize
-        rounds = None if kind is None else Quantizer(pipeline, kind, placement.device, placement.dtype)
+        quantizer = None if kind is None else Quantizer(pipeline, kind, placement.device, placement.dtype)
         for place, (shards, rename) in self.files.items():
-            put = None if rounds is None else partial(rounds.put, place)
+            put = None if quantizer is None else partial(quantizer.put, place)
             network = pipeline.get_submodule(place)
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
         return pipeline.to(placement.device).eval()
@@ -81,8 +81,8 @@ class DeferredModel:
 
     def check_tensors(self) -> None:
         """Raise CheckpointError for tensors that changed since they were saved or, without a digest, are mostly 0."""
-        told = {folder: digest.check_tensors(folder) for folder in {path.parent for path in self.paths()}}
-        unknown = [shards for shards, _ in self.files.values() if not told[shards.folder]]
+        has_digest = {folder: digest.check_tensors(folder) for folder in {path.parent for path in self.paths()}}
+        unknown = [shards for shards, _ in self.files.values() if not has_digest[shards.folder]]
         zeros = [(zero, size) for shards in unknown for zero, size in _zeros(shards)]
         share = sum(zero * size for zero, size in zeros) / max(sum(size for _, size in zeros), 1)
         if share > 0.5:
@@ -93,14 +93,14 @@ class DeferredModel:
 
     def fingerprint(self) -> str:
         """What tells these weights from others of the same sizes: a digest of pieces of each file."""
-        made = hashlib.sha256()
+        digest_of_pieces = hashlib.sha256()
         for path in self.paths():
             size = path.stat().st_size
             with path.open("rb") as file:
                 for start in (0, size // 2, max(size - PIECE_BYTES, 0)):
                     file.seek(start)
-                    made.update(file.read(PIECE_BYTES))
-        return made.hexdigest()[:16]
+                    digest_of_pieces.update(file.read(PIECE_BYTES))
+        return digest_of_pieces.hexdigest()[:16]
 
     def check_room(self, placement: DevicePlacement) -> None:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
@@ -128,11 +128,11 @@ class DeferredModel:
 
 def _zeros(shards: Shards) -> Iterator[tuple[float, int]]:
     """The share of zeros in each matrix, from a look here and there, and its size."""
-    shelf = TensorReader(shards)
+    reader = TensorReader(shards)
     for name, shape in shards.shapes.items():
         if len(shape) > 1 and (size := prod(shape)):
-            seen = shelf.read(name).flatten()[:: max(size // LOOKS, 1)]
-            yield float((seen.float() == 0).float().mean()), size
+            sample = reader.read(name).flatten()[:: max(size // LOOKS, 1)]
+            yield float((sample.float() == 0).float().mean()), size
 
 
 def _options(kind: str, memory: str, own: str) -> list[str]:

@@ -104,12 +104,12 @@ def _published(folder: Path, decoder: Path | None, words: tuple[str, ...] | None
         for old, shape in shards.shapes.items()
         if (new := rename(old)) is not None
     }
-    paints = config.space.decoder
+    decoder_config = config.space.decoder
     return Outline(
         name=config.name,
         shapes=shapes,
         sampling=config.sampling,
-        decoder=None if paints is None else to_dict(paints),
+        decoder=None if decoder_config is None else to_dict(decoder_config),
         words=words,
         about=published.ABOUT,
     )

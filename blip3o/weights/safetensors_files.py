@@ -50,9 +50,9 @@ class Shards:
 
     def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
         """These tensors, file by file, on a device."""
-        wanted = set(names)
+        requested = set(names)
         for path, held in self.files.items():
-            here = [name for name in held if name in wanted]
+            here = [name for name in held if name in requested]
             with opened(path, "pt", device) as file:
                 for name in here:
                     yield name, file.get_tensor(name)
@@ -94,8 +94,8 @@ class Shards:
         """
         shapes = self.shapes
         old_names = {new: name for name in shapes if (new := rename(name)) is not None}
-        found = {new: shapes[old] for new, old in old_names.items()}
-        complain(self.folder, shapes_of(network.state_dict()), found)
+        renamed = {new: shapes[old] for new, old in old_names.items()}
+        complain(self.folder, shapes_of(network.state_dict()), renamed)
         return old_names
 
     @property
@@ -176,22 +176,24 @@ def strange(tensor: Tensor) -> bool:
     return not all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
-def complain(source: Path, wanted: Shapes, found: Shapes, not_finite: Iterable[str] = ()) -> None:
+def complain(source: Path, expected: Shapes, shapes: Shapes, not_finite: Iterable[str] = ()) -> None:
     """Raise CheckpointError where tensors are missing, unknown, misshapen or not finite; a leading axis of one does not
     count."""
     faults = {
-        "missing": [f"{name} {list(wanted[name])}" for name in sorted(wanted.keys() - found.keys())],
-        "unknown": [f"{name} {list(found[name])}" for name in sorted(found.keys() - wanted.keys())],
+        "missing": [f"{name} {list(expected[name])}" for name in sorted(expected.keys() - shapes.keys())],
+        "unknown": [f"{name} {list(shapes[name])}" for name in sorted(shapes.keys() - expected.keys())],
         "wrong shape": [
-            f"{name} is {list(found[name])}, not {list(wanted[name])}"
-            for name in sorted(wanted.keys() & found.keys())
-            if found[name] not in (wanted[name], (1, *wanted[name]))
+            f"{name} is {list(shapes[name])}, not {list(expected[name])}"
+            for name in sorted(expected.keys() & shapes.keys())
+            if shapes[name] not in (expected[name], (1, *expected[name]))
         ],
         "not finite": sorted(not_finite),
     }
-    told = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
-    if told:
-        raise CheckpointError(f"{source} does not fit its config: {'; '.join(told)}: use the files of one checkpoint")
+    misfits = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
+    if misfits:
+        raise CheckpointError(
+            f"{source} does not fit its config: {'; '.join(misfits)}: use the files of one checkpoint"
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -52,8 +52,8 @@ def _whole_numbers(values: Any, place: str) -> Iterator[tuple[str, int]]:
 
 def sizes(shapes: Shapes) -> dict[str, int]:
     """Parameters of each part; an output head is told where there is one."""
-    found = {
+    counts = {
         part: sum(prod(shape) for name, shape in shapes.items() if name.startswith(start))
         for part, start in PARTS.items()
     }
-    return {part: count for part, count in found.items() if count or part != "output head"}
+    return {part: count for part, count in counts.items() if count or part != "output head"}

@@ -54,8 +54,8 @@ def find_device(name: str) -> torch.device:
 
     Raises ConfigError for one that it lacks.
     """
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    here = [kind for kind, there in found.items() if there]
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, there in available.items() if there]
     if name != "auto" and name.partition(":")[0] not in here:
         raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
     chosen = here[0] if name == "auto" else name

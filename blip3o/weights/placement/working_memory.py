@@ -30,7 +30,7 @@ def working_bytes(work: Callable[[], object], dtype: torch.dtype) -> int:
 
 
 class _Counted(TorchDispatchMode):
-    """Counts the numbers of the tensors that are made, until they are dropped."""
+    """Counts the numbers of the tensors that operations give, until they are dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,11 +40,11 @@ class _Counted(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
+        outputs = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(outputs):
             if isinstance(tensor, Tensor):
                 self._count(tensor)
-        return made
+        return outputs
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()

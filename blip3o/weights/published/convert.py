@@ -53,15 +53,15 @@ def to_published(
     facts, names = unified.write(pipeline.config.unified)
     tensors = names.renamed(pipeline.unified.state_dict())
     tensors["model.latent_queries"] = tensors["model.latent_queries"][None]
-    said = {"gen_pooling": "early_pool2d_1"} if encoder is None else EVA_CLIP.write(encoder)
-    facts["gen_pooling"] = said.pop("gen_pooling")
+    encoder_facts = {"gen_pooling": "early_pool2d_1"} if encoder is None else EVA_CLIP.write(encoder)
+    facts["gen_pooling"] = encoder_facts.pop("gen_pooling")
     if encoder is not None:
         tower = pipeline.space.encoder.state_dict()
         if encoder_inside:
             tensors |= INSIDE.inverse.renamed(tower)
         else:
             write_tensors(folder / TOWER_FOLDER / checkpoint.WEIGHTS, tower)
-            write_json(folder / TOWER_FOLDER / PUBLISHED_CONFIG, said)
+            write_json(folder / TOWER_FOLDER / PUBLISHED_CONFIG, encoder_facts)
     _write_shards(folder, tensors, shard_bytes)
     write_json(folder / PUBLISHED_CONFIG, facts)
     pipeline.template.words.save(folder)

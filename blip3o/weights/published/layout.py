@@ -70,8 +70,8 @@ def find_encoder(model: Path, apart: Path | None = None) -> NetworkFiles:
             f"{folder} holds no target encoder: put the tensors of jiuhai/eva_clip_vision_tower, as safetensors, into "
             f"{inside}, or name another place with --encoder"
         )
-    beside = _said(model) | _said(inside)
-    facts = {key: beside[key] for key in ENCODER_FACTS if key in beside} | _said(folder)
+    beside = _config_or_empty(model) | _config_or_empty(inside)
+    facts = {key: beside[key] for key in ENCODER_FACTS if key in beside} | _config_or_empty(folder)
     return _network(adapter, folder, facts, {"": shards})
 
 
@@ -90,7 +90,7 @@ def find_decoder(folder: Path) -> NetworkFiles:
     return _network(adapter, folder, facts | {"scheduler": read_config(folder / "scheduler", SCHEDULE)}, files)
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def _config_or_empty(folder: Path) -> dict[str, Any]:
     return read_config(folder) if (folder / PUBLISHED_CONFIG).is_file() else {}
 
 
