@@ -17,7 +17,7 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.deferred import DeferredModel, build
-from blip3o.weights.folders import CONFIG, about_in, opened, write_json
+from blip3o.weights.folders import CONFIG, about_in, existing, opened, write_json
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.safetensors_files import Shards, complain, shapes_of, strange
 
@@ -105,7 +105,7 @@ def load(
 ) -> tuple[Pipeline, dict[str, object]]:
     """The pipeline of a checkpoint on the CPU, in `dtype` (None: that of its file), and the facts written with it."""
     model = open_model(folder, verify=verify)
-    return model.load(DevicePlacement(device=torch.device("cpu"), dtype=dtype)), dict(model.about)
+    return model.load(DevicePlacement(dtype=dtype)), dict(model.about)
 
 
 def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:
@@ -113,9 +113,7 @@ def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:
     `verify` also for a folder that changed since it was saved."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
-    config, words = configs.load(ModelConfig, folder / CONFIG), Tokenizer.load(folder)
+    config, words = configs.load(ModelConfig, existing(folder / CONFIG)), Tokenizer.load(folder)
     shards = Shards.find(folder)
     pipeline = build(config, words, shards.shapes)
     shards.match(pipeline, str)

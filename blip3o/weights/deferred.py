@@ -22,7 +22,7 @@ from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow
 from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
-CPU = DevicePlacement(device=torch.device("cpu"))
+ON_CPU = DevicePlacement()
 LOOKS = 16
 """Numbers of each tensor that are looked at to see whether there is anything in it."""
 
@@ -53,7 +53,7 @@ class DeferredModel:
     verify: bool = True
     """Whether tensors are refused that changed since they were saved or, where that cannot be told, that are empty."""
 
-    def load(self, placement: DevicePlacement = CPU) -> Pipeline:
+    def load(self, placement: DevicePlacement = ON_CPU) -> Pipeline:
         """The pipeline, ready to use.
 
         Raises CheckpointError where there is too little memory, and for tensors missing, unknown, misshapen or changed.

@@ -51,6 +51,13 @@ def is_published(folder: Path) -> bool:
     return (folder / PUBLISHED_CONFIG).is_file() and not (folder / CONFIG).is_file()
 
 
+def existing(path: Path) -> Path:
+    """A file of a model's folder. Raises CheckpointError where it is missing."""
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} holds no {path.name}: name the folder of a whole checkpoint")
+    return path
+
+
 def tensor_files(folder: Path, stem: str = "model") -> list[Path]:
     """The files `<stem>.safetensors`, `<stem>.*.safetensors` or those that `<stem>.safetensors.index.json` lists.
 

@@ -11,7 +11,7 @@ from blip3o.config import from_dict, read_yaml, to_dict
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.weights import digest
-from blip3o.weights.folders import CONFIG, Shapes, about_in, is_published, shapes_in, tensor_files
+from blip3o.weights.folders import CONFIG, Shapes, about_in, existing, is_published, shapes_in, tensor_files
 from blip3o.weights.placement.memory import BYTES, peaks, working_numbers
 from blip3o.weights.sizes import check_sizes, sizes
 
@@ -67,8 +67,6 @@ def read(folder: Path, decoder: Path | None = None, *, verify: bool = True) -> O
         return _published(folder, decoder, known)
     if decoder is not None:
         raise ConfigError(f"{folder.name} holds its own decoder, {decoder} would not be used: leave it out")
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
     outline = _ours(folder, known)
     if verify:
         digest.check(folder)
@@ -76,7 +74,7 @@ def read(folder: Path, decoder: Path | None = None, *, verify: bool = True) -> O
 
 
 def _ours(folder: Path, words: tuple[str, ...] | None) -> Outline:
-    config, files = read_yaml(folder / CONFIG), tensor_files(folder)
+    config, files = read_yaml(existing(folder / CONFIG)), tensor_files(folder)
     try:
         check_sizes(str(config["name"]), config, shapes_in(files))
         working_numbers(config["space"]["decoder"])  # of sizes that make no decoder nothing can be counted

@@ -11,6 +11,7 @@ from blip3o.errors import ConfigError
 from blip3o.weights.placement.memory import MEMORIES, ROUNDED_BYTES
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CPU = torch.device("cpu")
 SMALL_BYTES = 1_000_000_000
 """In float32; a model below runs in float32 everywhere."""
 
@@ -19,7 +20,7 @@ SMALL_BYTES = 1_000_000_000
 class DevicePlacement:
     """Where a model's tensors are, and as what."""
 
-    device: torch.device
+    device: torch.device = CPU
     dtype: torch.dtype | None = torch.float32
     """None keeps that of the files."""
     memory: str = "full"

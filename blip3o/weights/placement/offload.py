@@ -60,8 +60,10 @@ def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> Non
     scheduler = PartScheduler(weights, device)
     for name, part in parts.items():
         if placement.memory == "low":
+            # accelerate hooks each module inside: it brings the module's own tensors, and drops them after its forward
             attach_align_device_hook(part, device, offload=True, weights_map=weights, module_name=name)
         else:
+            # whichever module with parameters is called first brings the whole part
             for module in part.modules():
                 if next(module.parameters(recurse=False), None) is not None:
                     add_hook_to_module(module, LoadPartHook(scheduler, name, part))

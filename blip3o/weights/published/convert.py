@@ -5,7 +5,6 @@ Ours is one folder with everything a model needs: config.yaml, model.safetensors
 
 from pathlib import Path
 
-import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from torch import Tensor
 
@@ -23,14 +22,13 @@ from blip3o.weights.published.eva_clip import EVA_CLIP, INSIDE
 from blip3o.weights.published.layout import SCHEDULE, WEIGHTS
 from blip3o.weights.published.sdxl import SDXL
 
-AS_IT_IS = DevicePlacement(device=torch.device("cpu"), dtype=None)
 SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""
 
 
 def to_ours(source: Path, folder: Path, *, decoder: Path | None = None, verify: bool = True) -> Path:
     """Write a published model as one folder of ours, its tensors in their own dtype. Raises CheckpointError."""
-    pipeline = published.open_model(source, decoder=decoder, verify=verify).load(AS_IT_IS)
+    pipeline = published.open_model(source, decoder=decoder, verify=verify).load(DevicePlacement(dtype=None))
     checkpoint.save(pipeline, folder, dtype=None)
     return folder
 
