@@ -1,5 +1,7 @@
-"""The memory that a model takes on a device, told by the shapes of its tensors and its decoder's config; torch is opened
-only for a decoder that no formula stands for."""
+"""The memory that a model takes on a device, told by the shapes of its tensors and its decoder's config.
+
+Torch is opened only for a decoder that no formula stands for.
+"""
 
 import re
 from collections import Counter
