@@ -58,7 +58,8 @@ class UnifiedConfig:
     @property
     def takes_reference(self) -> bool:
         """Whether a picture to start from changes what is drawn."""
-        return self.denoiser is None or self.denoiser.with_reference
+        network = self.head if isinstance(self.head, RegressionHeadConfig) else self.denoiser
+        return network is not None and network.with_reference
 
     @staticmethod
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class UnifiedConfig:
         if isinstance(head, dict) and head.get("kind") == "regression":
             unused = {field.name for field in fields(FlowHeadConfig)} - {"kind", *(f.name for f in fields(HeadSizes))}
             values = values | {"head": {key: value for key, value in head.items() if key not in unused}}
-            values.pop("denoiser", None)
+            if isinstance(unread := values.pop("denoiser", None), dict):  # it told of references for every head
+                values["head"].setdefault("with_reference", unread.get("with_reference", False))
         return values
 
 

@@ -205,6 +205,7 @@ NETWORKS = (
             "width": 8,
             "channels": 5,
             "side": Change(3, {"slot_length": 9}),
+            "with_reference": False,
         },
     ),
     Case(

@@ -243,6 +243,17 @@ def test_a_config_of_the_first_design_is_read_as_it_was(tiny):
     assert config.denoiser is None
 
 
+@pytest.mark.parametrize("said", [{"with_reference": False}, {"with_reference": True}, {}])
+def test_a_regression_of_the_first_design_takes_a_reference_where_its_unused_denoiser_did(tiny, said):
+    values = to_dict(tiny.model.unified)
+    values["head"]["kind"] = "regression"
+    del values["denoiser"]["with_reference"]
+    values["denoiser"] |= said
+    config = from_dict(UnifiedConfig, values)
+    assert config.takes_reference == said.get("with_reference", False)
+    assert from_dict(UnifiedConfig, to_dict(config)) == config
+
+
 @pytest.mark.parametrize("place", ["width", "channels", "side"])
 def test_sizes_that_do_not_fit_are_refused(tiny, place):
     config = tiny.model.unified
