@@ -14,6 +14,7 @@ from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import make
+from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
@@ -30,13 +31,23 @@ LOG_EVERY = 20
 
 
 class Trainer:
-    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`."""
+    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`.
+
+    While it runs, the folder is locked against other processes; a caller that has locked it already gives its lock in
+    place of the folder.
+    """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, observe: Observer, score: ScoreModel | None = None, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        folder: Path | FolderLock,
+        observe: Observer,
+        score: ScoreModel | None = None,
+        device: str = "cpu",
     ) -> None:
         self.recipe = recipe
-        self.folder = folder
+        self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
+        self.folder = folder = self.lock.folder
         self.state = folder / "state.safetensors"
         self.observe = observe
         self.score = score
@@ -50,11 +61,14 @@ class Trainer:
         self.pipeline.to(find_device(device))
 
     def run(self, only: str | None = None) -> Pipeline:
-        """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use."""
+        """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.
+
+        Raises OutputError where another process trains in the folder, or where it cannot be written to.
+        """
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -159,5 +173,6 @@ class Trainer:
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
         about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
-        checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
+        with self.lock:
+            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
         return self.folder / "checkpoint"
