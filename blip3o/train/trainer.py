@@ -26,8 +26,9 @@ from blip3o.weights import checkpoint, hub
 from blip3o.weights.placement.device import find_device
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
-"""Draws samples of the model into a folder and scores it; given by the caller, because judging is not training."""
+"""(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
 LOG_EVERY = 20
+"""Steps between two lines of the log."""
 
 
 class Trainer:
@@ -94,14 +95,14 @@ class Trainer:
         return build(self.recipe.source, SOURCES, Source, report)
 
     def take_space(self, model: str) -> None:
-        """Take the encoder, the decoder and the statistics of another model of the same sizes."""
+        """Copy encoder, decoder and statistics from another model of the same sizes."""
         other, _ = checkpoint.load(hub.find(model))
         if other.config.space != self.recipe.model.space:
             raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
         self.pipeline.space.load_state_dict(other.space.state_dict())
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
-        """Take the weights of a finished stage, in float32; its scores, too, where a stop came before them."""
+        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores."""
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.pipeline, tensors, folder)
@@ -135,7 +136,7 @@ class Trainer:
         return steps
 
     def after_step(self, steps: StageSteps) -> None:
-        """Tell, save and score where it is time to."""
+        """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
             self.report(steps.meter.look(stage.name, done))
@@ -146,7 +147,7 @@ class Trainer:
                 self.judge(stage, done)
 
     def report(self, progress: TrainingProgress) -> None:
-        """Tell observers and the journal."""
+        """Pass progress to the observer and write it to the journal."""
         self.observe(progress)
         facts = {name: round(value, 5) for name, value in progress.losses.items()}
         self.journal.write(
@@ -166,6 +167,7 @@ class Trainer:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
+        # the weights come last: with them the stage counts as done (`is_done`)
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
         self.state.unlink(missing_ok=True)
         self.judge(stage, stage.steps)
