@@ -8,8 +8,8 @@ from torch import Generator
 
 @dataclass(frozen=True)
 class StepAddresses:
-    """Where the randomness of a step's samples lives. Neither the step nor the batch that a sample is in changes its
-    address, and no state is kept."""
+    """The addresses of a step's samples. A sample keeps its address however steps are cut into batches, and no state of
+    a random generator is saved."""
 
     run: str
     """The seed of the run and the stage."""

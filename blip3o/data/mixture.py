@@ -8,14 +8,14 @@ from blip3o.errors import ConfigError
 from blip3o.processing.conversation import Conversation, Picture
 
 TRIES = 200
-"""A task that ends otherwise this often in a row never ends as asked."""
+"""Draws of a task without the right ending, after which it is taken to have none."""
 
 
 def draw_conversation(source: Source, weights: Mapping[str, float], address: str, *, drawing: bool) -> Conversation:
     """A conversation whose task is drawn by weight, ending in a picture, or in words.
 
-    The same for the same `address`. A task that may end either way (a dialogue) is made anew until it ends as asked.
-    Raises ConfigError for one that never does.
+    `drawing`: True for a picture. The same `address` gives the same conversation. A task that may end either way (a
+    dialogue) is drawn again until its end is the right one. Raises ConfigError after TRIES draws without it.
     """
     rng = random.Random(address)
     [task] = rng.choices(list(weights), list(weights.values()))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
-from blip3o.errors import CheckpointError, PromptError
+from blip3o.errors import CheckpointError, OutputError, PromptError
+from blip3o.files import write_text
 from blip3o.processing.suggestions import suggestions
 
 if TYPE_CHECKING:
@@ -95,10 +96,13 @@ class Tokenizer:
         return text
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files."""
-        self.tokenizer.save_pretrained(str(folder))
+        """Write the tokenizer's files. Raises OutputError where they cannot be written."""
+        try:
+            self.tokenizer.save_pretrained(str(folder))
+        except Exception as error:  # the library raises nothing narrower
+            raise OutputError(f"cannot write the vocabulary to {folder} ({error}): make room, then go on") from error
         if self.known is not None:
-            (folder / KNOWN).write_text("\n".join(self.known) + "\n", encoding="utf-8")
+            write_text(folder / KNOWN, "\n".join(self.known) + "\n")
         else:
             (folder / KNOWN).unlink(missing_ok=True)
 

@@ -114,7 +114,7 @@ class Recipe:
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:
-    """Take the plain values of a plugin's config in a frozen one for that config. What is wrong with them, or ""."""
+    """Replace the plain values in `field` by the plugin's config that they describe; gives their faults, or ""."""
     values = getattr(config, field)
     if not isinstance(values, Mapping | str | None):
         return ""

@@ -11,7 +11,7 @@ import numpy as np
 from blip3o.processing.conversation import Conversation, Picture, Turn
 
 DESCRIBE = "describe this picture."
-"""What is asked of a picture where a caption is the answer."""
+"""The prompt beside a picture whose caption is the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,14 @@ class SourceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionedPicture:
-    """A picture and what is said of it."""
+    """A picture and its caption."""
 
     picture: Picture
     caption: str
 
 
 class Source(ABC):
-    """Samples by number, each the same whenever it is asked for: the number is the sample's address.
+    """Samples by number; the same number always gives the same sample.
 
     A subclass annotates `config` with a `SourceConfig` of its own, which a recipe's `source` is read into.
     """
@@ -41,7 +41,7 @@ class Source(ABC):
     """The conversations that can be made of it."""
 
     def __init__(self, config: Any, progress: Callable[[int, int], None] | None = None) -> None:
-        """Find or make the samples; `progress` gets how many of how many steps of that are done."""
+        """Open or generate the samples; `progress` gets the steps done and the steps in all."""
         self.config = config
         self.features: np.ndarray | None = None
         """Features of all pictures [sample, channel, rows, columns], once they are encoded."""
@@ -67,5 +67,5 @@ class Source(ABC):
         """A random conversation of a task (one of `tasks`), whose last turn is to be learned."""
         index = rng.randrange(len(self))
         picture, caption = self.picture(index), self[index].caption
-        asked, answer = ((caption,), picture) if task == "draw" else ((picture, DESCRIBE), caption)
-        return Turn("user", asked), Turn("assistant", (answer,))
+        prompt, answer = ((caption,), picture) if task == "draw" else ((picture, DESCRIBE), caption)
+        return Turn("user", prompt), Turn("assistant", (answer,))

@@ -37,7 +37,7 @@ class DecoderObjective(Objective):
         encode_once(pipeline, source)
 
     def losses(self, step: StepAddresses) -> NamedLosses:
-        """Decoding from noised features; the loss is called as in the journals of older runs."""
+        """The decoder's loss on noised features [batch, channel, rows, columns]; its name is that in older journals."""
         indices, rngs = self.sampled(step)
         pictures = [self.source.picture(index) for index in indices]
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore

@@ -57,12 +57,12 @@ class Objective(nn.Module, ABC):
 
     @property
     def pipeline(self) -> Pipeline:
-        """The networks that learn (held so that their parameters are not counted as the objective's own)."""
+        """The networks that learn; in a list, so that their parameters are not registered as the objective's own."""
         return self._pipeline[0]
 
     @property
     def device(self) -> torch.device:
-        """Where the pipeline learns."""
+        """The device of the pipeline."""
         return self.pipeline.device
 
     @abstractmethod
@@ -71,11 +71,11 @@ class Objective(nn.Module, ABC):
 
     @property
     def factors(self) -> Mapping[str, float]:
-        """What a loss is multiplied by in what is minimised, where that is not 1."""
+        """Name of a loss -> its factor in the total; 1 for those left out."""
         return {}
 
     def total(self, losses: NamedLosses) -> Float[Tensor, ""]:
-        """What is minimised."""
+        """The scalar to minimise: the mean of each loss times its factor, summed."""
         return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
 
     def sampled(self, step: StepAddresses) -> tuple[list[int], list[Generator]]:
@@ -83,11 +83,11 @@ class Objective(nn.Module, ABC):
         return [Random(address).randrange(len(self.source)) for address in step.all()], step.generators()
 
     def finish(self) -> None:
-        """What is left to do when the stage's last step is done."""
+        """Called after the last step of the stage, with the averaged weights in place."""
 
 
 def encode_once(pipeline: Pipeline, source: Source) -> None:
-    """Give the source its features, unless a stage before this one has."""
+    """Set the source's features, unless an earlier stage has set them."""
     if source.features is None:
         source.features = encode_source(pipeline, source)
 

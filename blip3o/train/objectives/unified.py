@@ -17,7 +17,7 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 BATCH_COST = 600
-"""What a batch costs beside its tokens, in tokens: measured on a CPU at the sizes of the picture book."""
+"""Fixed cost of a batch, in tokens: measured on a CPU at the sizes of the picture book."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class UnifiedObjective(Objective):
         return {"text": self.config.text_weight}
 
     def losses(self, step: StepAddresses) -> NamedLosses:
-        """Both losses, each the sum of those of the step's batches."""
+        """Both losses, each summed over the batches of the step before it is divided by its weight."""
         outputs = [self.pipeline.unified(batch, rngs) for batch, rngs in self.batches(step)]
         parts = {"text": [output.text for output in outputs], "image": [output.image for output in outputs]}
         present = {name: [loss for loss in losses if loss is not None] for name, losses in parts.items()}
