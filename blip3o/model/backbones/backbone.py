@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -94,20 +94,46 @@ class Backbone(nn.Module, ABC):
         attention_mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
+        bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
-        """Hidden states after the last normalisation, causal.
+        """Hidden states after the last normalisation.
 
         The mask is False at padding, on either side; it covers what the cache already holds, too. A cache is extended
         in place. Without `positions` tokens that are no padding are counted.
+
+        Attention is causal, but the positions of each unbroken `bidirectional` run see each other; such a run must
+        enter in one call. None is no run, and then a mask of [seq, past_and_seq] is not built unless there is padding.
         """
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
+        mask = attention_mask.long()
+        if bidirectional is not None:
+            mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
         return self.language_model(
             inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask.long(),
+            attention_mask=mask,
             position_ids=counted if positions is None else positions,
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
+
+    def _mask_with_runs(
+        self,
+        inputs_embeds: Float[Tensor, "batch seq hidden"],
+        attention_mask: Bool[Tensor, "batch past_and_seq"],
+        cache: Cache | None,
+        bidirectional: Bool[Tensor, "batch past_and_seq"],
+    ) -> Shaped[Tensor, "batch 1 seq past_and_seq"]:
+        """The mask of all pairs, in the form that the chosen attention of `transformers` takes: Boolean, or added."""
+        from transformers.masking_utils import create_causal_mask
+
+        starts = bidirectional & ~F.pad(bidirectional[:, :-1], (1, 0))
+        return create_causal_mask(
+            config=self.language_model.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
+        )
 
     def positions(
         self,

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -139,6 +139,8 @@ class HeadState:
 class Head(nn.Module, ABC):
     """Generates features in a slot: `start`, then `step` until nothing remains: the sampler's `x`."""
 
+    attention: Literal["causal", "bidirectional"] = "causal"
+    """Whether a position of the slot sees those before it in the slot, or all of them."""
     options: frozenset[str] = frozenset()
     """The fields of `Sampling` that change what it imagines."""
 
