@@ -164,7 +164,7 @@ class Unified(nn.Module):
         hidden = self.backbone(embeddings, batch.mask, None, None, self.bidirectional(batch))
         image = None
         if inputs is not None:
-            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
+            image = self.head(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
         return UnifiedLosses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:

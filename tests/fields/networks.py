@@ -77,7 +77,7 @@ def imagined(config, world):
     data = normal(8, config.channels, config.side, config.side)
     filled = head.fill(data, Reference(features=data, given=torch.ones(8, dtype=torch.bool)), generators(range(8)))
     sample = head.sample(lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
-    return shapes(head), head.loss(filled.slot, filled), sample
+    return shapes(head), head(filled.slot, filled), sample
 
 
 def sampled(config, world):

@@ -98,7 +98,7 @@ def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
 
     def loss(rngs):
         filled = head.fill(draw(5, 6, 2, 2), reference, rngs[:5])
-        return head.loss(filled.slot + draw(5, 4, 12, seed=2), filled)
+        return head(filled.slot + draw(5, 4, 12, seed=2), filled)
 
     golden(f"head/{kind}", descend(head, loss, 0.01), tolerance=DESCENT)
 

@@ -1,6 +1,6 @@
 """What sharding, LoRA, rounding and offloading hang on modules is reached: every module that has work is called for it.
 
-A module without a forward of its own is a container (ModuleList, ImageSpace, a head, ...). It may hold no parameter,
+A module without a forward of its own is a container (ModuleList, ImageSpace, ...). It may hold no parameter,
 but for what a head puts into the slot.
 """
 
@@ -79,6 +79,29 @@ def test_every_module_with_work_is_called_and_no_call_writes_to_a_config(model):
     assert settings(pipeline) == before
     train(pipeline)
     assert not [name for name, module in pipeline.named_modules() if works(module) and name not in called]
+
+
+def test_the_losses_of_words_and_images_are_made_inside_forward(model):
+    """What shards a network gathers it before its forward and lets it go after: no layer of it may work in between."""
+    pipeline, active, outside = model.pipeline, [], []
+    owners = ["unified", "unified.backbone", "unified.head", "unified.head.denoiser"]
+    for name in owners:
+        module = pipeline.get_submodule(name)
+        module.register_forward_pre_hook(lambda *_, name=name: active.append(name))
+        module.register_forward_hook(lambda *_, name=name: active.remove(name))
+    for name, module in pipeline.unified.named_modules(prefix="unified"):
+        if list(module.parameters(recurse=False)) and works(module):
+            above = {owner for owner in owners if f"{name}.".startswith(f"{owner}.")}
+            module.register_forward_pre_hook(
+                lambda *_, name=name, above=above: None if above <= {*active} or reads(name) else outside.append(name)
+            )
+    train(pipeline)
+    assert not outside
+
+
+def reads(name):
+    """Reading words and pictures comes before the backbone's forward: an embedding, and a tower called as a whole."""
+    return "embed_tokens" in name or ".visual." in name or "lm_head" in name
 
 
 def test_a_container_holds_no_parameter_but_what_fills_the_slot(model):

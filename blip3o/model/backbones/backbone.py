@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -127,13 +127,15 @@ class Backbone(nn.Module, ABC):
         from transformers.masking_utils import create_causal_mask
 
         starts = bidirectional & ~F.pad(bidirectional[:, :-1], (1, 0))
-        return create_causal_mask(
+        mask = create_causal_mask(
             config=self.language_model.config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             past_key_values=cache,
             block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
         )
+        assert isinstance(mask, Tensor), "only a mask that is plainly causal is left out"
+        return mask
 
     def positions(
         self,
@@ -231,18 +233,7 @@ class TextConfig:
 
     def published(self) -> dict[str, Any]:
         """What a config class of `transformers` takes."""
-        rope = {"rope_type": "default"} | (self.rope_scaling or {}) | {"rope_theta": self.rope_theta}
-        return {
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_hidden_layers,
-            "num_attention_heads": self.num_attention_heads,
-            "num_key_value_heads": self.num_key_value_heads,
-            "head_dim": self.head_dim,
-            "rms_norm_eps": self.rms_norm_eps,
-            "max_position_embeddings": self.max_position_embeddings,
-            "rope_parameters": rope,
-            "bos_token_id": None,
-            "eos_token_id": None,
-        }
+        published = asdict(self) | {"bos_token_id": None, "eos_token_id": None}
+        scaling, theta = published.pop("rope_scaling") or {}, published.pop("rope_theta")
+        del published["tie_word_embeddings"]  # the output head is ours (`TiedHead`)
+        return published | {"rope_parameters": {"rope_type": "default"} | scaling | {"rope_theta": theta}}
