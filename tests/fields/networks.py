@@ -34,7 +34,7 @@ def painted(config, world, side=4):
     """Features as a picture, guided where the decoder can be."""
     network = world.awake(DECODERS[config.kind](config), std=0.1)
     features, null = normal(1, config.channels, side, side), normal(1, config.channels, side, side, seed=1)
-    return shapes(network), network(features, generators([0]), steps=2, null=null if network.guided else None)
+    return shapes(network), network.decode(features, generators([0]), steps=2, null=null if network.guided else None)
 
 
 def thought(config, world):

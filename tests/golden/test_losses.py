@@ -119,7 +119,7 @@ def test_the_losses_of_a_decoder_are_those_recorded(golden, awake, name):
     kind, config, shape, size = DECODERS[name]
     decoder = awake(kind(config), std=0.1)
     pixels = draw(2, 3, size, size, seed=1).clamp(-1, 1)
-    found = descend(decoder, lambda rngs: decoder.loss(draw(2, *shape), pixels, rngs[:2]), 0.01)
+    found = descend(decoder, lambda rngs: decoder(draw(2, *shape), pixels, rngs[:2]), 0.01)
     golden(f"decoder/{name}", found, tolerance=DESCENT)
 
 
