@@ -65,7 +65,7 @@ class RegressionHead(Head):
             features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)
         return features.mT.unflatten(-1, (side, side))
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
+    def forward(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Mean squared error of the features."""
         guess = self.features(hidden, inputs.reference).float()
         return WeightedLoss.of_rows((guess - inputs.data).square().flatten(1).mean(1))

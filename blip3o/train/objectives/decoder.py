@@ -43,4 +43,4 @@ class DecoderObjective(Objective):
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
         pixels = to_pixels(pictures).to(self.device)
-        return {"paint": self.pipeline.space.decoder.loss(noised.to(self.device), pixels, rngs)}
+        return {"paint": self.pipeline.space.decoder(noised.to(self.device), pixels, rngs)}

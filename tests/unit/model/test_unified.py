@@ -12,7 +12,7 @@ from blip3o.config import from_dict, to_dict
 from blip3o.data.mixture import draw_conversation
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
-from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 from blip3o.pipeline.engine import Engine
@@ -131,6 +131,28 @@ def test_the_cached_thought_is_that_of_the_whole_sequence(unified, template, dra
     think = unified.prefill(batch)
     assert_close(think([0, 1, 2], slot), whole)
     assert_close(think([2, 0], slot[[2, 0]]), whole[[2, 0]])  # and what came before left no trace
+
+
+class WholeSlotHead(RegressionHead):
+    """A toy whose slot is seen whole."""
+
+    attention = "bidirectional"
+
+
+@torch.no_grad()
+def test_a_head_says_whether_its_slot_is_seen_whole(tiny, template, drawn, awake):
+    """In training, and the same in drawing from a prompt that is kept; words are written as for any other head."""
+    config = RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
+    unified = awake(Unified(replace(tiny.model.unified, head=config, denoiser=None)))
+    batch, left = template.collate(drawn), template.collate(drawn, left=True)
+    causal = losses(unified, batch)
+    weights, unified.head = unified.head.state_dict(), WholeSlotHead(config)
+    unified.head.load_state_dict(weights)
+    whole = losses(unified, batch)
+    assert_close(whole.text.mean(), causal.text.mean())
+    assert (whole.image.mean() - causal.image.mean()).abs() > 1e-3
+    drawn_features = unified.sample_features([ImageRequests.each(left)], generators([0, 1, 2]), Sampling(steps=1))
+    assert_close((drawn_features - batch.target).square().mean(), whole.image.mean())
 
 
 @torch.no_grad()
