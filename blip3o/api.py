@@ -35,9 +35,9 @@ from blip3o.weights.placement.device import DevicePlacement, find_device, find_d
 Pictures = Picturelike | Sequence[Picturelike]
 OnImage = Callable[[int, Image.Image], None]
 """(number of a picture, the picture)"""
-Content = tuple[Sequence[Picturelike], str]
+TurnContent = tuple[Sequence[Picturelike], str]
 """Images that are not read yet, and what is said about them."""
-Item = TypeVar("Item")
+BatchItem = TypeVar("BatchItem")
 
 QUESTIONS = {
     "caption": "describe this picture.",
@@ -314,7 +314,7 @@ class BLIP3o:
             self.pipeline.template.check(prompt)
         return prompts
 
-    def _contents(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[Content]:
+    def _contents(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[TurnContent]:
         """What each turn shows and says. Raises PromptError for another number of texts, and for one that cannot be
         asked."""
         groups = [list(one) if _is_list(one) else [one] for one in _listed(images)]
@@ -323,7 +323,7 @@ class BLIP3o:
             raise PromptError(f"{len(groups)} images but {len(prompts)} texts: give one text, or one for each image")
         return list(zip(groups, prompts, strict=True))
 
-    def _opened(self, content: Content) -> Conversation:
+    def _opened(self, content: TurnContent) -> Conversation:
         """A turn of the user with its images read."""
         images, text = content
         return (Turn("user", (*map(self.pipeline.template.picture, images), text)),)
@@ -369,7 +369,7 @@ class Chat:
         return reply
 
 
-def _batches(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
+def _batches(items: Iterable[BatchItem], batch_size: int) -> Iterator[list[BatchItem]]:
     """As many items at a time, taken when it is their turn. Raises ConfigError for a batch_size out of bounds."""
     coming, count = iter(items), whole("batch_size", batch_size)
     while batch := list(islice(coming, count)):

@@ -26,8 +26,8 @@ from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.pipeline.writing import Writer, WritingOptions, WritingRow
 from blip3o.processing.chat_template import TokenizedSample
 
-Result = TypeVar("Result")
-Task = Generator[None, None, Result]
+TaskResult = TypeVar("TaskResult")
+EngineTask = Generator[None, None, TaskResult]
 """Work on one item: it submits rows, yields whenever it has to wait for them, and returns its result."""
 
 
@@ -71,14 +71,14 @@ class Engine:
         with torch.inference_mode():
             return self.drawer.preview(row)
 
-    def run(self, tasks: Iterable[Task[Result]]) -> Iterator[Result]:
+    def run(self, tasks: Iterable[EngineTask[TaskResult]]) -> Iterator[TaskResult]:
         """The results of all tasks, in their order, each as soon as those before it are there too.
 
         A task is taken from `tasks` when it begins, so what it opens is not held before, nor after its end. Those that
         begin take the places of half of the others at once: their prompts are read together, which costs less than one
         by one.
         """
-        coming, active, results, due = enumerate(tasks), dict[int, Task[Result]](), dict[int, Result](), 0
+        coming, active, results, due = enumerate(tasks), dict[int, EngineTask[TaskResult]](), dict[int, TaskResult](), 0
         while True:
             if len(active) <= self.capacity // 2:
                 active.update(islice(coming, self.capacity - len(active)))

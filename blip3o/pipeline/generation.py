@@ -8,7 +8,7 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.config import whole
-from blip3o.pipeline.engine import Engine, Result, Task
+from blip3o.pipeline.engine import Engine, EngineTask, TaskResult
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.pipeline.writing import WritingOptions
@@ -34,7 +34,7 @@ class Reply:
 
 def draw(
     engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool = False
-) -> Task[Image.Image]:
+) -> EngineTask[Image.Image]:
     """The assistant's picture; with `think`, it writes its reasoning first."""
     begun: list[int] = []
     if think:
@@ -43,7 +43,7 @@ def draw(
     return (yield from _draw(engine, conversation, begun, seed, sampling))
 
 
-def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> Task[str]:
+def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> EngineTask[str]:
     """The assistant's words."""
     tokens = yield from _write(engine, conversation, max_tokens)
     return _text(engine, tokens)[0]
@@ -51,7 +51,7 @@ def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> Ta
 
 def reply(
     engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool, max_tokens: int
-) -> Task[Reply]:
+) -> EngineTask[Reply]:
     """The assistant's next turn; it draws where it writes the image-start token."""
     conversation = _thinking(conversation) if think else conversation
     tokens = yield from _write(engine, conversation, max_tokens)
@@ -64,13 +64,13 @@ def reply(
 
 def collect(
     engine: Engine,
-    tasks: Iterable[Task[Result]],
+    tasks: Iterable[EngineTask[TaskResult]],
     total: int,
     progress: Progress | None = None,
-    on_result: Callable[[int, Result], None] | None = None,
-) -> list[Result]:
+    on_result: Callable[[int, TaskResult], None] | None = None,
+) -> list[TaskResult]:
     """The results of all tasks; `on_result` gets the number and the result of each, and `progress` hears of it."""
-    results: list[Result] = []
+    results: list[TaskResult] = []
     for index, result in enumerate(engine.run(tasks)):
         results.append(result)
         if on_result is not None:
@@ -91,7 +91,7 @@ def stream(engine: Engine, conversation: Conversation, *, max_tokens: int) -> It
             said = text
 
 
-def _write(engine: Engine, conversation: Conversation, max_tokens: int) -> Task[list[int]]:
+def _write(engine: Engine, conversation: Conversation, max_tokens: int) -> EngineTask[list[int]]:
     """The tokens that the assistant writes, up to and with the end of its turn or the image-start token."""
     row = engine.write(engine.pipeline.template.ask(conversation), _options(engine, max_tokens))
     while not row.done:
@@ -118,7 +118,7 @@ def _text(engine: Engine, ids: Sequence[int]) -> tuple[str, str]:
 
 def _draw(
     engine: Engine, conversation: Conversation, begun: Sequence[int], seed: int, sampling: SamplingConfig
-) -> Task[Image.Image]:
+) -> EngineTask[Image.Image]:
     """The assistant's picture, where it has `begun` to write an answer; it carries how it was drawn."""
     row = engine.draw(_request(engine.pipeline, conversation, begun), seed, sampling)
     while not row.done:
