@@ -52,7 +52,11 @@ def losses(unified, batch, seed=0):
 
 
 def write(pipeline, samples, max_tokens, stops=()):
-    return Engine(pipeline).texts(samples, WritingOptions(max_tokens=max_tokens, stops=stops))
+    engine = Engine(pipeline)
+    rows = [engine.write(sample, WritingOptions(max_tokens=max_tokens, stops=stops)) for sample in samples]
+    while not all(row.done for row in rows):
+        engine.step()
+    return [row.tokens for row in rows]
 
 
 def written(unified, batch):
