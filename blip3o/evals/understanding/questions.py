@@ -1,12 +1,13 @@
 """What the benchmarks of questions about images share: where their items come from, and accuracy by parts."""
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Benchmark, Item, Metrics, means
+from blip3o.evals.benchmark import Benchmark, Item, Metrics
 
 
 class QuestionBenchmark(Benchmark):
@@ -38,4 +39,7 @@ class QuestionBenchmark(Benchmark):
 
 def percentages(scores: Iterable[tuple[str, float]]) -> Metrics:
     """The mean of the scores (0 to 1) of each name in percent, in order of first appearance."""
-    return {name: 100 * mean for name, mean in means(scores).items()}
+    parts: dict[str, list[float]] = defaultdict(list)
+    for name, score in scores:
+        parts[name].append(score)
+    return {name: 100 * sum(part) / len(part) for name, part in parts.items()}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
-from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
+from blip3o.evals.understanding.questions import QuestionBenchmark
 
 
 def share(answer: str, people: Sequence[str]) -> float:
@@ -50,4 +50,4 @@ class TextVqa(QuestionBenchmark):
 
     def metrics(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        return percentages(("accuracy", verdict.score) for _, verdict in scored(records))
+        return {"accuracy": 100 * means(("", verdict.score) for _, verdict in scored(records))[""]}
