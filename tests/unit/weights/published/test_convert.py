@@ -58,6 +58,7 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
         row = engine.draw(asked[0], 3, type(sampling)(steps=2, guidance=3.0, decoder_steps=2))
         while not row.done:
             engine.step()
+        assert row.image is not None
         return row.image
 
     ours = to_ours(published, tmp_path / "ours")
