@@ -15,7 +15,7 @@ from blip3o.evals.candidate import Candidate
 from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
 from blip3o.evals.saved_results import answer_of
 from blip3o.evals.tables import Made, opened
-from blip3o.evals.understanding.prompts import LETTER, SHORT
+from blip3o.evals.understanding.questions import LETTER, SHORT
 
 RunProgress = Callable[[str, int, int, float | None], None]
 """Hears of the benchmark, its items done, its items in all, and the mean score so far."""

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.understanding.prompts import SHORT
+from blip3o.evals.understanding.questions import SHORT
 
 PERCEPTION = (
     "existence",

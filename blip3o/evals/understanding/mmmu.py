@@ -13,10 +13,8 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Record, Verdict
-from blip3o.evals.tables import Row
-from blip3o.evals.understanding.prompts import LETTER, SHORT
-from blip3o.evals.understanding.questions import percentages
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, means
+from blip3o.evals.understanding.questions import LETTER, SHORT
 
 DOMAINS = {
     "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
@@ -158,7 +156,7 @@ def report(scores: Sequence[tuple[str, float]]) -> Metrics:
     domains = [(domain, score) for domain, names in DOMAINS.items() for subject, score in scores if subject in names]
     subjects = sorted(scores, key=lambda score: f"accuracy/{score[0]}")
     parts = [(f"accuracy/{name}", score) for name, score in (*domains, *subjects)]
-    return percentages([*(("accuracy", score) for _, score in scores), *parts])
+    return means([*(("accuracy", score) for _, score in scores), *parts], scale=100)
 
 
 class Mmmu(Benchmark):
@@ -173,10 +171,6 @@ class Mmmu(Benchmark):
     mirror = "lmms-lab/MMMU"
     wanted = ("*validation-*.parquet",)
 
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.way = WAYS[protocol]
-
     def items(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "MMMU", "validation*.parquet", "*.parquet")
         mine = [row for row in rows if IDENTITY.fullmatch(str(tables.column(row, folder, "id")))]
@@ -184,7 +178,7 @@ class Mmmu(Benchmark):
             raise DataError(f"{folder} has no questions of MMMU's validation split: put validation-*.parquet there")
         return sorted((self._item(row, folder) for row in mine), key=_order)
 
-    def _item(self, row: Row, source: Path) -> Item:
+    def _item(self, row: tables.Row, source: Path) -> Item:
         identity, question = str(row["id"]), str(tables.column(row, source, "question"))
         kind, texts = str(tables.column(row, source, "question_type")), _list(tables.column(row, source, "options"))
         if kind == CHOICE and not texts:
@@ -196,7 +190,7 @@ class Mmmu(Benchmark):
         named = PICTURE.findall(question + " ".join(options.values())) or ["1"]
         return Item(
             id=identity,
-            prompt=self.way.prompt(question, options),
+            prompt=WAYS[self.protocol].prompt(question, options),
             pictures=tuple(tables.picture(row.get(f"image_{number}"), source) for number in sorted(set(named))),
             category=identity.removeprefix("validation_").rpartition("_")[0],
             facts={"options": options, "answer": _list(answer) or answer},
@@ -208,7 +202,7 @@ class Mmmu(Benchmark):
             said = opened(str(answer))
             shown = [value if isinstance(value, str) or isfinite(value) else str(value) for value in said]
             return Verdict(score=float(holds(said, right)), parsed=shown)
-        letter = choice(str(answer), options, self.way.marks)
+        letter = choice(str(answer), options, WAYS[self.protocol].marks)
         drawn = letter or random.Random(f"mmmu/{item.id}").choice(list(options))
         return Verdict(score=float(chosen(drawn, right)), parsed=drawn, details={"by_chance": letter is None})
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding import words
-from blip3o.evals.understanding.prompts import SHORT
-from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
+from blip3o.evals.understanding.questions import SHORT, QuestionBenchmark
 
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 Normalised = tuple[str, list[str]]
@@ -55,7 +54,7 @@ def summary(scores: Sequence[float], question_types: Sequence[str], answer_types
     questions = [
         (f"accuracy/question/{kind}", score) for kind, score in sorted(zip(question_types, scores, strict=True))
     ]
-    found = percentages([*(("accuracy", score) for score in scores), *answers, *questions])
+    found = means([*(("accuracy", score) for score in scores), *answers, *questions], scale=100)
     return {name: round(value, 2) for name, value in found.items()}
 
 
@@ -64,7 +63,7 @@ class VqaV2(QuestionBenchmark):
 
     name = "vqav2"
     title = "VQAv2's val2014 (test has no answers)"
-    questions = "v2_OpenEnded_mscoco_val2014_questions.json"
+    questions = ("v2_OpenEnded_mscoco_val2014_questions.json",)
     parquet = ("validation-*.parquet",)
     protocols = tuple(RULES)
     mirror = "lmms-lab/VQAv2"
@@ -78,13 +77,13 @@ class VqaV2(QuestionBenchmark):
         return [
             self.item(
                 row | _annotation(row, annotations, annotated),
-                images[f"COCO_val2014_{row['image_id']:012d}.jpg"],
+                (images[f"COCO_val2014_{row['image_id']:012d}.jpg"],),
                 annotated,
             )
             for row in tables.read_json(path)["questions"]
         ]
 
-    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         people = tables.column(row, source, "answers")
         if not people:
             raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
@@ -98,7 +97,7 @@ class VqaV2(QuestionBenchmark):
         return Item(
             id=str(row["question_id"]),
             prompt=row["question"] + INSTRUCTIONS[self.protocol],
-            pictures=(image,),
+            pictures=images,
             category=row["answer_type"],
             facts=facts,
         )
