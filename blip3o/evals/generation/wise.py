@@ -15,7 +15,7 @@ from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
 from blip3o.evals.generation.detections import opened
-from blip3o.evals.generation.wise_judging import Judging, read_judging
+from blip3o.evals.generation.wise_judging import read_messages
 
 CATEGORIES = ("CULTURE", "TIME", "SPACE", "BIOLOGY", "PHYSICS", "CHEMISTRY")
 FILES = {
@@ -170,7 +170,7 @@ class Wise(Benchmark):
     def __init__(self, protocol: str, judge: Judge | None = None, *, script: Path | None = None) -> None:
         super().__init__(protocol, judge)
         self._rules = PROTOCOLS[protocol]
-        self._judging: Judging | None = None if script is None else read_judging(script)
+        self._messages = None if script is None else read_messages(script)
 
     def items(self, folder: Path) -> list[Item]:
         rows = self._rows(folder)
@@ -180,8 +180,8 @@ class Wise(Benchmark):
         twice = len(items) - len({item.id for item in items})
         if twice:
             raise DataError(f"{folder} has {twice} prompts of WISE twice: expected the files of one version only")
-        if self.judge is not None and self._judging is None:
-            self._judging = read_judging(tables.need(folder, "WISE, with its script,", *self._rules.scripts))
+        if self.judge is not None and self._messages is None:
+            self._messages = read_messages(tables.need(folder, "WISE, with its script,", *self._rules.scripts))
         return items
 
     def _rows(self, folder: Path) -> list[tuple[tables.Row, Path, tuple[str, ...]]]:
@@ -212,13 +212,18 @@ class Wise(Benchmark):
         """
         if self.judge is None:
             return None
-        if self._judging is None:
+        if self._messages is None:
             raise DataError(f"WISE's {self._rules.scripts[-1]} was not read: read the items first, or name the script")
         if not answer:
             return Verdict(score=0.0, parsed={}, details={"reply": "nothing was drawn"})
         if len(answer) != 1:
             raise DataError(f"prompt {item.id} of WISE has {len(answer)} pictures: expected one")
-        system, user = self._judging.messages(item.facts)
+        try:
+            system, user = (self._messages[role].format(**item.facts) for role in ("system", "user"))
+        except LookupError as error:
+            raise DataError(
+                f"WISE's judge is told {error} of an item, which has only {', '.join(item.facts)}"
+            ) from error
         picture, reply = opened(Path(answer[0])), ""
         for attempt in range(TRIES):
             settings = JudgeCall(
