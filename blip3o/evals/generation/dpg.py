@@ -16,7 +16,19 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Record, Verdict
+from blip3o.evals.benchmark import (
+    Answer,
+    Benchmark,
+    BenchmarkOptions,
+    Item,
+    Judge,
+    JudgeCall,
+    Metrics,
+    Record,
+    Verdict,
+    means,
+    scored,
+)
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -144,17 +156,11 @@ class DpgSummary(NamedTuple):
 
 def reported(items: Sequence[Answered]) -> DpgSummary:
     """The numbers of items; nan where there are none."""
-    broad: dict[str, list[float]] = {}
-    detailed: dict[str, list[float]] = {}
-    for kind, yes in (fact for item in items for fact in item.facts):
-        for groups, name in zip((broad, detailed), kind_of(kind), strict=True):
-            groups.setdefault(name, []).append(float(yes))
-    shares = ({name: _percent(groups[name]) for name in sorted(groups)} for groups in (broad, detailed))
-    return DpgSummary(_percent([item.average for item in items]), *shares)
-
-
-def _percent(values: Sequence[float]) -> float:
-    return 100 * sum(values) / len(values) if values else float("nan")
+    facts = sorted((*kind_of(kind), float(yes)) for item in items for kind, yes in item.facts)
+    broad = means(((name, yes) for name, _, yes in facts), scale=100)
+    detailed = means(((name, yes) for _, name, yes in facts), scale=100)
+    score = means((("score", item.average) for item in items), scale=100).get("score", float("nan"))
+    return DpgSummary(score, broad, dict(sorted(detailed.items())))
 
 
 def crop(picture: Image.Image, box: tuple[int, int, int, int] | None) -> Image.Image:
@@ -264,11 +270,10 @@ class DpgBench(Benchmark):
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean of the items in percent, as published; then of the last picture's unzeroed answers, by category."""
-        verdicts = [record.verdict for record in records if record.verdict is not None]
         items = [
-            Answered(one.parsed, [(kind, yes) for kind, yes in one.details["facts"]])
-            for one in verdicts
-            if "left_out" not in one.details
+            Answered(verdict.parsed, [(kind, yes) for kind, yes in verdict.details["facts"]])
+            for _, verdict in scored(records)
+            if "left_out" not in verdict.details
         ]
         found = reported(items)
         return (

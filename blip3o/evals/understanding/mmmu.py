@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, means
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding.questions import LETTER, SHORT
 
 DOMAINS = {
@@ -150,15 +150,6 @@ def chosen(letter: str, right: str | Sequence[str]) -> bool:
     return letter == right if isinstance(right, str) else letter in right
 
 
-def report(scores: Sequence[tuple[str, float]]) -> Metrics:
-    """Accuracy in percent over questions, given the subject and the score of each: in all, in each domain, in each
-    subject."""
-    domains = [(domain, score) for domain, names in DOMAINS.items() for subject, score in scores if subject in names]
-    subjects = sorted(scores, key=lambda score: f"accuracy/{score[0]}")
-    parts = [(f"accuracy/{name}", score) for name, score in (*domains, *subjects)]
-    return means([*(("accuracy", score) for _, score in scores), *parts], scale=100)
-
-
 class Mmmu(Benchmark):
     """Reads the official Parquet files, a folder for each subject, or the mirror's, in which they are one.
 
@@ -208,7 +199,10 @@ class Mmmu(Benchmark):
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each domain and of each subject."""
-        return report([(record.item.category, record.verdict.score) for record in records if record.verdict])
+        scores = [(item.category, verdict.score) for item, verdict in scored(records)]
+        domains = [(domain, score) for domain, names in DOMAINS.items() for name, score in scores if name in names]
+        parts = [(f"accuracy/{name}", score) for name, score in (*domains, *sorted(scores))]
+        return means([*(("accuracy", score) for _, score in scores), *parts], scale=100)
 
 
 def _list(cell: object) -> list[str]:
