@@ -18,7 +18,7 @@ from typing import Any
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
-from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts, keyed_rows
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
 LEVELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -193,7 +193,7 @@ class Kris(EditBenchmark):
         return [
             self._item(path.parent.name, key, row, path, partial(tables.picture_file, path.parent))
             for path in sorted(root.glob("*/annotation.json"))
-            for key, row in keyed_rows(path).items()
+            for key, row in tables.read_keyed(path, "table of edits by key").items()
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:

@@ -52,24 +52,16 @@ DpgQuestions = Mapping[int, DpgQuestion]
 class DpgProtocol:
     """What a protocol makes of the file of questions and of an answer."""
 
-    drop_first: bool
-    """Whether the first row is lost, as the official reader loses it."""
-    replace: bool
-    """Whether rows of an item that stand apart from its earlier ones replace them instead of joining them."""
-    forgiving: bool
-    """Whether what cannot be judged is left out of the numbers, and of the pictures of an item only the last one tells
-    what kinds of facts are right; otherwise the one counts 0, and the others tell as well."""
+    as_published: bool
+    """The official reader loses the first row, and rows of an item that stand apart from its earlier ones replace them
+    instead of joining them. What cannot be judged is left out of the numbers, and of the pictures of an item only the
+    last one tells what kinds of facts are right; otherwise the one counts 0, and the others tell as well."""
     says_yes: Callable[[str], bool]
 
 
 PROTOCOLS = {
-    "official": DpgProtocol(drop_first=True, replace=True, forgiving=True, says_yes=lambda answer: answer == "yes"),
-    "fixed": DpgProtocol(
-        drop_first=False,
-        replace=False,
-        forgiving=False,
-        says_yes=lambda answer: answer.strip(" .\n").lower() == "yes",
-    ),
+    "official": DpgProtocol(as_published=True, says_yes=lambda answer: answer == "yes"),
+    "fixed": DpgProtocol(as_published=False, says_yes=lambda answer: answer.strip(" .\n").lower() == "yes"),
 }
 
 
@@ -78,10 +70,10 @@ def questions_of(rows: Iterable[Mapping[str, Any]], rules: DpgProtocol) -> dict[
     items: dict[str, dict[int, DpgQuestion]] = {}
     previous = None
     for index, row in enumerate(rows):
-        if index == 0 and rules.drop_first:
+        if index == 0 and rules.as_published:
             continue
         item, number = str(row["item_id"]), int(row["proposition_id"])
-        if item not in items or (rules.replace and item != previous):
+        if item not in items or (rules.as_published and item != previous):
             items[item] = {}
         parents = tuple(int(one) for one in str(row["dependency"]).split(",") if int(one))
         items[item][number] = DpgQuestion(number, row["question_natural_language"], parents, row["tuple"])
@@ -136,7 +128,7 @@ def answered(questions: DpgQuestions, answers: Sequence[Mapping[int, str]], rule
         yes = {number: rules.says_yes(given[number]) for number in questions}
         scores.append(counted(questions, yes))
         told = [(questions[number].kind, value) for number, value in yes.items()]
-        facts = told if rules.forgiving else facts + told
+        facts = told if rules.as_published else facts + told
     return Answered(scores, facts)
 
 
@@ -241,7 +233,7 @@ class DpgBench(Benchmark):
         try:
             found = answered(questions, answers, self._rules)
         except LookupError as error:
-            if self._rules.forgiving or not questions:
+            if self._rules.as_published or not questions:
                 return Verdict(score=0.0, details={"left_out": str(error)})
             found = Answered([0.0] * item.count, [(one.kind, False) for one in questions.values()] * item.count)
         facts = [[kind, yes] for kind, yes in found.facts]

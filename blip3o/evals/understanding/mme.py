@@ -60,12 +60,10 @@ def total(subtasks: Mapping[str, Sequence[Sequence[bool]]]) -> Metrics:
     """Points of perception (2000 at most) and cognition (800), then of each subtask; what was not asked is left out."""
     found = {name: points(subtasks[name]) for name in SUBTASKS if name in subtasks}
     found = {name: value for name, value in found.items() if isfinite(value)}
-    made: Metrics = {}
-    for whole, names in (("perception", PERCEPTION), ("cognition", COGNITION)):
-        known = [found[name] for name in names if name in found]
-        if known:
-            made[whole] = sum(known)
-    return made | {f"score/{name}": value for name, value in found.items()}
+    wholes = {"perception": PERCEPTION, "cognition": COGNITION}
+    parts = {whole: [found[name] for name in names if name in found] for whole, names in wholes.items()}
+    sums = {whole: sum(part) for whole, part in parts.items() if part}
+    return sums | {f"score/{name}": value for name, value in found.items()}
 
 
 PARSERS: Mapping[str, Callable[[str], str]] = {"official": official, "lmms": lmms}

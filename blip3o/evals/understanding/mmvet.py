@@ -108,11 +108,8 @@ class Mmvet(QuestionBenchmark):
     wanted = ("*test-*.parquet",)
     needs_judge = True
     max_tokens = 1024
-
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.words: str | None = None
-        """What stands before each question to the judge, once the items are read."""
+    words: str | None = None
+    """What stands before each question to the judge, once the items are read."""
 
     def items(self, folder: Path) -> list[Item]:
         items = super().items(folder)
@@ -124,9 +121,7 @@ class Mmvet(QuestionBenchmark):
         return items
 
     def official_items(self, folder: Path, path: Path) -> list[Item]:
-        content = tables.read_json(path)
-        if not isinstance(content, dict) or not all(isinstance(row, dict) for row in content.values()):
-            raise DataError(f"{path} is no MM-Vet: expected an object with one object for each question")
+        content = tables.read_keyed(path, "MM-Vet")
         images = [
             tables.picture_file(path.parent, str(tables.column(row, path, "imagename"))) for row in content.values()
         ]

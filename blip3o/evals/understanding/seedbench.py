@@ -112,8 +112,7 @@ class Seedbench(QuestionBenchmark):
 def _files(folder: Path) -> dict[str, Path]:
     """Name -> picture file, or folder of frames: one look at a folder of many thousand files."""
     frames = {path.name: path for parent in folder.rglob(FRAMES) for path in parent.iterdir() if path.is_dir()}
-    inner = {path.parent for path in folder.rglob("*") if path.is_file()} - set(frames.values())
-    return {path.name: path for parent in inner for path in parent.iterdir() if path.is_file()} | frames
+    return tables.PictureFolder(folder) | frames
 
 
 def _images(row: tables.Row, files: Mapping[str, Path], folder: Path) -> tuple[Path, ...]:

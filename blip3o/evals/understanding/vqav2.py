@@ -74,14 +74,13 @@ class VqaV2(QuestionBenchmark):
         annotated = tables.need(folder, "VQAv2's val2014", ANNOTATIONS)
         annotations = {row["question_id"]: row for row in tables.read_json(annotated)["annotations"]}
         images = tables.PictureFolder(folder)
-        return [
-            self.item(
-                row | _annotation(row, annotations, annotated),
-                (images[f"COCO_val2014_{row['image_id']:012d}.jpg"],),
-                annotated,
-            )
-            for row in tables.read_json(path)["questions"]
-        ]
+        items = []
+        for row in tables.read_json(path)["questions"]:
+            number, image = row["question_id"], images[f"COCO_val2014_{row['image_id']:012d}.jpg"]
+            if number not in annotations:
+                raise DataError(f"{annotated} has no answers to question {number}: are the files of one split?")
+            items.append(self.item(row | annotations[number], (image,), annotated))
+        return items
 
     def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         people = tables.column(row, source, "answers")
@@ -115,10 +114,3 @@ class VqaV2(QuestionBenchmark):
 def marks(given: Sequence[tables.Row]) -> list[Hashable]:
     """What tells the answers of people apart beside their words, where they bear no numbers of their own."""
     return [str(sorted((key, value) for key, value in row.items() if key != "answer")) for row in given]
-
-
-def _annotation(question: tables.Row, annotations: Mapping[Any, tables.Row], path: Path) -> tables.Row:
-    """The annotation of a question. Raises DataError where there is none."""
-    if question["question_id"] not in annotations:
-        raise DataError(f"{path} has no answers to question {question['question_id']}: are the files of one split?")
-    return annotations[question["question_id"]]
