@@ -10,7 +10,7 @@ ours takes its words before its pictures.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -151,12 +151,11 @@ COMPOSITION = KrisJudging(
     score=plain_score,
     lone="This is the image to evaluate:",
 )
-TEMPORAL = KrisJudging(
+TEMPORAL = replace(
+    COMPOSITION,
     consistency="prompt_consist_temporal",
     instruction="prompt_instruction_temporal",
     images=_frames_in_order,
-    score=plain_score,
-    lone="This is the image to evaluate:",
 )
 QUALITY = "prompt_quality"
 WAYS: Mapping[str, KrisJudging] = (

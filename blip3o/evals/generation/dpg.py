@@ -242,15 +242,13 @@ class DpgBench(Benchmark):
     def _asked(self, questions: DpgQuestions, answer: Answer) -> list[dict[int, str]]:
         assert self.judge is not None
         settings = JudgeCall(system=SYSTEM, max_tokens=16, think=False)
-        judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
+        judge, pictures = self.judge, [opened(Path(path)) for path in answer]
+        if self._grid:
+            pictures = [crop(grid, box) for grid in pictures for box in tiles(grid.width // 2)]
         return [
             {number: judge.ask(one.text, [picture], settings=settings) for number, one in questions.items()}
             for picture in pictures
         ]
-
-    def _parts(self, path: Path) -> list[Image.Image]:
-        picture = opened(path)
-        return [crop(picture, box) for box in (tiles(picture.width // 2) if self._grid else (None,))]
 
     def _given(self, item: str, ready: Mapping[str, Any]) -> list[dict[int, str]]:
         if item not in ready:

@@ -59,11 +59,12 @@ class GenEval(Benchmark):
         if protocol in OWN_DETECTORS and detector not in (None, protocol):
             raise ConfigError(f"the protocol {protocol} has its own detector, got {detector!r}: leave --detector out")
         own = detector if detector in OWN_DETECTORS else protocol
+        benchmark, scorer = cls(protocol), None
         if ready is not None:
             benchmark, scorer = cls("mmdet-json", source=StoredDetections(ready)), options.ready_name
         elif own in OWN_DETECTORS:
             source: Any = resolve(own, OWN_DETECTORS)
-            benchmark, scorer = cls(own, source=source()), None
+            benchmark = cls(own, source=source())
         elif detector is not None:
             from blip3o.evals.generation.colors import ColorClassifier
             from blip3o.evals.generation.mask2former import REPOSITORY, Mask2Former
@@ -72,8 +73,6 @@ class GenEval(Benchmark):
             scorer, device = detector or REPOSITORY, str(find_device(options.device))
             colors = ColorClassifier(device=device)
             benchmark = cls(protocol, source=Mask2Former(scorer, device), classify_colors=colors.classify)
-        else:
-            benchmark, scorer = cls(protocol), None
         benchmark.scorer = scorer
         return benchmark
 
