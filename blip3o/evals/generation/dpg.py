@@ -121,14 +121,14 @@ def answered(questions: DpgQuestions, answers: Sequence[Mapping[int, str]], rule
         raise LookupError(f"{len(questions)} questions about {len(answers)} pictures: there is nothing to ask")
     scores: list[float] = []
     facts: list[tuple[str, bool]] = []
-    for index, given in enumerate(answers):
-        missing = questions.keys() - given.keys()
+    for index, replies in enumerate(answers):
+        missing = questions.keys() - replies.keys()
         if missing:
             raise DataError(f"picture {index} has no answer to question {min(missing)}: ask it again")
-        yes = {number: rules.says_yes(given[number]) for number in questions}
+        yes = {number: rules.says_yes(replies[number]) for number in questions}
         scores.append(counted(questions, yes))
-        told = [(questions[number].kind, value) for number, value in yes.items()]
-        facts = told if rules.as_published else facts + told
+        kinds = [(questions[number].kind, value) for number, value in yes.items()]
+        facts = kinds if rules.as_published else facts + kinds
     return Answered(scores, facts)
 
 
@@ -214,9 +214,9 @@ class DpgBench(Benchmark):
             raise DataError(f"{path} has a row that is no question ({error}): copy it again") from error
         texts = {one.stem: tables.read_text(one).strip() for one in sorted(prompts.glob("*.txt"))}
         _check(path, prompts, whole, texts.keys())
-        asked = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
+        facts = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
         return [
-            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=asked[name], count=4)
+            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=facts[name], count=4)
             for name, text in texts.items()
         ]
 

@@ -114,9 +114,9 @@ class GenEval(Benchmark):
 
     def _judged(self, prompt: geneval.Prompt, path: Path, seen: Detections) -> geneval.ImageVerdict:
         def colors_of(kind: str, found: Sequence[geneval.KeptBox]) -> Sequence[str]:
-            told = seen.colors.get(kind, {})
-            known = [told[one.row] for one in found if one.row in told]
-            return known if len(known) == len(found) else self._classified(path, kind, found, seen)
+            colors = seen.colors.get(kind, {})
+            detected = [colors[one.row] for one in found if one.row in colors]
+            return detected if len(detected) == len(found) else self._classified(path, kind, found, seen)
 
         return geneval.evaluate_image(prompt, seen.boxes, colors_of)
 

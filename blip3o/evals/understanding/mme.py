@@ -105,15 +105,15 @@ class Mme(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "MME", "test-*.parquet", "*.parquet")
-        asked: dict[tuple[str, str], int] = defaultdict(int)
-        made = []
+        numbers: dict[tuple[str, str], int] = defaultdict(int)
+        items = []
         for row in rows:
             name = tables.column(row, folder, "category")
             stem = PurePosixPath(tables.column(row, folder, "question_id")).stem
             image = tables.picture(tables.column(row, folder, "image"), folder)
-            made.append(self._item(name, stem, asked[name, stem], row["question"], row["answer"], image))
-            asked[name, stem] += 1
-        return made
+            items.append(self._item(name, stem, numbers[name, stem], row["question"], row["answer"], image))
+            numbers[name, stem] += 1
+        return items
 
     def _item(self, name: str, stem: str, number: int, question: str, answer: str, image: tables.PictureSource) -> Item:
         label = answer.strip().lower().removesuffix(".")
