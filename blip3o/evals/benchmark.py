@@ -232,12 +232,12 @@ def scored(records: Sequence[Record]) -> list[tuple[Item, Verdict]]:
     return [(record.item, record.verdict) for record in records if record.verdict is not None]
 
 
-def means(values: Iterable[tuple[str, float]]) -> Metrics:
-    """The mean of the values of each name, in order of their first appearance."""
+def means(values: Iterable[tuple[str, float]], *, scale: int = 1) -> Metrics:
+    """The mean of the values of each name times `scale` (100: in percent), in order of their first appearance."""
     parts: dict[str, list[float]] = defaultdict(list)
     for name, value in values:
         parts[name].append(value)
-    return {name: sum(part) / len(part) for name, part in parts.items()}
+    return {name: scale * sum(part) / len(part) for name, part in parts.items()}
 
 
 def item_seed(seed: int, item: str, index: int) -> int:

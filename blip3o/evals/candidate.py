@@ -1,7 +1,7 @@
 """The model under evaluation, as the evals see it: the calls of the public API that they make, and nothing inside."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -9,20 +9,8 @@ from PIL import Image
 
 from blip3o.processing.conversation import Conversation
 
-
-@runtime_checkable
-class CandidateReply(Protocol):
-    """What came back in a conversation (`blip3o.api.Reply`)."""
-
-    @property
-    def text(self) -> str:
-        """The words, without the reasoning."""
-        ...
-
-    @property
-    def image(self) -> Image.Image | None:
-        """The picture, where the model chose to draw."""
-        ...
+if TYPE_CHECKING:
+    from blip3o.api import Reply
 
 
 @runtime_checkable
@@ -63,7 +51,7 @@ class Candidate(Protocol):
 
     def reply(
         self, conversations: Sequence[Conversation], *, seed: Sequence[int], batch_size: int = 16
-    ) -> Sequence[CandidateReply]:
+    ) -> "Sequence[Reply]":
         """Continues each conversation by words or a picture, as it sees fit."""
         ...
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.errors import DataError
-from blip3o.evals.benchmark import Item, Record
+from blip3o.evals.benchmark import Record
 from blip3o.evals.saved_results import BenchmarkResult, Number, located, results_in
 
 RESAMPLES = 2000
@@ -23,6 +23,8 @@ SEED = 0
 AT_ONCE = 2_000_000
 """Numbers drawn at a time, which bounds the memory."""
 
+RIGHT = {"a_only": (1, 0), "b_only": (0, 1), "both": (1, 1), "neither": (0, 0)}
+"""Who is right -> the scores of A and of B."""
 Outcome = Literal["A better", "B better", "neither right", "not scored", "both right"]
 
 
@@ -38,16 +40,6 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Items by who is right."""
-
-    a_only: int
-    b_only: int
-    both: int
-    neither: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class MeanScores:
     """The mean scores of the items that both have scored."""
 
@@ -57,16 +49,14 @@ class MeanScores:
     b: float
     difference: Number
     """Without limits where all items are of one unit, which tells nothing of others."""
-    counts: Counts | None
-    """None where scores are not just 0 and 1."""
+    counts: Mapping[str, int] | None
+    """Items by who is right: "a_only", "b_only", "both", "neither"; None where scores are not just 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """An item that both have answered."""
 
-    item: Item
-    """As A's results tell it."""
     a: Record
     b: Record
     outcome: Outcome
@@ -254,10 +244,7 @@ def _pairs(a: BenchmarkResult, b: BenchmarkResult) -> list[Pair]:
     shared = [(record, b.records[name]) for name, record in a.records.items() if name in b.records]
     scores = [record.verdict.score for records in shared for record in records if record.verdict is not None]
     full = max([1.0, *scores])
-    return [
-        Pair(item=first.item, a=first, b=second, outcome=_outcome(first.score, second.score, full))
-        for first, second in shared
-    ]
+    return [Pair(a=first, b=second, outcome=_outcome(first.score, second.score, full)) for first, second in shared]
 
 
 def _outcome(a: float | None, b: float | None, full: float) -> Outcome:
@@ -271,7 +258,7 @@ def _outcome(a: float | None, b: float | None, full: float) -> Outcome:
 
 def _scores(pairs: Sequence[Pair]) -> MeanScores | None:
     scored = [
-        (pair.item.unit, pair.a.score, pair.b.score)
+        (pair.a.item.unit, pair.a.score, pair.b.score)
         for pair in pairs
         if pair.a.score is not None and pair.b.score is not None
     ]
@@ -286,17 +273,13 @@ def _scores(pairs: Sequence[Pair]) -> MeanScores | None:
         a=float(np.mean(first)),
         b=float(np.mean(second)),
         difference=paired([later - earlier for earlier, later in both], units),
-        counts=Counts(
-            a_only=both.count((1, 0)), b_only=both.count((0, 1)), both=both.count((1, 1)), neither=both.count((0, 0))
-        )
-        if binary
-        else None,
+        counts={name: both.count(right) for name, right in RIGHT.items()} if binary else None,
     )
 
 
 def _by_category(pairs: Sequence[Pair]) -> dict[str, MeanScores]:
     parts: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
-        parts[pair.item.category].append(pair)
+        parts[pair.a.item.category].append(pair)
     categories = {name: _scores(part) for name, part in sorted(parts.items())} if len(parts) > 1 else {}
     return {name: scores for name, scores in categories.items() if scores is not None}

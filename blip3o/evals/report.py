@@ -110,9 +110,7 @@ def signed(value: float | None) -> str:
 
 def limits(number: Number) -> str:
     """The limits of a difference; empty where it has none."""
-    if number.low is None or number.high is None:
-        return ""
-    return f"{signed(number.low)} to {signed(number.high)}"
+    return "" if None in (number.low, number.high) else f"{signed(number.low)} to {signed(number.high)}"
 
 
 def interval(number: Number) -> str:

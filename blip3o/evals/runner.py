@@ -15,10 +15,12 @@ from blip3o.evals.candidate import Candidate
 from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
 from blip3o.evals.saved_results import answer_of
 from blip3o.evals.tables import Made, opened
-from blip3o.evals.understanding.prompts import LETTER, SHORT
+from blip3o.evals.understanding.questions import LETTER, SHORT
 
 RunProgress = Callable[[str, int, int, float | None], None]
 """Hears of the benchmark, its items done, its items in all, and the mean score so far."""
+AnsweredItem = tuple[Item, Answer, dict[str, str]]
+"""An item, its answer, and what is noted of it: why it was refused."""
 BARE = "+bare"
 """What a protocol is marked with whose instructions were left out."""
 POLL_S = 0.5
@@ -113,7 +115,7 @@ class BenchmarkRun:
         scores = [lines[item.id]["score"] for item in mine if item.id in lines]
         left = [item for item in mine if item.id not in lines]
         for chunk in self.benchmark.batches(left, self.plan.batch):
-            answered = self._answered_lines(chunk)
+            answered = self._scored(self._answered(chunk))
             append(path, answered)
             scores += [line["score"] for line in answered]
             numbers = [score for score in scores if score is not None]
@@ -127,20 +129,16 @@ class BenchmarkRun:
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
-    def _answered_lines(self, chunk: Sequence[Item]) -> list[Line]:
-        answers, notes = zip(*self._answered(chunk), strict=True)
-        return self._scored(list(zip(chunk, answers, notes, strict=True)))
-
-    def _answered(self, chunk: Sequence[Item]) -> list[tuple[Answer, dict[str, str]]]:
-        """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
+    def _answered(self, chunk: Sequence[Item]) -> list[AnsweredItem]:
+        """The items with their answers; what a model cannot be asked is answered by nothing, with the reason."""
         try:
             responses = self.benchmark.ask(chunk, self.candidate(), self.plan.seed)
         except (PromptError, PictureError) as error:
             if len(chunk) == 1:
-                return [(self._nothing, {"refused": str(error)})]
+                return [(chunk[0], self._nothing, {"refused": str(error)})]
             middle = len(chunk) // 2  # halved until what is refused stands alone: the others of its batch are answered
             return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
-        return [(self._kept(item, response), {}) for item, response in zip(chunk, responses, strict=True)]
+        return [(item, self._kept(item, response), {}) for item, response in zip(chunk, responses, strict=True)]
 
     @property
     def _nothing(self) -> "str | tuple[()]":
@@ -159,16 +157,16 @@ class BenchmarkRun:
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
-    def _scored(self, answers: Sequence[tuple[Item, Answer, dict[str, str]]]) -> list[Line]:
+    def _scored(self, answered: Sequence[AnsweredItem]) -> list[Line]:
         """The lines of answers, each with what is noted of it; a judge is asked about several at a time."""
 
-        def scored(answered: tuple[Item, Answer, dict[str, str]]) -> Line:
-            item, answer, notes = answered
+        def scored(one: AnsweredItem) -> Line:
+            item, answer, notes = one
             verdict, more = self._verdict(item, answer)
             return line_of(item, answer, verdict, notes | more, self.plan.folder)
 
         with ThreadPoolExecutor(self.plan.concurrency if self.benchmark.judge is not None else 1) as pool:
-            return list(pool.map(scored, answers))
+            return list(pool.map(scored, answered))
 
     def _verdict(self, item: Item, answer: Answer) -> tuple[Verdict | None, dict[str, str]]:
         scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
@@ -184,9 +182,7 @@ class BenchmarkRun:
         stale = [item for item in items if self._is_stale(lines[item.id])]
         for chunk in self.benchmark.batches(stale, self.plan.batch):
             old = [(item, lines[item.id]) for item in chunk]
-            refused = [{"refused": line["refused"]} if "refused" in line else {} for _, line in old]
-            answers = [answer_of(line, self.plan.folder) for _, line in old]
-            again = self._scored(list(zip(chunk, answers, refused, strict=True)))
+            again = self._scored([(item, answer_of(line, self.plan.folder), _refusal(line)) for item, line in old])
             append(path, again)
             lines |= {line["id"]: line for line in again}
 
@@ -228,6 +224,10 @@ def _files(item: Item) -> tuple[str, ...]:
     """The names of the pictures drawn of an item."""
     own = [f"{item.id}-{index}" if item.count > 1 else item.id for index in range(item.count)]
     return item.files or tuple(f"{name.replace('/', '-')}.png" for name in own)
+
+
+def _refusal(line: Line) -> dict[str, str]:
+    return {"refused": line["refused"]} if "refused" in line else {}
 
 
 def _bare(item: Item) -> Item:

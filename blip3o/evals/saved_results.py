@@ -13,8 +13,6 @@ from blip3o.evals.benchmark import Answer, Item, Record, Verdict
 
 NEEDED: dict[str, type] = {"protocol": str, "model": dict, "metrics": dict, "data": dict}
 """What a result holds beside its benchmark's name."""
-
-
 Line = dict[str, Any]
 """An item, its answer and what came of it."""
 

@@ -78,6 +78,14 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is no JSON ({error}): copy it again") from error
 
 
+def read_keyed(path: Path, what: str) -> dict[str, Row]:
+    """The rows of a JSON file by key. Raises DataError, which says that it is no `what`, for another thing."""
+    rows = read_json(path)
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise DataError(f"{path} is no {what}: is it of another data set?")
+    return rows
+
+
 def read_lines(path: Path) -> list[Row]:
     """The objects of a file with one JSON object a line. Raises DataError with the number of a broken line."""
     rows = []

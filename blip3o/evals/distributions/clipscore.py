@@ -6,7 +6,7 @@ torchmetrics, 100 times the mean cosine, 0 at least. They also word the prompt a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from blip3o.errors import CheckpointError, brief
-from blip3o.evals.distributions.encoders import CLIP_PREPARATION, prepared, pretrained
+from blip3o.evals.distributions.encoders import CLIP, pretrained
 
 
 def cosines(
@@ -71,7 +71,7 @@ class ClipScorer:
             ) from error
         if len(self.tokenizer) <= len(self.tokenizer.all_special_ids):  # transformers makes one up without its files
             raise CheckpointError(f"{name} has no tokenizer with words: fetch its vocab.json and merges.txt")
-        self.preparation = replace(CLIP_PREPARATION, size=self.model.config.vision_config.image_size)
+        self.size = self.model.config.vision_config.image_size
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Image.Image], prompts: Sequence[str]) -> Float[np.ndarray, "batch"]:
@@ -82,7 +82,7 @@ class ClipScorer:
         output = self.model(
             input_ids=tokens["input_ids"].to(self.device),
             attention_mask=tokens["attention_mask"].to(self.device),
-            pixel_values=prepared(pictures, self.preparation).to(self.device),
+            pixel_values=CLIP.prepared(pictures, self.size).to(self.device),
         )
         features = (output.image_embeds.float().cpu().numpy(), output.text_embeds.float().cpu().numpy())
         return cosines(*features)

@@ -6,7 +6,7 @@ CLIP at 256 px and SigLIP2 at 224, so compare FDr with theirs only roughly; its 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,41 +22,6 @@ from blip3o.evals.distributions.folders import FeatureExtractor
 from blip3o.evals.distributions.resize import clean
 
 INCEPTION_PX = 299
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """How a picture is made into pixels for a network."""
-
-    size: int
-    """Width and height in px."""
-    cropped: bool
-    """Scale the shorter side and crop the centre; else the whole picture is squashed into the square."""
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
-    filter: Image.Resampling = Image.Resampling.BICUBIC
-
-
-SQUASHED = Preparation(size=224, cropped=False, mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
-CLIP_PREPARATION = Preparation(
-    size=224,
-    cropped=True,
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    deviation=(0.26862954, 0.26130258, 0.27577711),
-)
-
-
-def prepared(pictures: Sequence[Image.Image], preparation: Preparation) -> Float[Tensor, "batch 3 height width"]:
-    """Pixels as a network expects them: resized by Pillow, then (value / 255 - mean) / deviation."""
-    shape = _central if preparation.cropped else _squashed
-    resized = [shape(picture.convert("RGB"), preparation.size, preparation.filter) for picture in pictures]
-    pixels = np.stack([np.asarray(picture, dtype=np.float32) / 255 for picture in resized])
-    mean, deviation = (np.array(part, dtype=np.float32) for part in (preparation.mean, preparation.deviation))
-    return torch.from_numpy((pixels - mean) / deviation).permute(0, 3, 1, 2)
-
-
-def _squashed(picture: Image.Image, size: int, method: Image.Resampling) -> Image.Image:
-    return picture.resize((size, size), method)
 
 
 def _central(picture: Image.Image, size: int, method: Image.Resampling) -> Image.Image:
@@ -91,61 +56,73 @@ def _mean_of_map(model: Any, pixels: Float[Tensor, "batch 3 height width"]) -> F
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A network of transformers."""
+class PretrainedEncoder:
+    """A network of transformers, and how pictures are made into pixels for it."""
 
     model_type: str
     """What its config calls it; a network of another type is refused."""
     source: str
     """On the Hub, where no other is named."""
-    preparation: Preparation
     pool: Callable[[Any, Float[Tensor, "batch 3 height width"]], Float[Tensor, "batch dim"]]
+    size: int = 224
+    """Width and height in px."""
+    cropped: bool = False
+    """Scale the shorter side and crop the centre; else the whole picture is squashed into the square."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    filter: Image.Resampling = Image.Resampling.BICUBIC
     size_of: Callable[[Any], int | None] = lambda config: None
     """The size that a network's config demands; None leaves the published one."""
     settings: Mapping[str, Any] | None = None
     """Values of the config to set."""
 
+    def prepared(
+        self, pictures: Sequence[Image.Image], size: int | None = None
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Pixels as the network expects them: resized by Pillow, then (value / 255 - mean) / deviation."""
+        side = self.size if size is None else size
+        rgb = [picture.convert("RGB") for picture in pictures]
+        resized = [
+            _central(picture, side, self.filter) if self.cropped else picture.resize((side, side), self.filter)
+            for picture in rgb
+        ]
+        pixels = np.stack([np.asarray(picture, dtype=np.float32) / 255 for picture in resized])
+        mean, deviation = (np.array(part, dtype=np.float32) for part in (self.mean, self.deviation))
+        return torch.from_numpy((pixels - mean) / deviation).permute(0, 3, 1, 2)
 
-KINDS: Mapping[str, Kind] = {
-    "dinov2": Kind(
-        model_type="dinov2",
-        source="facebook/dinov2-large",
-        preparation=SQUASHED,
-        pool=_first_token,
-    ),
-    "clip": Kind(
-        model_type="clip",
-        source="openai/clip-vit-large-patch14",
-        preparation=CLIP_PREPARATION,
-        pool=_tower_pooled,
-        size_of=lambda config: config.vision_config.image_size,
-    ),
-    "siglip2": Kind(
+
+CLIP = PretrainedEncoder(
+    model_type="clip",
+    source="openai/clip-vit-large-patch14",
+    pool=_tower_pooled,
+    cropped=True,
+    mean=(0.48145466, 0.4578275, 0.40821073),
+    deviation=(0.26862954, 0.26130258, 0.27577711),
+    size_of=lambda config: config.vision_config.image_size,
+)
+PRETRAINED: Mapping[str, PretrainedEncoder] = {
+    "clip": CLIP,
+    "dinov2": PretrainedEncoder(model_type="dinov2", source="facebook/dinov2-large", pool=_first_token),
+    "siglip2": PretrainedEncoder(
         model_type="siglip",
         source="google/siglip2-so400m-patch16-256",
-        preparation=Preparation(
-            size=256,
-            cropped=False,
-            mean=(0.5, 0.5, 0.5),
-            deviation=(0.5, 0.5, 0.5),
-            filter=Image.Resampling.BILINEAR,
-        ),
         pool=_tower_pooled,
+        size=256,
+        mean=(0.5, 0.5, 0.5),
+        deviation=(0.5, 0.5, 0.5),
+        filter=Image.Resampling.BILINEAR,
         size_of=lambda config: config.vision_config.image_size,
     ),
-    "mae": Kind(
+    "mae": PretrainedEncoder(
         model_type="vit_mae",
         source="facebook/vit-mae-large",
-        preparation=replace(SQUASHED, cropped=True),
         pool=_first_token_unmasked,
+        cropped=True,
         size_of=lambda config: config.image_size,
         settings={"mask_ratio": 0.0},
     ),
-    "convnextv2": Kind(
-        model_type="convnextv2",
-        source="facebook/convnextv2-base-22k-224",
-        preparation=SQUASHED,
-        pool=_mean_of_map,
+    "convnextv2": PretrainedEncoder(
+        model_type="convnextv2", source="facebook/convnextv2-base-22k-224", pool=_mean_of_map
     ),
 }
 
@@ -178,14 +155,13 @@ def pretrained(name: str, model_type: str, device: str, settings: Mapping[str, A
     return model.to(device).eval()
 
 
-def _hub_encoder(kind: Kind, source: str | None, device: str) -> FeatureExtractor:
-    model = pretrained(source or kind.source, kind.model_type, device, kind.settings)
-    size = kind.size_of(model.config)
-    preparation = kind.preparation if size is None else replace(kind.preparation, size=size)
+def _hub_encoder(encoder: PretrainedEncoder, source: str | None, device: str) -> FeatureExtractor:
+    model = pretrained(source or encoder.source, encoder.model_type, device, encoder.settings)
+    size = encoder.size_of(model.config)
 
     @torch.inference_mode()
     def encode(pictures: Sequence[Image.Image]) -> Float[np.ndarray, "batch dim"]:
-        return kind.pool(model, prepared(pictures, preparation).to(device)).float().cpu().numpy()
+        return encoder.pool(model, encoder.prepared(pictures, size).to(device)).float().cpu().numpy()
 
     return encode
 
@@ -215,7 +191,7 @@ def _inception_encoder(source: str | None, device: str) -> FeatureExtractor:
 
 ENCODERS: Mapping[str, Callable[[str | None, str], FeatureExtractor]] = {
     "inception": _inception_encoder,
-    **{name: partial(_hub_encoder, kind) for name, kind in KINDS.items()},
+    **{name: partial(_hub_encoder, encoder) for name, encoder in PRETRAINED.items()},
 }
 """Name -> what loads it, of a file, folder or name on the Hub (None: the published one), and a device."""
 

@@ -54,18 +54,19 @@ def compare(
     folders = sets(drawn, real, validation)
     total, done = sum(map(len, folders.values())) * len(encoders), 0
     metrics: Metrics = {}
-    distances: dict[str, float] = {}
     of_validation: dict[str, float] = {}
     for name, encoder in encoders.items():
         extracted: dict[str, Float[np.ndarray, "n dim"]] = {}
         for part, files in folders.items():
             extracted[part] = features(files, encoder, batch, lambda count, done=done: progress(done + count, total))
             done += len(files)
-        distances[name] = metrics[f"fd/{name}"] = frechet_distance(extracted["drawn"], extracted["real"])
+        metrics[f"fd/{name}"] = frechet_distance(extracted["drawn"], extracted["real"])
         metrics[f"kid/{name}"] = float(kernel_distances(extracted["drawn"], extracted["real"]).mean())
         if validation is not None:
             of_validation[name] = frechet_distance(extracted["validation"], extracted["real"])
-    return metrics if validation is None else {"fdr": ratio(distances, of_validation)} | metrics
+    if validation is None:
+        return metrics
+    return {"fdr": ratio({name: metrics[f"fd/{name}"] for name in encoders}, of_validation)} | metrics
 
 
 def sets(drawn: Path, real: Path, validation: Path | None = None) -> dict[str, list[Path]]:

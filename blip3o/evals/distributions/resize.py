@@ -3,8 +3,6 @@
 "clean" resizes each channel in floats with Pillow's antialiased bicubic filter and rounds nothing.
 """
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -51,10 +49,3 @@ def _weights(old: int, new: int) -> Float[np.ndarray, "new old"]:
     weights[np.arange(new), lower] = 1 - share
     weights[np.arange(new), np.minimum(lower + 1, old - 1)] += share
     return weights
-
-
-WAYS: Mapping[str, Callable[..., Float[np.ndarray, "height width 3"]]] = {
-    "clean": clean,
-    "quantised": quantised,
-    "legacy_pytorch": unfiltered,
-}

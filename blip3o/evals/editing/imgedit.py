@@ -11,7 +11,7 @@ from typing import Any
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
-from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, keyed_rows
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
 PLACE = "<edit_prompt>"
@@ -52,7 +52,7 @@ class ImgEdit(EditBenchmark):
     def _official(self, folder: Path, path: Path) -> list[Item]:
         return [
             self._item(key, row, path, _image(folder, path, tables.column(row, path, "id")))
-            for key, row in keyed_rows(path).items()
+            for key, row in tables.read_keyed(path, "table of edits by key").items()
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:

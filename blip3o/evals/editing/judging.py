@@ -1,4 +1,4 @@
-"""What benchmarks of edits share: the judge and its prompts, read from the user's checkout, and the tables of edits."""
+"""What benchmarks of edits share: the judge and its prompts, read from the user's checkout."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -43,11 +43,3 @@ def checkout_prompts(folder: Path, what: str, names: Sequence[str], *patterns: s
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}: is it the file of {what}'s repository?")
     return found
-
-
-def keyed_rows(path: Path) -> dict[str, tables.Row]:
-    """A JSON table of edits by key. Raises DataError for another thing."""
-    rows = tables.read_json(path)
-    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        raise DataError(f"{path} is no table of edits by key: is it of another data set?")
-    return rows

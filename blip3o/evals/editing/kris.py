@@ -10,17 +10,15 @@ ours takes its words before its pictures.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from PIL import Image
+from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
-from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts, keyed_rows
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
 LEVELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -92,11 +90,38 @@ def summary(items: Iterable[tuple[str, Scores]]) -> dict[str, dict[str, float]]:
 # --- how each task is judged ------------------------------------------------------------------------------------------
 
 
-class Shown(NamedTuple):
-    """A picture that the judge sees, and what it is told of it."""
+LabelledImages = Sequence[tuple[str, tables.PictureSource]]
+"""The pictures that the judge sees, each after what it is told of it."""
 
-    label: str
-    picture: tables.PictureSource
+
+def frames(names: Sequence[str]) -> tuple[list[int], int]:
+    """The numbers of given frames by their files' names ("7-2.jpg" is the second), and of the one to be drawn.
+
+    Where a name tells none, all are numbered as they come, and the one to be drawn is the next.
+    """
+    given = [int(found[2]) for name in names if (found := re.search(r"(\d+)-(\d+)", name))]
+    if len(given) < len(names):
+        return list(range(1, len(names) + 1)), len(names) + 1
+    missing = set(FRAMES) - set(given)
+    return given, missing.pop() if len(missing) == 1 else max(given, default=0) + 1
+
+
+def _before_and_after(item: Item, edit: Path) -> LabelledImages:
+    return [("This is the original image:", item.pictures[0]), ("This is the edited image:", edit)]
+
+
+def _composition(item: Item, edit: Path) -> LabelledImages:
+    references = [(f"Reference Image {number}:", one) for number, one in enumerate(item.pictures, start=1)]
+    return [*references, ("Predicted Image:", edit)]
+
+
+def _frames_in_order(item: Item, edit: Path) -> LabelledImages:
+    given, drawn = frames(item.facts["files"])
+    numbered = [
+        (number, f"Frame {number} (Reference):", image) for number, image in zip(given, item.pictures, strict=True)
+    ]
+    numbered.append((drawn, f"Frame {drawn} (Generated):", edit))
+    return [(label, image) for _, label, image in sorted(numbered, key=lambda frame: frame[0])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +130,8 @@ class KrisJudging:
 
     consistency: str = "prompt_consist"
     instruction: str = "prompt_instruction_following"
+    images: Callable[[Item, Path], LabelledImages] = _before_and_after
+    """Of an item and its edit."""
     score: Callable[[str, str], int | None] = prefixed_score
     """Of the kind of score and a reply."""
     knowing: bool = False
@@ -120,14 +147,15 @@ VIEWPOINT = KrisJudging(instruction="prompt_view_instruction_following")
 COMPOSITION = KrisJudging(
     consistency="prompt_consist_multi",
     instruction="prompt_instruction_multi",
+    images=_composition,
     score=plain_score,
     lone="This is the image to evaluate:",
 )
-TEMPORAL = KrisJudging(
+TEMPORAL = replace(
+    COMPOSITION,
     consistency="prompt_consist_temporal",
     instruction="prompt_instruction_temporal",
-    score=plain_score,
-    lone="This is the image to evaluate:",
+    images=_frames_in_order,
 )
 QUALITY = "prompt_quality"
 WAYS: Mapping[str, KrisJudging] = (
@@ -135,42 +163,6 @@ WAYS: Mapping[str, KrisJudging] = (
     | {task: KNOWLEDGE for category in KNOWING for task in CATEGORIES[category]}
     | {"viewpoint_change": VIEWPOINT, "multi-element_composition": COMPOSITION, "temporal_prediction": TEMPORAL}
 )
-
-
-def frames(names: Sequence[str]) -> tuple[list[int], int]:
-    """The numbers of given frames by their files' names ("7-2.jpg" is the second), and of the one to be drawn.
-
-    Where a name tells none, all are numbered as they come, and the one to be drawn is the next.
-    """
-    given = [int(found[2]) for name in names if (found := re.search(r"(\d+)-(\d+)", name))]
-    if len(given) < len(names):
-        return list(range(1, len(names) + 1)), len(names) + 1
-    missing = set(FRAMES) - set(given)
-    return given, missing.pop() if len(missing) == 1 else max(given, default=0) + 1
-
-
-def _edited(item: Item, edit: Path) -> list[Shown]:
-    return [Shown("This is the original image:", item.pictures[0]), Shown("This is the edited image:", edit)]
-
-
-def _composed(item: Item, edit: Path) -> list[Shown]:
-    given = [Shown(f"Reference Image {number}:", one) for number, one in enumerate(item.pictures, start=1)]
-    return [*given, Shown("Predicted Image:", edit)]
-
-
-def _in_time(item: Item, edit: Path) -> list[Shown]:
-    given, drawn = frames(item.facts["files"])
-    shown = [
-        (number, Shown(f"Frame {number} (Reference):", one)) for number, one in zip(given, item.pictures, strict=True)
-    ]
-    shown.append((drawn, Shown(f"Frame {drawn} (Generated):", edit)))
-    return [one for _, one in sorted(shown, key=lambda pair: pair[0])]
-
-
-SHOWING: Mapping[str, Callable[[Item, Path], list[Shown]]] = dict.fromkeys(PLACES, _edited) | {
-    "multi-element_composition": _composed,
-    "temporal_prediction": _in_time,
-}
 
 
 class Kris(EditBenchmark):
@@ -200,7 +192,7 @@ class Kris(EditBenchmark):
         return [
             self._item(path.parent.name, key, row, path, partial(tables.picture_file, path.parent))
             for path in sorted(root.glob("*/annotation.json"))
-            for key, row in keyed_rows(path).items()
+            for key, row in tables.read_keyed(path, "table of edits by key").items()
         ]
 
     def _mirrored(self, folder: Path) -> list[Item]:
@@ -242,14 +234,15 @@ class Kris(EditBenchmark):
         return Verdict(score=mean, parsed=dict(scores), details={"replies": replies})
 
     def _scores(self, judge: Judge, item: Item, edit: Path) -> tuple[dict[str, int | None], list[str]]:
-        way, shown = WAYS[item.category], SHOWING[item.category](item, edit)
-        truth = [Shown("This is the ground truth image:", self.truths[item.id])] if item.id in self.truths else []
+        way = WAYS[item.category]
+        images = way.images(item, edit)
+        truth = [("This is the ground truth image:", self.truths[item.id])] if item.id in self.truths else []
         requests = (
-            (self._words(way.consistency, item), shown),
-            (self._words(way.instruction, item), [*shown, *truth]),
-            (self.prompts[QUALITY], [Shown(way.lone, edit)]),
+            (self._words(way.consistency, item), images),
+            (self._words(way.instruction, item), [*images, *truth]),
+            (self.prompts[QUALITY], [(way.lone, edit)]),
         )
-        consistency, instruction, quality = (_asked(judge, words, pictures) for words, pictures in requests)
+        consistency, instruction, quality = (_asked(judge, words, labelled) for words, labelled in requests)
         scores: dict[str, int | None] = {
             "consistency_score": way.score("consistency", consistency),
             "quality_score": way.score("quality", quality),
@@ -287,10 +280,9 @@ class Kris(EditBenchmark):
         return metrics | {"left_out": 1 - len(known) / len(records)}
 
 
-def _asked(judge: Judge, words: str, shown: Sequence[Shown]) -> str:
-    pictures: list[Image.Image] = [tables.opened(one.picture) for one in shown]
-    prompt = "\n".join([words, *(one.label for one in shown)])
-    return judge.ask(prompt, pictures, settings=SETTINGS)
+def _asked(judge: Judge, words: str, labelled: LabelledImages) -> str:
+    pictures = [tables.opened(picture) for _, picture in labelled]
+    return judge.ask("\n".join([words, *(label for label, _ in labelled)]), pictures, settings=SETTINGS)
 
 
 def _names(cell: Any) -> list[str]:

@@ -46,9 +46,7 @@ def both_scores(reply: str) -> dict[str, int | None]:
 
     Where the official script stops at a value that is no number, that score is None.
     """
-    data = _json(reply)
-    if not data:
-        data = _json(_braced(reply))
+    data = _json(reply) or _json(_braced(reply))
     names = ("instruction_score", "knowledge_score")
     if data:
         return {name: _whole(data.get(name)) if isinstance(data, dict) else None for name in names}

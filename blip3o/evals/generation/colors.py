@@ -5,7 +5,6 @@ name it, and an object has the colour whose feature stands nearest to its pictur
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from blip3o.errors import DataError
-from blip3o.evals.distributions import encoders
+from blip3o.evals.distributions.encoders import CLIP
 from blip3o.evals.generation.geneval import COLORS, color_prompts
 
 REPOSITORY = "openai/clip-vit-large-patch14"
@@ -32,7 +31,7 @@ def prepared(picture: Image.Image, side: int) -> Float[Tensor, "3 side side"]:
     width, height = picture.size
     if not width or not height:
         raise DataError(f"an object whose colour is asked for is {width} x {height} px: expected a box with an area")
-    return encoders.prepared([picture], replace(encoders.CLIP_PREPARATION, size=side))[0]
+    return CLIP.prepared([picture], side)[0]
 
 
 class ColorClassifier:

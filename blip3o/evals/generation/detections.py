@@ -35,32 +35,13 @@ class Detections(NamedTuple):
 
 
 @runtime_checkable
-class Detector(Protocol):
-    """A network that finds objects in a picture."""
-
-    def detect(self, picture: Image.Image) -> tuple[Boxes, Masks]:
-        """The objects of GenEval's 80 classes, whatever their score."""
-        ...
-
-
-@runtime_checkable
 class DetectionSource(Protocol):
-    """Whatever tells what is in the file of a picture."""
+    """A detector, or what one has left."""
 
     def see(self, path: Path) -> Detections:
-        """What is in a picture, its colours too where they are known."""
+        """The objects of GenEval's 80 classes in the file of a picture, whatever their score, with their colours where
+        they are known. Raises DataError for a file that is no picture."""
         ...
-
-
-class RunningDetector:
-    """A detector that looks at the pictures now."""
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-
-    def see(self, path: Path) -> Detections:
-        """What it finds in a picture. Raises DataError for a file that is none."""
-        return Detections(*self._detector.detect(opened(path)), {})
 
 
 class StoredDetections:

@@ -16,7 +16,19 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, JudgeCall, Metrics, Record, Verdict
+from blip3o.evals.benchmark import (
+    Answer,
+    Benchmark,
+    BenchmarkOptions,
+    Item,
+    Judge,
+    JudgeCall,
+    Metrics,
+    Record,
+    Verdict,
+    means,
+    scored,
+)
 from blip3o.evals.generation.detections import opened
 
 SYSTEM = "Look at the picture and answer the question with one word in small letters, yes or no."
@@ -40,24 +52,16 @@ DpgQuestions = Mapping[int, DpgQuestion]
 class DpgProtocol:
     """What a protocol makes of the file of questions and of an answer."""
 
-    drop_first: bool
-    """Whether the first row is lost, as the official reader loses it."""
-    replace: bool
-    """Whether rows of an item that stand apart from its earlier ones replace them instead of joining them."""
-    forgiving: bool
-    """Whether what cannot be judged is left out of the numbers, and of the pictures of an item only the last one tells
-    what kinds of facts are right; otherwise the one counts 0, and the others tell as well."""
+    as_published: bool
+    """The official reader loses the first row, and rows of an item that stand apart from its earlier ones replace them
+    instead of joining them. What cannot be judged is left out of the numbers, and of the pictures of an item only the
+    last one tells what kinds of facts are right; otherwise the one counts 0, and the others tell as well."""
     says_yes: Callable[[str], bool]
 
 
 PROTOCOLS = {
-    "official": DpgProtocol(drop_first=True, replace=True, forgiving=True, says_yes=lambda answer: answer == "yes"),
-    "fixed": DpgProtocol(
-        drop_first=False,
-        replace=False,
-        forgiving=False,
-        says_yes=lambda answer: answer.strip(" .\n").lower() == "yes",
-    ),
+    "official": DpgProtocol(as_published=True, says_yes=lambda answer: answer == "yes"),
+    "fixed": DpgProtocol(as_published=False, says_yes=lambda answer: answer.strip(" .\n").lower() == "yes"),
 }
 
 
@@ -66,10 +70,10 @@ def questions_of(rows: Iterable[Mapping[str, Any]], rules: DpgProtocol) -> dict[
     items: dict[str, dict[int, DpgQuestion]] = {}
     previous = None
     for index, row in enumerate(rows):
-        if index == 0 and rules.drop_first:
+        if index == 0 and rules.as_published:
             continue
         item, number = str(row["item_id"]), int(row["proposition_id"])
-        if item not in items or (rules.replace and item != previous):
+        if item not in items or (rules.as_published and item != previous):
             items[item] = {}
         parents = tuple(int(one) for one in str(row["dependency"]).split(",") if int(one))
         items[item][number] = DpgQuestion(number, row["question_natural_language"], parents, row["tuple"])
@@ -117,14 +121,14 @@ def answered(questions: DpgQuestions, answers: Sequence[Mapping[int, str]], rule
         raise LookupError(f"{len(questions)} questions about {len(answers)} pictures: there is nothing to ask")
     scores: list[float] = []
     facts: list[tuple[str, bool]] = []
-    for index, given in enumerate(answers):
-        missing = questions.keys() - given.keys()
+    for index, replies in enumerate(answers):
+        missing = questions.keys() - replies.keys()
         if missing:
             raise DataError(f"picture {index} has no answer to question {min(missing)}: ask it again")
-        yes = {number: rules.says_yes(given[number]) for number in questions}
+        yes = {number: rules.says_yes(replies[number]) for number in questions}
         scores.append(counted(questions, yes))
-        told = [(questions[number].kind, value) for number, value in yes.items()]
-        facts = told if rules.forgiving else facts + told
+        kinds = [(questions[number].kind, value) for number, value in yes.items()]
+        facts = kinds if rules.as_published else facts + kinds
     return Answered(scores, facts)
 
 
@@ -144,17 +148,11 @@ class DpgSummary(NamedTuple):
 
 def reported(items: Sequence[Answered]) -> DpgSummary:
     """The numbers of items; nan where there are none."""
-    broad: dict[str, list[float]] = {}
-    detailed: dict[str, list[float]] = {}
-    for kind, yes in (fact for item in items for fact in item.facts):
-        for groups, name in zip((broad, detailed), kind_of(kind), strict=True):
-            groups.setdefault(name, []).append(float(yes))
-    shares = ({name: _percent(groups[name]) for name in sorted(groups)} for groups in (broad, detailed))
-    return DpgSummary(_percent([item.average for item in items]), *shares)
-
-
-def _percent(values: Sequence[float]) -> float:
-    return 100 * sum(values) / len(values) if values else float("nan")
+    facts = sorted((*kind_of(kind), float(yes)) for item in items for kind, yes in item.facts)
+    broad = means(((name, yes) for name, _, yes in facts), scale=100)
+    detailed = means(((name, yes) for _, name, yes in facts), scale=100)
+    score = means((("score", item.average) for item in items), scale=100).get("score", float("nan"))
+    return DpgSummary(score, broad, dict(sorted(detailed.items())))
 
 
 def crop(picture: Image.Image, box: tuple[int, int, int, int] | None) -> Image.Image:
@@ -216,9 +214,9 @@ class DpgBench(Benchmark):
             raise DataError(f"{path} has a row that is no question ({error}): copy it again") from error
         texts = {one.stem: tables.read_text(one).strip() for one in sorted(prompts.glob("*.txt"))}
         _check(path, prompts, whole, texts.keys())
-        asked = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
+        facts = {name: {"questions": [list(question) for question in table.get(name, {}).values()]} for name in texts}
         return [
-            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=asked[name], count=4)
+            Item(id=name, prompt=text, category=name.rstrip("0123456789"), facts=facts[name], count=4)
             for name, text in texts.items()
         ]
 
@@ -235,7 +233,7 @@ class DpgBench(Benchmark):
         try:
             found = answered(questions, answers, self._rules)
         except LookupError as error:
-            if self._rules.forgiving or not questions:
+            if self._rules.as_published or not questions:
                 return Verdict(score=0.0, details={"left_out": str(error)})
             found = Answered([0.0] * item.count, [(one.kind, False) for one in questions.values()] * item.count)
         facts = [[kind, yes] for kind, yes in found.facts]
@@ -244,15 +242,13 @@ class DpgBench(Benchmark):
     def _asked(self, questions: DpgQuestions, answer: Answer) -> list[dict[int, str]]:
         assert self.judge is not None
         settings = JudgeCall(system=SYSTEM, max_tokens=16, think=False)
-        judge, pictures = self.judge, [part for path in answer for part in self._parts(Path(path))]
+        judge, pictures = self.judge, [opened(Path(path)) for path in answer]
+        if self._grid:
+            pictures = [crop(grid, box) for grid in pictures for box in tiles(grid.width // 2)]
         return [
             {number: judge.ask(one.text, [picture], settings=settings) for number, one in questions.items()}
             for picture in pictures
         ]
-
-    def _parts(self, path: Path) -> list[Image.Image]:
-        picture = opened(path)
-        return [crop(picture, box) for box in (tiles(picture.width // 2) if self._grid else (None,))]
 
     def _given(self, item: str, ready: Mapping[str, Any]) -> list[dict[int, str]]:
         if item not in ready:
@@ -264,11 +260,10 @@ class DpgBench(Benchmark):
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean of the items in percent, as published; then of the last picture's unzeroed answers, by category."""
-        verdicts = [record.verdict for record in records if record.verdict is not None]
         items = [
-            Answered(one.parsed, [(kind, yes) for kind, yes in one.details["facts"]])
-            for one in verdicts
-            if "left_out" not in one.details
+            Answered(verdict.parsed, [(kind, yes) for kind, yes in verdict.details["facts"]])
+            for _, verdict in scored(records)
+            if "left_out" not in verdict.details
         ]
         found = reported(items)
         return (

@@ -70,12 +70,8 @@ class Prompt:
 
 def _clause(item: Mapping[str, Any]) -> Clause:
     position = item.get("position")
-    return Clause(
-        kind=item["class"],
-        count=item["count"],
-        color=item.get("color"),
-        position=None if position is None else (position[0], position[1]),
-    )
+    relation = None if position is None else (position[0], position[1])
+    return Clause(kind=item["class"], count=item["count"], color=item.get("color"), position=relation)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ detector is a network here ("hf-detector"), or was one somewhere else, such as t
 the drawings of the picture book it is the book's own ("picturebook").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from PIL import Image
 
@@ -15,14 +15,7 @@ from blip3o.errors import ConfigError, DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, BenchmarkOptions, Item, Judge, Metrics, Record, Verdict, scored
 from blip3o.evals.generation import geneval
-from blip3o.evals.generation.detections import (
-    Detections,
-    DetectionSource,
-    Detector,
-    RunningDetector,
-    StoredDetections,
-    opened,
-)
+from blip3o.evals.generation.detections import Detections, DetectionSource, StoredDetections, opened
 from blip3o.plugins import resolve
 
 PROMPTS = ("evaluation_metadata.jsonl", "geneval_prompt.jsonl", "evaluation_metadata_long.jsonl")
@@ -31,20 +24,15 @@ OWN_DETECTORS = {"picturebook": "picturebook.detector.geneval:PictureBookDetecti
 """Protocol -> module:Class of the detector of one world, which tells colours, too."""
 
 
-@runtime_checkable
-class Colors(Protocol):
-    """A network that tells colours."""
-
-    def classify(self, kind: str, crops: Sequence[Image.Image]) -> Sequence[str]:
-        """One of GenEval's ten colours for each crop of an object of a class."""
-        ...
+ClassifyColors = Callable[[str, Sequence[Image.Image]], Sequence[str]]
+"""From a class and crops of objects of it to one of GenEval's ten colours for each."""
 
 
 class GenEval(Benchmark):
     """Reads `evaluation_metadata.jsonl`, or one of the other files that its prompts come in.
 
-    Without a detector ("hf-detector"), the boxes of one ("mmdet-json") or another source of them ("picturebook")
-    nothing is scored. `colors` is asked for the colours that the boxes do not tell; a detector needs it.
+    Without a `source` of detections nothing is scored. `classify_colors` is asked for the colours that the source does
+    not tell.
     """
 
     name = "geneval"
@@ -57,20 +45,11 @@ class GenEval(Benchmark):
         protocol: str,
         judge: Judge | None = None,
         *,
-        detector: Detector | None = None,
-        colors: Colors | None = None,
-        detections: Path | Mapping[str, Any] | None = None,
         source: DetectionSource | None = None,
+        classify_colors: ClassifyColors | None = None,
     ) -> None:
         super().__init__(protocol, judge)
-        if detector is not None and colors is None:
-            raise ConfigError("GenEval has a detector but nothing that tells colours: expected colors as well")
-        ways = {
-            "hf-detector": None if detector is None else RunningDetector(detector),
-            "mmdet-json": None if detections is None else StoredDetections(detections),
-            "picturebook": source,
-        }
-        self._source, self._colors = ways[protocol], colors
+        self._source, self._classify_colors = source, classify_colors
 
     @classmethod
     def build(cls, protocol: str, options: BenchmarkOptions) -> Benchmark:
@@ -80,20 +59,20 @@ class GenEval(Benchmark):
         if protocol in OWN_DETECTORS and detector not in (None, protocol):
             raise ConfigError(f"the protocol {protocol} has its own detector, got {detector!r}: leave --detector out")
         own = detector if detector in OWN_DETECTORS else protocol
+        benchmark, scorer = cls(protocol), None
         if ready is not None:
-            benchmark, scorer = cls("mmdet-json", detections=ready), options.ready_name
+            benchmark, scorer = cls("mmdet-json", source=StoredDetections(ready)), options.ready_name
         elif own in OWN_DETECTORS:
             source: Any = resolve(own, OWN_DETECTORS)
-            benchmark, scorer = cls(own, source=source()), None
+            benchmark = cls(own, source=source())
         elif detector is not None:
             from blip3o.evals.generation.colors import ColorClassifier
             from blip3o.evals.generation.mask2former import REPOSITORY, Mask2Former
             from blip3o.weights.placement.device import find_device
 
             scorer, device = detector or REPOSITORY, str(find_device(options.device))
-            benchmark = cls(protocol, detector=Mask2Former(scorer, device), colors=ColorClassifier(device=device))
-        else:
-            benchmark, scorer = cls(protocol), None
+            colors = ColorClassifier(device=device)
+            benchmark = cls(protocol, source=Mask2Former(scorer, device), classify_colors=colors.classify)
         benchmark.scorer = scorer
         return benchmark
 
@@ -135,17 +114,17 @@ class GenEval(Benchmark):
 
     def _judged(self, prompt: geneval.Prompt, path: Path, seen: Detections) -> geneval.ImageVerdict:
         def colors_of(kind: str, found: Sequence[geneval.KeptBox]) -> Sequence[str]:
-            told = seen.colors.get(kind, {})
-            known = [told[one.row] for one in found if one.row in told]
-            return known if len(known) == len(found) else self._classified(path, kind, found, seen)
+            colors = seen.colors.get(kind, {})
+            detected = [colors[one.row] for one in found if one.row in colors]
+            return detected if len(detected) == len(found) else self._classified(path, kind, found, seen)
 
         return geneval.evaluate_image(prompt, seen.boxes, colors_of)
 
     def _classified(self, path: Path, kind: str, found: Sequence[geneval.KeptBox], seen: Detections) -> Sequence[str]:
-        if self._colors is None:
+        if self._classify_colors is None:
             raise DataError(f"the detections of {path} tell no colour of {kind!r}: expected it at the end of each box")
         picture, masks = opened(path), seen.masks.get(kind)
-        return self._colors.classify(
+        return self._classify_colors(
             kind, [geneval.crop(picture, one.box, None if masks is None else masks[one.row]) for one in found]
         )
 

@@ -5,7 +5,7 @@ scores stand close to the official ones but are not theirs. What is made of the 
 (`instance_postprocess` of https://github.com/open-mmlab/mmdetection), and so is what it is shown.
 """
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from blip3o.errors import CheckpointError
+from blip3o.evals.generation.detections import Detections, opened
 from blip3o.evals.generation.geneval import CLASSES
 
 REPOSITORY = "facebook/mask2former-swin-small-coco-instance"
@@ -119,11 +120,9 @@ class Mask2Former:
         self._network, self._device = network.eval().to(device), torch.device(device)
 
     @torch.inference_mode()
-    def detect(self, picture: Image.Image) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
-        """Class -> boxes [n, 5] as float32 (x0, y0, x1, y1, score), and class -> masks [n, height, width].
-
-        Classes of which there is nothing are left out.
-        """
+    def see(self, path: Path) -> Detections:
+        """Boxes as float32, and masks; colours are not told, and classes of which there is nothing are left out."""
+        picture = opened(path)
         pixels, shown = prepared(picture)
         output = self._network(pixel_values=pixels.to(self._device))
         padded = (pixels.shape[2], pixels.shape[3])
@@ -137,4 +136,6 @@ class Mask2Former:
         boxes = torch.cat((found.boxes, found.scores[:, None]), dim=1).float().cpu().numpy()
         labels, masks = found.labels.cpu().numpy(), found.masks.cpu().numpy()
         rows = {CLASSES[label]: labels == label for label in np.unique(labels)}
-        return {kind: boxes[one] for kind, one in rows.items()}, {kind: masks[one] for kind, one in rows.items()}
+        return Detections(
+            {kind: boxes[one] for kind, one in rows.items()}, {kind: masks[one] for kind, one in rows.items()}, {}
+        )

@@ -5,6 +5,7 @@ looks at it. Two protocols, never to be compared: "legacy", the paper's (GPT-4o-
 aesthetic quality, 0 to 2 each), and "verified" of 2026 (Qwen3.5-35B-A3B; right or wrong), which has other prompts too.
 """
 
+import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from blip3o.errors import DataError, JudgeRefusalError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
 from blip3o.evals.generation.detections import opened
-from blip3o.evals.generation.wise_judging import Judging, read_judging
 
 CATEGORIES = ("CULTURE", "TIME", "SPACE", "BIOLOGY", "PHYSICS", "CHEMISTRY")
 FILES = {
@@ -26,6 +26,8 @@ FILES = {
 """File of prompts -> the categories of its items."""
 ASPECTS = ("consistency", "realism", "aesthetic_quality")
 TRIES = 3
+FUNCTION = "build_evaluation_messages"
+"""Of the script, which returns what the judge is told."""
 
 _ASPECT = re.compile(r"\*{0,2}(Consistency|Realism|Aesthetic Quality)\*{0,2}\s*:?\s*(\d)", re.IGNORECASE)
 _SCORE = re.compile(r"\*{0,2}Score\*{0,2}\s*:?\s*([01])\b", re.IGNORECASE)
@@ -170,7 +172,7 @@ class Wise(Benchmark):
     def __init__(self, protocol: str, judge: Judge | None = None, *, script: Path | None = None) -> None:
         super().__init__(protocol, judge)
         self._rules = PROTOCOLS[protocol]
-        self._judging: Judging | None = None if script is None else read_judging(script)
+        self._messages = None if script is None else read_messages(script)
 
     def items(self, folder: Path) -> list[Item]:
         rows = self._rows(folder)
@@ -180,8 +182,8 @@ class Wise(Benchmark):
         twice = len(items) - len({item.id for item in items})
         if twice:
             raise DataError(f"{folder} has {twice} prompts of WISE twice: expected the files of one version only")
-        if self.judge is not None and self._judging is None:
-            self._judging = read_judging(tables.need(folder, "WISE, with its script,", *self._rules.scripts))
+        if self.judge is not None and self._messages is None:
+            self._messages = read_messages(tables.need(folder, "WISE, with its script,", *self._rules.scripts))
         return items
 
     def _rows(self, folder: Path) -> list[tuple[tables.Row, Path, tuple[str, ...]]]:
@@ -212,13 +214,18 @@ class Wise(Benchmark):
         """
         if self.judge is None:
             return None
-        if self._judging is None:
+        if self._messages is None:
             raise DataError(f"WISE's {self._rules.scripts[-1]} was not read: read the items first, or name the script")
         if not answer:
             return Verdict(score=0.0, parsed={}, details={"reply": "nothing was drawn"})
         if len(answer) != 1:
             raise DataError(f"prompt {item.id} of WISE has {len(answer)} pictures: expected one")
-        system, user = self._judging.messages(item.facts)
+        try:
+            system, user = (self._messages[role].format(**item.facts) for role in ("system", "user"))
+        except LookupError as error:
+            raise DataError(
+                f"WISE's judge is told {error} of an item, which has only {', '.join(item.facts)}"
+            ) from error
         picture, reply = opened(Path(answer[0])), ""
         for attempt in range(TRIES):
             settings = JudgeCall(
@@ -238,3 +245,52 @@ class Wise(Benchmark):
         found = means((item.category, verdict.score) for item, verdict in scored(records))
         overall = weighted(found, self._rules) if len(found) == len(CATEGORIES) else float("nan")
         return {"wiscore": overall} | {f"category/{name}": found[name] for name in CATEGORIES if name in found}
+
+
+# --- what the judge is told: read from the user's own copy, for WISE has no licence to be copied from -----------------
+
+
+def read_messages(path: Path) -> dict[str, str]:
+    """The messages of WISE's script, "system" and "user", as templates: {Name} stands where a field of the item goes.
+
+    The script is read, never run. Raises DataError where it holds none that can be understood.
+    """
+    templates: dict[str, str] = {}
+    for function in ast.walk(tables.read_python(path, "script of WISE")):
+        if isinstance(function, ast.FunctionDef) and function.name == FUNCTION:
+            templates = {role: _template(message, path) for message in ast.walk(function) for role in _roles(message)}
+    if not {"system", "user"} <= templates.keys():
+        raise DataError(f"{path} has no {FUNCTION} with words of system and user: expected the script of WISE")
+    return templates
+
+
+def _roles(node: ast.AST) -> list[str]:
+    role = _entry(node, "role")
+    return [str(role.value)] if isinstance(role, ast.Constant) else []
+
+
+def _entry(node: ast.AST, name: str) -> ast.AST | None:
+    """The value of a literal dictionary under a name."""
+    if not isinstance(node, ast.Dict):
+        return None
+    entries = zip(node.keys, node.values, strict=True)
+    return next((value for key, value in entries if isinstance(key, ast.Constant) and key.value == name), None)
+
+
+def _template(message: ast.AST, path: Path) -> str:
+    """The words of a message: the only text of its content, or the content itself."""
+    inner = (_entry(node, "text") for node in ast.walk(message))
+    text = next((node for node in inner if node is not None), _entry(message, "content"))
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return "".join(_part(part, path) for part in parts)
+
+
+def _part(node: ast.AST | None, path: Path) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value).replace("{", "{{").replace("}", "}}")
+    place = node.value if isinstance(node, ast.FormattedValue) else None
+    if isinstance(place, ast.Subscript) and isinstance(place.slice, ast.Constant):
+        return f"{{{place.slice.value}}}"
+    raise DataError(
+        f"{path} builds its messages in a way that is not understood: expected a text with fields of an item"
+    )

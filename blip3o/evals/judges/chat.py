@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 TRIES = 4
 """How often the server is asked again when it times out, is overrun or fails."""
-
-
 UNTAKEN = "(?:unsupported|not support|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|not allowed)"
 """How servers say that they do not take a field of a request, within some words of its name."""
 MOST_TOKENS = "max_tokens"

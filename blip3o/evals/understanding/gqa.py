@@ -7,15 +7,17 @@ each other (consistent), and spread as the right ones are. It scores balanced qu
 import re
 import string
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.understanding.prompts import SHORT
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, means, scored
+from blip3o.evals.understanding.questions import SHORT
 
+TITLE = "GQA's testdev"
 QUESTIONS = ("testdev_balanced_questions.json", "testdev_all_questions.json")
 MIRRORED = "testdev_balanced_instructions/*.parquet"
 UNCOUNTED = ("exist", "query: name", "choose name")
@@ -89,20 +91,17 @@ def numbers(answered: Mapping[tuple[str, str], AnsweredQuestion], protocol: str 
     known = {key: one for key, one in answered.items() if one[0]["balanced"]}
     if not known:
         return {"accuracy": float("nan")}
-    scores: dict[str, list[float]] = defaultdict(list)
+    scores = [("consistency", share) for share in consistency(known, answered)]
     for facts, verdict in known.values():
-        for name in _parts(facts):
-            scores[name].append(verdict.score)
-        for name, kind in (("validity", "valid"), ("plausibility", "plausible")):
-            if kind in verdict.details:
-                scores[name].append(float(verdict.details[kind]))
-    scores["consistency"] = consistency(known, answered)
-    made = {name: 100 * sum(part) / len(part) for name, part in scores.items() if part}
+        scores += [(name, verdict.score) for name in _parts(facts)]
+        kinds = (("validity", "valid"), ("plausibility", "plausible"))
+        scores += [(name, float(verdict.details[kind])) for name, kind in kinds if kind in verdict.details]
+    metrics = means(scores, scale=100)
     spread = distribution(known.values(), RULES[protocol][1])
     if spread is not None:
-        made["distribution"] = spread
+        metrics["distribution"] = spread
     order = ("accuracy", "binary", "open", "consistency", "validity", "plausibility", "distribution")
-    return {name: made[name] for name in (*order, *sorted(made.keys() - set(order))) if name in made}
+    return {name: metrics[name] for name in (*order, *sorted(metrics.keys() - set(order))) if name in metrics}
 
 
 def _parts(facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -172,46 +171,10 @@ class Gqa(Benchmark):
 
     def items(self, folder: Path) -> list[Item]:
         """A file `*choices.json`, where there is one, adds validity and plausibility."""
-        path = tables.need(folder, "GQA's testdev", *QUESTIONS, MIRRORED)
-        if path.suffix == ".parquet":
-            return self._mirrored(folder)
-        pictures = tables.PictureFolder(folder)
-        found = tables.find(folder, "*choices.json")
-        choices = tables.read_json(found) if found else {}
-        return self._made(
-            (name, question, choices.get(name), pictures[f"{question['imageId']}.jpg"])
-            for name, question in _labelled(tables.read_json(path), path)
-        )
-
-    def _mirrored(self, folder: Path) -> list[Item]:
-        what = "GQA's testdev"
-        rows = tables.read_rows(folder, what, MIRRORED)
-        source = folder / "testdev_balanced_images"
-        pictures = {
-            row["id"]: tables.picture(row["image"], source)
-            for row in tables.read_rows(folder, what, "testdev_balanced_images/*.parquet")
-        }
-        for row in rows:
-            if tables.column(row, folder, "imageId") not in pictures:
-                raise DataError(f"{source} holds no picture {row['imageId']}: copy all its files")
-        return self._made((row["id"], row, None, pictures[row["imageId"]]) for row in rows)
-
-    def _made(
-        self, rows: Iterable[tuple[str, tables.Row, Mapping[str, Sequence[str]] | None, tables.PictureSource]]
-    ) -> list[Item]:
-        made = [(name, row["question"], facts_of(row, choices), image) for name, row, choices, image in rows]
-        unit = units({name: facts["entailed"] for name, _, facts, _ in made})
-        return [
-            Item(
-                id=name,
-                prompt=question + SHORT,
-                pictures=(image,),
-                category=facts["structural"],
-                facts=facts,
-                unit=unit[name],
-            )
-            for name, question, facts, image in made
-        ]
+        path = tables.need(folder, TITLE, *QUESTIONS, MIRRORED)
+        items = list(_mirrored(folder) if path.suffix == ".parquet" else _official(folder, path))
+        unit = units({item.id: item.facts["entailed"] for item in items})
+        return [replace(item, unit=unit[item.id]) for item in items]
 
     def score(self, item: Item, answer: Answer) -> Verdict:
         return judged(item.facts, str(answer), self.protocol)
@@ -222,11 +185,33 @@ class Gqa(Benchmark):
         return numbers(answered, self.protocol)
 
 
-def _labelled(questions: Mapping[str, tables.Row], path: Path) -> Iterable[tuple[str, tables.Row]]:
-    """The questions with their names. Raises DataError where their answers are hidden."""
-    for name, question in questions.items():
-        if "answer" not in question:
+def _official(folder: Path, path: Path) -> Iterator[Item]:
+    images, path_of_choices = tables.PictureFolder(folder), tables.find(folder, "*choices.json")
+    choices = tables.read_json(path_of_choices) if path_of_choices else {}
+    for name, row in tables.read_json(path).items():
+        if "answer" not in row:
             raise DataError(
                 f"{path} has no answer to question {name}: take testdev_balanced, for those of test are hidden"
             )
-        yield name, question
+        yield _item(name, row, images[f"{row['imageId']}.jpg"], choices.get(name))
+
+
+def _mirrored(folder: Path) -> Iterator[Item]:
+    rows = tables.read_rows(folder, TITLE, MIRRORED)
+    source = folder / "testdev_balanced_images"
+    images = {
+        row["id"]: tables.picture(row["image"], source)
+        for row in tables.read_rows(folder, TITLE, "testdev_balanced_images/*.parquet")
+    }
+    for row in rows:
+        if tables.column(row, folder, "imageId") not in images:
+            raise DataError(f"{source} holds no picture {row['imageId']}: copy all its files")
+        yield _item(row["id"], row, images[row["imageId"]])
+
+
+def _item(
+    name: str, row: tables.Row, image: tables.PictureSource, choices: Mapping[str, Sequence[str]] | None = None
+) -> Item:
+    facts = facts_of(row, choices)
+    prompt = row["question"] + SHORT
+    return Item(id=name, prompt=prompt, pictures=(image,), category=facts["structural"], facts=facts)

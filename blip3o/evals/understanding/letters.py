@@ -47,7 +47,8 @@ def vlmevalkit(answer: str, options: Mapping[str, str]) -> str | None:
     A letter is the only one of the options among the words, and stands within the last four or is said with
     "answer is". Z is a refusal.
     """
-    return _lone(answer, options) or _short(answer, options)
+    is_short = len(answer) <= 2 * sum(map(len, options.values()))
+    return _lone(answer, options) or (_named(answer, options) if is_short else None)
 
 
 def _lone(answer: str, options: Mapping[str, str]) -> str | None:
@@ -63,10 +64,6 @@ def _lone(answer: str, options: Mapping[str, str]) -> str | None:
         return NONE_OF_THEM
     said = SAID.search(answer)
     return said[1].upper() if said and said[1].upper() in options else None
-
-
-def _short(answer: str, options: Mapping[str, str]) -> str | None:
-    return _named(answer, options) if len(answer) <= 2 * sum(map(len, options.values())) else None
 
 
 def _named(answer: str, options: Mapping[str, str]) -> str | None:

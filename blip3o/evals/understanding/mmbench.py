@@ -13,10 +13,9 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict
-from blip3o.evals.tables import Row
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means
 from blip3o.evals.understanding import letters
-from blip3o.evals.understanding.prompts import LETTER
+from blip3o.evals.understanding.questions import LETTER
 
 LETTERS = "ABCDE"
 ROTATION = 1_000_000
@@ -107,27 +106,6 @@ WAYS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class CircularQuestion:
-    """A question after all its rotations."""
-
-    right: bool
-    category: str
-    ability: str
-    """The wider class of the category."""
-
-
-def report(questions: Sequence[CircularQuestion]) -> Metrics:
-    """Accuracy in percent, in all, then in each ability, then in each category; nan where there is no question."""
-    parts: dict[str, list[bool]] = {"accuracy": [question.right for question in questions]}
-    for kind in ("ability", "category"):
-        found: dict[str, list[bool]] = defaultdict(list)
-        for question in questions:
-            found[f"accuracy/{getattr(question, kind)}"].append(question.right)
-        parts |= dict(sorted(found.items()))
-    return {name: 100 * sum(part) / len(part) if part else float("nan") for name, part in parts.items()}
-
-
 class Mmbench(Benchmark):
     """Reads `MMBench_DEV_EN.tsv` with its pictures inside, or the mirror's Parquet files."""
 
@@ -137,10 +115,6 @@ class Mmbench(Benchmark):
     mirror = "lmms-lab/MMBench"
     wanted = ("en/dev-*",)
     max_tokens = 256
-
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.way = WAYS[protocol]
 
     def items(self, folder: Path) -> list[Item]:
         path = _table(folder)
@@ -160,7 +134,7 @@ class Mmbench(Benchmark):
         images = {str(row["index"]): tables.column(row, path, "image") for row in rows}
         return _together([self._item(row, images, path) for row in rows])
 
-    def _item(self, row: Row, images: Mapping[str, object], source: Path) -> Item:
+    def _item(self, row: tables.Row, images: Mapping[str, object], source: Path) -> Item:
         number = int(row["index"])
         options, answer = options_of(row), str(tables.column(row, source, "answer"))
         if answer not in options:
@@ -172,7 +146,7 @@ class Mmbench(Benchmark):
         ability = str(tables.column(row, source, "l2-category", "L2-category"))
         return Item(
             id=str(number),
-            prompt=self.way.prompt(hint, question, options),
+            prompt=WAYS[self.protocol].prompt(hint, question, options),
             pictures=(tables.picture(image, source),),
             category=str(tables.column(row, source, "category")),
             facts={"question": question, "options": options, "answer": answer, "ability": ability},
@@ -180,9 +154,9 @@ class Mmbench(Benchmark):
         )
 
     def score(self, item: Item, answer: Answer) -> Verdict:
-        options = item.facts["options"]
-        parsed, by = self.way.read(str(answer), options), "rule"
-        if parsed is None and self.way.judged and self.judge is not None and str(answer).strip():
+        way = WAYS[self.protocol]
+        parsed, by = way.read(str(answer), item.facts["options"]), "rule"
+        if parsed is None and way.judged and self.judge is not None and str(answer).strip():
             parsed, by = self._judged(self.judge, item, str(answer).strip())
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed, details={"by": by})
 
@@ -198,11 +172,23 @@ class Mmbench(Benchmark):
         return random.Random(f"mmbench/{item.id}").choice([*options, letters.NONE_OF_THEM]), "chance"
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
-        """Accuracy in percent; a question counts once all its rotations are there, nan where none does."""
-        units: dict[str, list[Record]] = defaultdict(list)
+        """Accuracy in percent, then of each ability (a wider class), then of each category.
+
+        A question counts once all its rotations are there; nan where none does.
+        """
+        rotations: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            units[record.item.unit].append(record)
-        return report([_question(unit) for unit in units.values() if len(unit) == unit[0].item.facts["rotations"]])
+            rotations[record.item.unit].append(record)
+        parts: list[list[tuple[str, float]]] = [[], [], []]
+        for first, *others in rotations.values():
+            item = first.item
+            if 1 + len(others) == item.facts["rotations"]:
+                right = all(record.score == 1 for record in (first, *others))
+                names = ("accuracy", f"accuracy/{item.facts['ability']}", f"accuracy/{item.category}")
+                for part, name in zip(parts, names, strict=True):
+                    part.append((name, float(right)))
+        whole, abilities, categories = (means(sorted(part), scale=100) for part in parts)
+        return {"accuracy": float("nan")} | whole | abilities | categories
 
 
 def _table(folder: Path) -> Path | None:
@@ -219,12 +205,6 @@ def _table(folder: Path) -> Path | None:
             f"{folder} holds {names}, none of which is MMBench's English dev set: put MMBench_DEV_EN.tsv there"
         )
     return found[0] if found else None
-
-
-def _question(unit: Sequence[Record]) -> CircularQuestion:
-    item = unit[0].item
-    right = all(record.verdict is not None and record.verdict.score == 1 for record in unit)
-    return CircularQuestion(right=right, category=item.category, ability=item.facts["ability"])
 
 
 def _together(items: Iterable[Item]) -> list[Item]:

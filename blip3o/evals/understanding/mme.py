@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.understanding.prompts import SHORT
+from blip3o.evals.understanding.questions import SHORT
 
 PERCEPTION = (
     "existence",
@@ -60,12 +60,10 @@ def total(subtasks: Mapping[str, Sequence[Sequence[bool]]]) -> Metrics:
     """Points of perception (2000 at most) and cognition (800), then of each subtask; what was not asked is left out."""
     found = {name: points(subtasks[name]) for name in SUBTASKS if name in subtasks}
     found = {name: value for name, value in found.items() if isfinite(value)}
-    made: Metrics = {}
-    for whole, names in (("perception", PERCEPTION), ("cognition", COGNITION)):
-        known = [found[name] for name in names if name in found]
-        if known:
-            made[whole] = sum(known)
-    return made | {f"score/{name}": value for name, value in found.items()}
+    wholes = {"perception": PERCEPTION, "cognition": COGNITION}
+    parts = {whole: [found[name] for name in names if name in found] for whole, names in wholes.items()}
+    sums = {whole: sum(part) for whole, part in parts.items() if part}
+    return sums | {f"score/{name}": value for name, value in found.items()}
 
 
 PARSERS: Mapping[str, Callable[[str], str]] = {"official": official, "lmms": lmms}
@@ -107,15 +105,15 @@ class Mme(Benchmark):
 
     def _mirrored(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "MME", "test-*.parquet", "*.parquet")
-        asked: dict[tuple[str, str], int] = defaultdict(int)
-        made = []
+        numbers: dict[tuple[str, str], int] = defaultdict(int)
+        items = []
         for row in rows:
             name = tables.column(row, folder, "category")
             stem = PurePosixPath(tables.column(row, folder, "question_id")).stem
             image = tables.picture(tables.column(row, folder, "image"), folder)
-            made.append(self._item(name, stem, asked[name, stem], row["question"], row["answer"], image))
-            asked[name, stem] += 1
-        return made
+            items.append(self._item(name, stem, numbers[name, stem], row["question"], row["answer"], image))
+            numbers[name, stem] += 1
+        return items
 
     def _item(self, name: str, stem: str, number: int, question: str, answer: str, image: tables.PictureSource) -> Item:
         label = answer.strip().lower().removesuffix(".")

@@ -13,10 +13,8 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Record, Verdict
-from blip3o.evals.tables import Row
-from blip3o.evals.understanding.prompts import LETTER, SHORT
-from blip3o.evals.understanding.questions import percentages
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, means, scored
+from blip3o.evals.understanding.questions import LETTER, SHORT
 
 DOMAINS = {
     "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
@@ -152,15 +150,6 @@ def chosen(letter: str, right: str | Sequence[str]) -> bool:
     return letter == right if isinstance(right, str) else letter in right
 
 
-def report(scores: Sequence[tuple[str, float]]) -> Metrics:
-    """Accuracy in percent over questions, given the subject and the score of each: in all, in each domain, in each
-    subject."""
-    domains = [(domain, score) for domain, names in DOMAINS.items() for subject, score in scores if subject in names]
-    subjects = sorted(scores, key=lambda score: f"accuracy/{score[0]}")
-    parts = [(f"accuracy/{name}", score) for name, score in (*domains, *subjects)]
-    return percentages([*(("accuracy", score) for _, score in scores), *parts])
-
-
 class Mmmu(Benchmark):
     """Reads the official Parquet files, a folder for each subject, or the mirror's, in which they are one.
 
@@ -173,10 +162,6 @@ class Mmmu(Benchmark):
     mirror = "lmms-lab/MMMU"
     wanted = ("*validation-*.parquet",)
 
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.way = WAYS[protocol]
-
     def items(self, folder: Path) -> list[Item]:
         rows = tables.read_rows(folder, "MMMU", "validation*.parquet", "*.parquet")
         mine = [row for row in rows if IDENTITY.fullmatch(str(tables.column(row, folder, "id")))]
@@ -184,7 +169,7 @@ class Mmmu(Benchmark):
             raise DataError(f"{folder} has no questions of MMMU's validation split: put validation-*.parquet there")
         return sorted((self._item(row, folder) for row in mine), key=_order)
 
-    def _item(self, row: Row, source: Path) -> Item:
+    def _item(self, row: tables.Row, source: Path) -> Item:
         identity, question = str(row["id"]), str(tables.column(row, source, "question"))
         kind, texts = str(tables.column(row, source, "question_type")), _list(tables.column(row, source, "options"))
         if kind == CHOICE and not texts:
@@ -196,7 +181,7 @@ class Mmmu(Benchmark):
         named = PICTURE.findall(question + " ".join(options.values())) or ["1"]
         return Item(
             id=identity,
-            prompt=self.way.prompt(question, options),
+            prompt=WAYS[self.protocol].prompt(question, options),
             pictures=tuple(tables.picture(row.get(f"image_{number}"), source) for number in sorted(set(named))),
             category=identity.removeprefix("validation_").rpartition("_")[0],
             facts={"options": options, "answer": _list(answer) or answer},
@@ -208,13 +193,16 @@ class Mmmu(Benchmark):
             said = opened(str(answer))
             shown = [value if isinstance(value, str) or isfinite(value) else str(value) for value in said]
             return Verdict(score=float(holds(said, right)), parsed=shown)
-        letter = choice(str(answer), options, self.way.marks)
+        letter = choice(str(answer), options, WAYS[self.protocol].marks)
         drawn = letter or random.Random(f"mmmu/{item.id}").choice(list(options))
         return Verdict(score=float(chosen(drawn, right)), parsed=drawn, details={"by_chance": letter is None})
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each domain and of each subject."""
-        return report([(record.item.category, record.verdict.score) for record in records if record.verdict])
+        scores = [(item.category, verdict.score) for item, verdict in scored(records)]
+        domains = [(domain, score) for domain, names in DOMAINS.items() for name, score in scores if name in names]
+        parts = [(f"accuracy/{name}", score) for name, score in (*domains, *sorted(scores))]
+        return means([*(("accuracy", score) for _, score in scores), *parts], scale=100)
 
 
 def _list(cell: object) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
-from blip3o.evals.tables import Row
+from blip3o.evals.benchmark import Answer, Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
+from blip3o.evals.understanding.questions import QuestionBenchmark
 
 RUNS = {"official": 1, "official-5-runs": 5}
 """Protocol -> how often the judge grades each answer."""
@@ -96,59 +96,48 @@ def _by_run(scores: Sequence[Sequence[float]]) -> np.ndarray:
     return np.array([sum(run) / len(run) * 100 for run in zip(*scores, strict=True)])
 
 
-class Mmvet(Benchmark):
+class Mmvet(QuestionBenchmark):
     """Reads `mm-vet.json` and the folder `images`, or the mirror's Parquet files; `mm-vet_evaluator.py` beside them is
     needed where there is a judge."""
 
     name = "mmvet"
-    kind = "understanding"
+    title = "MM-Vet"
+    questions = ("mm-vet.json",)
     protocols = tuple(RUNS)
     mirror = "lmms-lab/MMVet"
     wanted = ("*test-*.parquet",)
     needs_judge = True
     max_tokens = 1024
-
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.words: str | None = None
-        """What stands before each question to the judge, once the items are read."""
+    words: str | None = None
+    """What stands before each question to the judge, once the items are read."""
 
     def items(self, folder: Path) -> list[Item]:
-        path = tables.find(folder, "mm-vet.json")
-        made = self._mirrored(folder) if path is None else self._official(path)
+        items = super().items(folder)
         script = tables.find(folder, SCRIPT)
         if script is not None:
             self.words = words_of(script)
         elif self.judge is not None:
             raise DataError(f"{folder} holds no {SCRIPT}, whose words ask the judge: put the one of MM-Vet there")
-        return made
+        return items
 
-    def _official(self, path: Path) -> list[Item]:
-        content = tables.read_json(path)
-        if not isinstance(content, dict) or not all(isinstance(row, dict) for row in content.values()):
-            raise DataError(f"{path} is no MM-Vet: expected an object with one object for each question")
-        return [
-            self._item(identity, row, tables.picture_file(path.parent, image), path)
-            for identity, row in content.items()
-            for image in [str(tables.column(row, path, "imagename"))]
+    def official_items(self, folder: Path, path: Path) -> list[Item]:
+        content = tables.read_keyed(path, "MM-Vet")
+        images = [
+            tables.picture_file(path.parent, str(tables.column(row, path, "imagename"))) for row in content.values()
         ]
+        rows = [row | {"question_id": identity} for identity, row in content.items()]
+        return [self.item(row, (image,), path) for row, image in zip(rows, images, strict=True)]
 
-    def _mirrored(self, folder: Path) -> list[Item]:
-        return [
-            self._item(str(identity), row, tables.picture(tables.column(row, folder, "image"), folder), folder)
-            for row in tables.read_rows(folder, "MM-Vet", "test*.parquet", "*.parquet")
-            for identity in [tables.column(row, folder, "question_id")]
-        ]
-
-    def _item(self, identity: str, row: Row, picture: tables.PictureSource, source: Path) -> Item:
-        question, right = (str(tables.column(row, source, name)) for name in ("question", "answer"))
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
+        names = ("question_id", "question", "answer")
+        identity, question, right = (str(tables.column(row, source, name)) for name in names)
         abilities = tables.column(row, source, "capability")
         names = abilities.split(",") if isinstance(abilities, str) else abilities
         needed = sorted({str(name).strip() for name in names} - {""})
         if not needed:
             raise DataError(f"{source}, question {identity}, needs no capability: copy the file again")
         facts = {"question": question, "answer": right, "abilities": needed}
-        return Item(id=identity, prompt=question, pictures=(picture,), category="_".join(needed), facts=facts)
+        return Item(id=identity, prompt=question, pictures=images, category="_".join(needed), facts=facts)
 
     def score(self, item: Item, answer: Answer) -> Verdict | None:
         """The mean grade of all runs; 0 for an empty answer. Raises DataError where there is a judge, but no words."""

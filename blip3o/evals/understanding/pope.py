@@ -4,15 +4,13 @@ Three settings, by how the absent objects were chosen: at random, among frequent
 beside what is there.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict
-from blip3o.evals.understanding.prompts import SHORT
-from blip3o.evals.understanding.questions import QuestionBenchmark
+from blip3o.evals.understanding.questions import SHORT, QuestionBenchmark
 
 SETTINGS = ("random", "popular", "adversarial")
 
@@ -49,16 +47,9 @@ def counted(labels: Sequence[str], answers: Sequence[str], *, bare: bool = False
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class PopeProtocol:
-    """How a protocol reads answers and counts them."""
-
-    read: Callable[[str], str]
-    lmms: bool
-    """Counts as lmms-eval does, and publishes the F1 of all questions together; else the mean of the settings'."""
-
-
-PROTOCOLS = {"official": PopeProtocol(read=official, lmms=False), "lmms": PopeProtocol(read=plain, lmms=True)}
+READERS: Mapping[str, Callable[[str], str]] = {"official": official, "lmms": plain}
+POOLED = ("lmms",)
+"""Protocols that count as lmms-eval does and publish the F1 of all questions together, not the settings' mean."""
 ALL = "all"
 
 
@@ -67,9 +58,9 @@ class Pope(QuestionBenchmark):
 
     name = "pope"
     title = "POPE"
-    questions = "coco_pope_*.json"
+    questions = ("coco_pope_*.json",)
     parquet = ("Full/*.parquet", "*.parquet")
-    protocols = tuple(PROTOCOLS)
+    protocols = tuple(READERS)
     mirror = "lmms-lab/POPE"
     wanted = ("data/test-*.parquet",)
 
@@ -80,23 +71,23 @@ class Pope(QuestionBenchmark):
             raise DataError(f"{folder} lacks {', '.join(missing)}: POPE is its three settings together")
         images = tables.PictureFolder(folder)
         return [
-            self.item(row | {"category": setting}, images[row["image"]], file)
+            self.item(row | {"category": setting}, (images[row["image"]],), file)
             for setting, file in files.items()
             if file is not None
             for row in tables.read_lines(file)
         ]
 
-    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         return Item(
             id=f"{row['category']}/{row['question_id']}",
             prompt=tables.column(row, source, "question", "text") + SHORT,
-            pictures=(image,),
+            pictures=images,
             category=row["category"],
             facts={"label": tables.column(row, source, "answer", "label").lower().strip()},
         )
 
     def score(self, item: Item, answer: Answer) -> Verdict:
-        parsed = PROTOCOLS[self.protocol].read(str(answer))
+        parsed = READERS[self.protocol](str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
@@ -107,7 +98,7 @@ class Pope(QuestionBenchmark):
             setting: self._counted([one for one in records if one.item.category == setting]) for setting in settings
         }
         f1 = sum(part["f1"] for part in parts.values()) / len(parts)
-        if PROTOCOLS[self.protocol].lmms:
+        if self.protocol in POOLED:
             parts = {ALL: self._counted(records)} | parts
             f1 = parts[ALL]["f1"]
         return {"f1": 100 * f1} | {
@@ -117,4 +108,4 @@ class Pope(QuestionBenchmark):
     def _counted(self, records: Sequence[Record]) -> Metrics:
         labels = [record.item.facts["label"] for record in records]
         answers = [record.verdict.parsed for record in records if record.verdict]
-        return counted(labels, answers, bare=PROTOCOLS[self.protocol].lmms)
+        return counted(labels, answers, bare=self.protocol in POOLED)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding.letters import ranked
-from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
+from blip3o.evals.understanding.questions import QuestionBenchmark
 from blip3o.evals.understanding.words import NUMBERS
 
 OPTION = re.compile(r"\b([A-Z])\.\s+([^\n]*)")
@@ -59,9 +59,9 @@ class RealWorldQa(QuestionBenchmark):
         """The questions bear no names: their ids are their places."""
         return [replace(item, id=str(number)) for number, item in enumerate(super().items(folder))]
 
-    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         question, label = (tables.column(row, source, name) for name in ("question", "answer"))
-        return Item(id="", prompt=question.strip(), pictures=(image,), facts={"label": label, "question": question})
+        return Item(id="", prompt=question.strip(), pictures=images, facts={"label": label, "question": question})
 
     def score(self, item: Item, answer: Answer) -> Verdict:
         label = item.facts["label"]
@@ -70,4 +70,4 @@ class RealWorldQa(QuestionBenchmark):
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        return percentages(("accuracy", verdict.score) for _, verdict in scored(records))
+        return means((("accuracy", verdict.score) for _, verdict in scored(records)), scale=100)

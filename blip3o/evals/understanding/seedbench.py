@@ -10,11 +10,9 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.tables import Row
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding import letters
-from blip3o.evals.understanding.prompts import LETTER
-from blip3o.evals.understanding.questions import percentages
+from blip3o.evals.understanding.questions import LETTER, QuestionBenchmark
 
 TYPES = {
     1: "Scene Understanding",
@@ -60,45 +58,38 @@ READERS: dict[str, Callable[[str, Mapping[str, str]], str | None]] = {
 }
 
 
-class Seedbench(Benchmark):
+class Seedbench(QuestionBenchmark):
     """Reads `SEED-Bench.json` with the pictures and the frames of videos, or the mirror's Parquet files.
 
     Where no folder of frames is there, the official files are read without their questions about videos.
     """
 
     name = "seedbench"
-    kind = "understanding"
+    title = "SEED-Bench"
+    questions = ("SEED-Bench.json",)
     protocols = tuple(READERS)
     mirror = "lmms-lab/SEED-Bench"
     wanted = ("*test-*.parquet",)
 
-    def items(self, folder: Path) -> list[Item]:
-        path = tables.find(folder, "SEED-Bench.json")
-        if path is None:
-            rows = tables.read_rows(folder, "SEED-Bench", "test*.parquet", "*.parquet")
-            return [self._item(row, self._mirrored(row, folder), folder) for row in rows]
+    def official_items(self, folder: Path, path: Path) -> list[Item]:
         content = tables.read_json(path)
         if not isinstance(content, dict) or not content.get("questions"):
             raise DataError(f"{path} has no questions: copy SEED-Bench.json again")
-        rows, pictures = content["questions"], _files(folder)
+        rows, files = content["questions"], _files(folder)
         filmed = any(frames.is_dir() for frames in folder.rglob(FRAMES))
         rows = [row for row in rows if filmed or tables.column(row, path, "data_type") == "image"]
-        return [self._item(row, _found(row, pictures, folder), path) for row in rows]
+        return [self.item(row, _images(row, files, folder), path) for row in rows]
 
-    def _mirrored(self, row: Row, source: Path) -> tuple[tables.PictureSource, ...]:
-        cells = tables.column(row, source, "image")
-        return tuple(tables.picture(cell, source) for cell in (cells if isinstance(cells, list) else [cells]))
-
-    def _item(self, row: Row, pictures: tuple[tables.PictureSource, ...], source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         options = {letter: str(tables.column(row, source, name)) for letter, name in OPTIONS.items()}
         identity, answer = str(tables.column(row, source, "question_id")), str(tables.column(row, source, "answer"))
         medium, number = tables.column(row, source, "data_type"), int(tables.column(row, source, "question_type_id"))
         if answer not in options or medium not in MEDIA or number not in TYPES:
             raise DataError(f"{source}, question {identity}, has no answer or no kind of SEED-Bench v1: is it another?")
-        if not pictures:
+        if not images:
             raise DataError(f"{source}, question {identity}, has no picture: copy the file again")
         facts = {"answer": answer, "options": options, "medium": medium, "type": number}
-        return Item(id=identity, prompt=prompt(row), pictures=pictures, category=TYPES[number], facts=facts)
+        return Item(id=identity, prompt=prompt(row), pictures=images, category=TYPES[number], facts=facts)
 
     def score(self, item: Item, answer: Answer) -> Verdict:
         parsed = READERS[self.protocol](str(answer), item.facts["options"])
@@ -106,24 +97,25 @@ class Seedbench(Benchmark):
 
     def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, of pictures first, as published; then of videos, of all, of each type of question."""
-        found = percentages(
-            (name, verdict.score)
-            for item, verdict in scored(records)
-            for name in (item.facts["medium"], "all", f"all/{TYPES[item.facts['type']]}")
+        found = means(
+            (
+                (name, verdict.score)
+                for item, verdict in scored(records)
+                for name in (item.facts["medium"], "all", f"all/{TYPES[item.facts['type']]}")
+            ),
+            scale=100,
         )
-        return {
-            name: found[name] for name in (*MEDIA, "all", *(f"all/{kind}" for kind in TYPES.values())) if name in found
-        }
+        order = (*MEDIA, "all", *(f"all/{kind}" for kind in TYPES.values()))
+        return {name: found[name] for name in order if name in found}
 
 
 def _files(folder: Path) -> dict[str, Path]:
     """Name -> picture file, or folder of frames: one look at a folder of many thousand files."""
     frames = {path.name: path for parent in folder.rglob(FRAMES) for path in parent.iterdir() if path.is_dir()}
-    inner = {path.parent for path in folder.rglob("*") if path.is_file()} - set(frames.values())
-    return {path.name: path for parent in inner for path in parent.iterdir() if path.is_file()} | frames
+    return tables.PictureFolder(folder) | frames
 
 
-def _found(row: Row, files: Mapping[str, Path], folder: Path) -> tuple[Path, ...]:
+def _images(row: tables.Row, files: Mapping[str, Path], folder: Path) -> tuple[Path, ...]:
     """The picture of a question, or its frames in order."""
     name = Path(str(tables.column(row, folder, "data_id" if row["data_type"] == "image" else "question_id"))).name
     if name not in files:

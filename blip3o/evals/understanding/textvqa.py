@@ -10,8 +10,7 @@ from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding import words
-from blip3o.evals.understanding.prompts import SHORT
-from blip3o.evals.understanding.questions import QuestionBenchmark
+from blip3o.evals.understanding.questions import SHORT, QuestionBenchmark
 
 
 def share(answer: str, people: Sequence[str]) -> float:
@@ -24,7 +23,7 @@ class TextVqa(QuestionBenchmark):
 
     name = "textvqa"
     title = "TextVQA's validation split"
-    questions = "TextVQA_0.5.1_val.json"
+    questions = ("TextVQA_0.5.1_val.json",)
     parquet = ("validation-*.parquet",)
     protocols = ("official",)
     mirror = "lmms-lab/textvqa"
@@ -32,15 +31,15 @@ class TextVqa(QuestionBenchmark):
 
     def official_items(self, folder: Path, path: Path) -> list[Item]:
         images = tables.PictureFolder(folder)
-        return [self.item(row, images[f"{row['image_id']}.jpg"], path) for row in tables.read_json(path)["data"]]
+        return [self.item(row, (images[f"{row['image_id']}.jpg"],), path) for row in tables.read_json(path)["data"]]
 
-    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         if not row.get("answers"):
             raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
         return Item(
             id=str(row["question_id"]),
             prompt=tables.column(row, source, "question").capitalize() + SHORT,
-            pictures=(image,),
+            pictures=images,
             facts={"answers": list(row["answers"])},
         )
 

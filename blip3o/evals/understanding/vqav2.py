@@ -9,10 +9,9 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding import words
-from blip3o.evals.understanding.prompts import SHORT
-from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
+from blip3o.evals.understanding.questions import SHORT, QuestionBenchmark
 
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 Normalised = tuple[str, list[str]]
@@ -55,7 +54,7 @@ def summary(scores: Sequence[float], question_types: Sequence[str], answer_types
     questions = [
         (f"accuracy/question/{kind}", score) for kind, score in sorted(zip(question_types, scores, strict=True))
     ]
-    found = percentages([*(("accuracy", score) for score in scores), *answers, *questions])
+    found = means([*(("accuracy", score) for score in scores), *answers, *questions], scale=100)
     return {name: round(value, 2) for name, value in found.items()}
 
 
@@ -64,7 +63,7 @@ class VqaV2(QuestionBenchmark):
 
     name = "vqav2"
     title = "VQAv2's val2014 (test has no answers)"
-    questions = "v2_OpenEnded_mscoco_val2014_questions.json"
+    questions = ("v2_OpenEnded_mscoco_val2014_questions.json",)
     parquet = ("validation-*.parquet",)
     protocols = tuple(RULES)
     mirror = "lmms-lab/VQAv2"
@@ -75,16 +74,15 @@ class VqaV2(QuestionBenchmark):
         annotated = tables.need(folder, "VQAv2's val2014", ANNOTATIONS)
         annotations = {row["question_id"]: row for row in tables.read_json(annotated)["annotations"]}
         images = tables.PictureFolder(folder)
-        return [
-            self.item(
-                row | _annotation(row, annotations, annotated),
-                images[f"COCO_val2014_{row['image_id']:012d}.jpg"],
-                annotated,
-            )
-            for row in tables.read_json(path)["questions"]
-        ]
+        items = []
+        for row in tables.read_json(path)["questions"]:
+            number, image = row["question_id"], images[f"COCO_val2014_{row['image_id']:012d}.jpg"]
+            if number not in annotations:
+                raise DataError(f"{annotated} has no answers to question {number}: are the files of one split?")
+            items.append(self.item(row | annotations[number], (image,), annotated))
+        return items
 
-    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, images: tuple[tables.PictureSource, ...], source: Path) -> Item:
         people = tables.column(row, source, "answers")
         if not people:
             raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
@@ -98,7 +96,7 @@ class VqaV2(QuestionBenchmark):
         return Item(
             id=str(row["question_id"]),
             prompt=row["question"] + INSTRUCTIONS[self.protocol],
-            pictures=(image,),
+            pictures=images,
             category=row["answer_type"],
             facts=facts,
         )
@@ -116,10 +114,3 @@ class VqaV2(QuestionBenchmark):
 def marks(given: Sequence[tables.Row]) -> list[Hashable]:
     """What tells the answers of people apart beside their words, where they bear no numbers of their own."""
     return [str(sorted((key, value) for key, value in row.items() if key != "answer")) for row in given]
-
-
-def _annotation(question: tables.Row, annotations: Mapping[Any, tables.Row], path: Path) -> tables.Row:
-    """The annotation of a question. Raises DataError where there is none."""
-    if question["question_id"] not in annotations:
-        raise DataError(f"{path} has no answers to question {question['question_id']}: are the files of one split?")
-    return annotations[question["question_id"]]

@@ -79,7 +79,7 @@ def test_a_model_does_not_differ_from_itself(two):
     found = match.scores.difference
     assert (found.value, found.low, found.high) == (0, 0, 0)
     assert [metric.difference for metric in match.metrics] == [0, 0]
-    assert match.scores.counts.a_only == match.scores.counts.b_only == 0
+    assert match.scores.counts["a_only"] == match.scores.counts["b_only"] == 0
     assert match.refusals == match.notes == ()
 
 
@@ -88,18 +88,18 @@ def test_swapping_the_two_turns_every_difference(two):
     found, turned = one.scores.difference, other.scores.difference
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
     assert [metric.difference for metric in other.metrics] == [-metric.difference for metric in one.metrics]
-    assert (one.scores.counts.a_only, one.scores.counts.b_only) == (
-        other.scores.counts.b_only,
-        other.scores.counts.a_only,
+    assert (one.scores.counts["a_only"], one.scores.counts["b_only"]) == (
+        other.scores.counts["b_only"],
+        other.scores.counts["a_only"],
     )
 
 
 def test_counts_add_up_to_the_difference(two):
     scores = only(compare(*two)).scores
     counts = scores.counts
-    assert counts.a_only + counts.b_only + counts.both + counts.neither == scores.n == 200
-    assert counts.a_only == 0
-    assert (counts.b_only - counts.a_only) / scores.n == pytest.approx(scores.difference.value)
+    assert sum(counts.values()) == scores.n == 200
+    assert counts["a_only"] == 0
+    assert (counts["b_only"] - counts["a_only"]) / scores.n == pytest.approx(scores.difference.value)
     assert scores.difference.low > 0
 
 
@@ -198,7 +198,7 @@ def test_categories_have_scores_of_their_own(tmp_path):
     a, b = write(tmp_path / "a", [], lines=lines([0, 1, 0, 1])), write(tmp_path / "b", [], lines=lines([1, 1, 0, 0.5]))
     match = only(compare(a, b))
     assert {name: part.difference.value for name, part in match.categories.items()} == {"": 0.5, "odd": -0.25}
-    assert match.categories[""].counts.b_only == 1
+    assert match.categories[""].counts["b_only"] == 1
     assert match.categories["odd"].counts is None
 
 
@@ -355,7 +355,7 @@ def test_the_page_shows_every_prompt_and_no_markup_of_others(two, drawn, tmp_pat
         text = (tmp_path / "page.html").read_text()
         shown = failures(only(comparison))
         assert len(shown) == text.count("<article") > 0
-        assert all(pair.item.prompt in unescape(text) for pair in shown)
+        assert all(pair.a.item.prompt in unescape(text) for pair in shown)
         assert NASTY not in text
         assert text.count("<script>") == 1
         assert not re.search(r"(src|href)=\"(https?:)?//", text)
@@ -371,7 +371,7 @@ def test_items_that_differ_come_first_and_the_rest_is_counted(two, tmp_path, mon
     text = (tmp_path / "page.html").read_text()
     assert text.count("<article") == 10
     counts = match.scores.counts
-    assert f"{len(outcomes) - 10} of {len(outcomes)} are left out here ({counts.b_only - 10} B better, " in text
+    assert f"{len(outcomes) - 10} of {len(outcomes)} are left out here ({counts['b_only'] - 10} B better, " in text
 
 
 @pytest.mark.parametrize("name", ["x.png", "x", "x.htm", "x.html.zip"])

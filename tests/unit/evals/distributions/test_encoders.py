@@ -119,12 +119,12 @@ def test_inception_is_the_part_of_the_user_s_file_on_clean_pixels(folder):
 def test_preparation_is_of_published_form():
     picture = Image.new("RGB", (60, 30), (255, 0, 0))
     picture.paste((0, 0, 255), (0, 0, 10, 30))
-    clip = encoders.prepared([picture], encoders.CLIP_PREPARATION)
+    clip = encoders.CLIP.prepared([picture])
     assert clip.shape == (1, 3, 224, 224)
     assert clip[0, 0].min() == pytest.approx((1 - 0.48145466) / 0.26862954, abs=1e-4)  # the blue edge is cropped away
-    whole = encoders.prepared([picture], encoders.KINDS["dinov2"].preparation)
+    whole = encoders.PRETRAINED["dinov2"].prepared([picture])
     assert whole[0, :, 0, 0].tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, (1 - 0.406) / 0.225], abs=1e-4)
-    siglip = encoders.prepared([picture], encoders.KINDS["siglip2"].preparation)
+    siglip = encoders.PRETRAINED["siglip2"].prepared([picture])
     assert (siglip.shape[-1], siglip.min(), siglip.max()) == (256, -1, 1)
 
 

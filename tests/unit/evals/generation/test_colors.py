@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from blip3o.errors import DataError
-from blip3o.evals.distributions.encoders import CLIP_PREPARATION as CLIP
+from blip3o.evals.distributions.encoders import CLIP
 from blip3o.evals.generation.colors import ColorClassifier, prepared
 from blip3o.evals.generation.geneval import COLORS
 

@@ -9,8 +9,9 @@ import pytest
 from benchmark_data import geneval as data
 from benchmark_data import write_picture
 
-from blip3o.errors import ConfigError, DataError
+from blip3o.errors import DataError
 from blip3o.evals.benchmark import Record
+from blip3o.evals.generation.detections import Detections, StoredDetections, opened
 from blip3o.evals.generation.geneval_benchmark import GenEval
 
 
@@ -47,7 +48,7 @@ def test_the_prompts_are_asked_four_times_as_they_stand(items):
 def test_right_pictures_score_full_marks(items, tmp_path):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps(detections(items)))
-    benchmark = GenEval("mmdet-json", detections=path)
+    benchmark = GenEval("mmdet-json", source=StoredDetections(path))
     numbers = benchmark.aggregate(records(benchmark, items))
     assert next(iter(numbers)) == "overall"
     assert numbers["overall"] == numbers["task/colors"] == 1
@@ -55,7 +56,7 @@ def test_right_pictures_score_full_marks(items, tmp_path):
 
 
 def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
-    benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00004",)))
+    benchmark = GenEval("mmdet-json", source=StoredDetections(detections(items, wrong=("00004",))))
     scored = records(benchmark, items)
     numbers = benchmark.aggregate(scored)
     assert numbers["task/position"] == 0.25
@@ -67,7 +68,7 @@ def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
 
 
 def test_a_part_of_the_prompts_has_numbers_and_a_unit_drawn_twice_is_two_prompts(items):
-    benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00000",)))
+    benchmark = GenEval("mmdet-json", source=StoredDetections(detections(items, wrong=("00000",))))
     (one,) = records(benchmark, items[:1])
     assert benchmark.aggregate([one])["overall"] == 0.25
     again = replace(one, item=replace(one.item, unit="again"))
@@ -77,18 +78,17 @@ def test_a_part_of_the_prompts_has_numbers_and_a_unit_drawn_twice_is_two_prompts
 def test_without_a_detector_nothing_is_scored(items):
     assert GenEval("hf-detector").score(items[0], names(items[0])) is None
     assert GenEval("mmdet-json").score(items[0], names(items[0])) is None
-    with pytest.raises(ConfigError, match="tells colours"):
-        GenEval("hf-detector", detector=DetectionSource())
 
 
 class DetectionSource:
     """Sees one blue bear and one white boat, and tells a colour by what a crop shows in its middle."""
 
-    def detect(self, picture):
+    def see(self, path):
+        picture = opened(path)
         boxes = {"bear": np.array([[0, 0, 20, 20, 0.9]], np.float32), "boat": np.array([[30, 0, 60, 20, 0.6]])}
         masks = {kind: np.ones((1, picture.height, picture.width), bool) for kind in boxes}
         masks["boat"][0] = False
-        return boxes, masks
+        return Detections(boxes, masks, {})
 
     def classify(self, kind, crops):
         assert kind in ("bear", "boat")
@@ -100,9 +100,11 @@ def test_a_detector_sees_the_pictures_and_colours_are_told_by_the_masks(items, t
     path = tmp_path / "drawn.png"
     write_picture(path, "blue")
     eyes = DetectionSource()
-    verdict = GenEval("hf-detector", detector=eyes, colors=eyes).score(items[5], (path,))
+    verdict = GenEval("hf-detector", source=eyes, classify_colors=eyes.classify).score(items[5], (path,))
     assert verdict is not None
     assert verdict.score == 1
+    with pytest.raises(DataError, match="tell no colour"):
+        GenEval("hf-detector", source=eyes).score(items[5], (path,))
 
 
 def test_faulty_prompts_are_told(tmp_path):
@@ -134,10 +136,10 @@ def test_faulty_detections_are_told(items, tmp_path):
         path = tmp_path / "boxes.json"
         path.write_text(content)
         with pytest.raises(DataError, match=fault):
-            GenEval("mmdet-json", detections=path)
+            StoredDetections(path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no \.json"):
-        GenEval("mmdet-json", detections=tmp_path / "empty")
+        StoredDetections(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -151,13 +153,13 @@ def test_faulty_detections_are_told(items, tmp_path):
 )
 def test_a_picture_that_the_detections_do_not_cover_is_told(items, boxes, fault):
     with pytest.raises(DataError, match=fault):
-        GenEval("mmdet-json", detections=boxes).score(items[3], (Path("drawn/one.png"),))
+        GenEval("mmdet-json", source=StoredDetections(boxes)).score(items[3], (Path("drawn/one.png"),))
 
 
 def test_a_picture_that_cannot_be_read_is_told(items, tmp_path):
     eyes = DetectionSource()
     with pytest.raises(DataError, match="is no picture"):
-        GenEval("hf-detector", detector=eyes, colors=eyes).score(items[5], (tmp_path / "missing.png",))
+        GenEval("hf-detector", source=eyes, classify_colors=eyes.classify).score(items[5], (tmp_path / "missing.png",))
 
 
 @pytest.mark.parametrize("name", ["geneval_prompt.jsonl", "evaluation_metadata_long.jsonl"])

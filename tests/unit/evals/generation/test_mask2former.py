@@ -41,7 +41,8 @@ def saved(folder, num_labels=80):
 
 def test_boxes_and_masks_are_of_the_pictures_own_size(tmp_path, monkeypatch):
     monkeypatch.setattr("blip3o.evals.generation.mask2former.SHORT_SIDE", 64)
-    boxes, masks = Mask2Former(saved(tmp_path)).detect(Image.new("RGB", (50, 40), "red"))
+    Image.new("RGB", (50, 40), "red").save(tmp_path / "red.png")
+    boxes, masks, _ = Mask2Former(saved(tmp_path)).see(tmp_path / "red.png")
     assert sum(len(one) for one in boxes.values()) == 100
     assert boxes.keys() == masks.keys() <= set(geneval.CLASSES)
     for kind, rows in boxes.items():
