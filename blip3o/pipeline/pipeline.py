@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -96,18 +95,6 @@ class Pipeline(nn.Module):
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.space.mean.device
-
-    def facts(self) -> dict[str, Any]:
-        """What the model is made of: parts with their parameters, bytes of these by dtype, the size it paints at, and
-        the words of a closed vocabulary."""
-        decoder, total = self.config.space.decoder, sum(self.sizes.values())
-        return {
-            "parts": self.sizes,
-            "parameters": total,
-            "bytes": {"float32": 4 * total, "bfloat16": 2 * total, "float16": 2 * total},
-            "picture_size": None if decoder is None else decoder.size,
-            "words": self.template.words.known,
-        }
 
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
