@@ -11,6 +11,7 @@ from blip3o.config import check
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.model.unified import Unified, UnifiedConfig
+from blip3o.pipeline.parts import count_parameters
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate, PromptConfig
 from blip3o.processing.conversation import Picture
@@ -71,20 +72,8 @@ class Pipeline(nn.Module):
         self.unified = Unified(config.unified)
         self.space = ImageSpace(config.space, config.unified.head.channels)
         self.template = ChatTemplate(config.prompt, words)
-        self.sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
+        self.sizes = count_parameters({name: tuple(value.shape) for name, value in self.named_parameters()})
         """Parameters of each part."""
-
-    def parts(self) -> dict[str, nn.Module]:
-        """The parts that a user would name."""
-        tied = self.config.unified.backbone.text.tie_word_embeddings
-        return {
-            "language model": self.unified.backbone.language_model,
-            **({} if tied else {"output head": self.unified.backbone.lm_head}),
-            "vision tower": self.unified.backbone.get_submodule("visual"),
-            "head": self.unified.head,
-            "encoder": self.space.encoder,
-            "decoder": self.space.decoder,
-        }
 
     def compile(self) -> None:
         """Compile what runs many times for one picture: the denoiser, and the networks of the decoder."""

@@ -9,11 +9,12 @@ from typing import Any
 from blip3o import __version__
 from blip3o.config import from_dict, read_yaml, to_dict
 from blip3o.errors import CheckpointError, ConfigError
+from blip3o.pipeline.parts import count_parameters
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.weights import digest
 from blip3o.weights.folders import CONFIG, Shapes, about_in, existing, is_published, shapes_in, tensor_files
 from blip3o.weights.placement.memory import BYTES, peaks, working_numbers
-from blip3o.weights.sizes import check_sizes, sizes
+from blip3o.weights.sizes import check_sizes
 
 STATISTICS = ("space.mean", "space.deviation")
 """Tensors that are no parameters."""
@@ -54,7 +55,7 @@ def read(folder: Path, decoder: Path | None = None, *, verify: bool = True) -> d
         config, shapes, about = headers(folder, decoder)
         sampling = from_dict(SamplingConfig, config["sampling"], "sampling")
         peak = peaks(shapes, working_numbers(config["space"]["decoder"]))
-        outline = facts(config, about, sampling, sizes(shapes), words) | {"peak": peak}
+        outline = facts(config, about, sampling, count_parameters(shapes), words) | {"peak": peak}
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, CheckpointError | ConfigError):
             raise

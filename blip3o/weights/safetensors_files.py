@@ -113,21 +113,6 @@ Files = Mapping[str, tuple[Shards, Rename]]
 """Module of a network ("" is the whole) -> its files, and what their names are in it."""
 
 
-class TensorReader:
-    """Files that stay open, to read one tensor after the other."""
-
-    def __init__(self, shards: Shards) -> None:
-        self.paths = {name: path for path, held in shards.files.items() for name in held}
-        self.files: dict[Path, Any] = {}
-
-    def read(self, name: str) -> Tensor:
-        """One tensor, on the CPU; its memory is the file's where it can be."""
-        path = self.paths[name]
-        if path not in self.files:
-            self.files[path] = safe_open(path, "pt")  # pyright: ignore[reportGeneralTypeIssues]
-        return self.files[path].get_tensor(name)
-
-
 @contextmanager
 def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
     """A safetensors file. Raises CheckpointError for whatever is wrong while it is open."""
