@@ -56,7 +56,7 @@ class Watch(Progress):
 
     def see(self, progress: log.TrainingProgress) -> None:
         """Show a step."""
-        facts = told(progress, brief=self.console.is_terminal and self.console.width < WIDE)
+        facts = describe(progress, brief=self.console.is_terminal and self.console.width < WIDE)
         if self.console.is_terminal:
             if progress.stage not in self.stages:
                 self.stages[progress.stage] = self.add_task(progress.stage, total=progress.steps, facts="")
@@ -73,7 +73,7 @@ class Watch(Progress):
             print(line, flush=True)
 
 
-def told(progress: log.TrainingProgress, *, brief: bool = False) -> str:
+def describe(progress: log.TrainingProgress, *, brief: bool = False) -> str:
     """Losses (in brief: what is minimised), speed and time left in words."""
     if not progress.losses:
         return ""
@@ -94,7 +94,7 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
             reconstruct(model, source, folder)
         if any(part == "unified" or part.startswith("unified.head") for part in stage.trains):
             draw(model, folder, *examples(source, stage.objective.tasks))
-        scores = asked(model, recipe.benchmark, stage.objective.tasks)
+        scores = benchmark_scores(model, recipe.benchmark, stage.objective.tasks)
         if scores:
             watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
@@ -102,7 +102,7 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
     return score
 
 
-def asked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
+def benchmark_scores(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
     """Scores of the first items of a benchmark; of the picture book's, in the groups that ask for these tasks."""
     from blip3o.evals.evaluate import evaluate
 

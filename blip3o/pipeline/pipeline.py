@@ -32,8 +32,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head
         encoder, decoder = self.space.encoder, self.space.decoder
-        imagined = (head.channels, head.side)
-        made = None if encoder is None else (encoder.channels, encoder.side)
+        generated = (head.channels, head.side)
+        encoded = None if encoder is None else (encoder.channels, encoder.side)
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         reading = (self.prompt.patch_size, self.prompt.merge_size, self.prompt.temporal_patch_size)
         check(
@@ -46,8 +46,8 @@ class ModelConfig:
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
             ),
             (
-                made in (None, imagined),
-                f"the head imagines (channels, side) {imagined}, the encoder makes {made}",
+                encoded in (None, generated),
+                f"the head imagines (channels, side) {generated}, the encoder makes {encoded}",
             ),
             (
                 decoder is None or decoder.channels == head.channels,
@@ -61,13 +61,9 @@ class Pipeline(nn.Module):
 
     def __init__(self, config: ModelConfig, words: Tokenizer) -> None:
         super().__init__()
-        vocabulary = config.unified.backbone.text.vocab_size
-        check(
-            (
-                words.highest < vocabulary,
-                f"the tokenizer has a token {words.highest}, but the model has {vocabulary} embeddings: use its own",
-            )
-        )
+        highest, vocabulary = words.highest, config.unified.backbone.text.vocab_size
+        fault = f"the tokenizer has a token {highest}, but the model has {vocabulary} embeddings: use its own"
+        check((highest < vocabulary, fault))
         self.config = config
         self.unified = Unified(config.unified)
         self.space = ImageSpace(config.space, config.unified.head.channels)
@@ -94,16 +90,13 @@ class Pipeline(nn.Module):
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig
     ) -> Float[Tensor, "batch 3 height width"]:
         """Each picture to features and back to pixels in [-1, 1], by its own seed."""
-
         rows, images = sampling.rows or len(pictures), []
         for start in range(0, len(pictures), rows):
             indices = list(range(start, min(start + rows, len(pictures))))
             filled = indices + indices[:1] * (rows - len(indices))  # as `Drawer` does, and for the same reason
             features, rngs = self.features([pictures[i] for i in filled]), generators([seeds[i] for i in filled])
             null = self.space.blank() if self.space.decoder.guided else None
-            images.append(
-                self.space.decoder.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
-                    : len(indices)
-                ]
-            )
+            steps, size = sampling.decoder_steps, sampling.size
+            decoded = self.space.decoder.decode(features, rngs, steps=steps, null=null, size=size)
+            images.append(decoded[: len(indices)])
         return torch.cat(images)
