@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from blip3o import __version__
-from blip3o.config import BOUNDS, from_dict, number, whole
+from blip3o.config import BOUNDS, from_dict, number, to_dict, whole
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
 from blip3o.pipeline import generation
 from blip3o.pipeline.engine import Engine
@@ -28,7 +27,7 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
 from blip3o.processing.images import Picturelike, read_picture, to_image
-from blip3o.weights import checkpoint, hub
+from blip3o.weights import checkpoint, hub, outline
 from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
 
@@ -272,9 +271,9 @@ class BLIP3o:
         return generation.collect(engine, map(begin, conversations, seeds), len(seeds), progress)
 
     def info(self) -> dict[str, Any]:
-        """Name, version, where the weights come from, how it draws, and what it is made of (`Pipeline.facts`)."""
-        facts = {"name": self.name, "version": __version__, "weights": self.about, "sampling": asdict(self.sampling)}
-        return facts | self.pipeline.facts()
+        """Name, version, where the weights come from, how it draws, and what it is made of."""
+        config, words = to_dict(self.pipeline.config), self.pipeline.template.words.known
+        return outline.facts(config, self.about, self.sampling, self.pipeline.sizes, words)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model, its tensors in their own dtype, and a model card.

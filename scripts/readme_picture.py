@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from blip3o.api import BLIP3o
-from blip3o.cli.contact_sheet import Section, Tile, sheet
+from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import write_picture
 
 PROMPTS = (
@@ -42,8 +42,8 @@ def main() -> None:
     pairs = zip(before, after, EDITS, strict=True)
     page = sheet(
         [
-            Section("", [Tile(image, prompt) for image, prompt in zip(drawn, PROMPTS, strict=True)]),
-            Section("", [t for a, b, (i, text) in pairs for t in (Tile(a, PROMPTS[i]), Tile(b, f"> {text}"))]),
+            ("", [(image, prompt) for image, prompt in zip(drawn, PROMPTS, strict=True)]),
+            ("", [t for a, b, (i, text) in pairs for t in ((a, PROMPTS[i]), (b, f"> {text}"))]),
         ]
     )
     page.info |= {key: drawn[0].info[key] for key in ("model", "version")}

@@ -181,8 +181,9 @@ def network(config: Any) -> nn.Module:
 
 def load(found: NetworkFiles, dtype: torch.dtype | None = None) -> Any:
     """A network alone, its tensors out of its files."""
+    config, files = found
     with hollow():
-        loaded = network(found.config)
-    for module, (shards, names) in found.files.items():
+        loaded = network(config)
+    for module, (shards, names) in files.items():
         shards.fill(loaded.get_submodule(module), names, dtype=dtype)
     return loaded.eval()

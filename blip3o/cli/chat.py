@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,15 +76,8 @@ def _notify(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-class Link(NamedTuple):
-    """A picture of the dialogue."""
-
-    text: str
-    path: Path
-
-    def markdown(self, folder: Path) -> str:
-        """As a file in this folder would show it."""
-        return f"![{self.text}]({os.path.relpath(self.path, folder)})"
+Link = tuple[str, Path]
+"""A picture of the dialogue: its text and where it lies."""
 
 
 class _Dialogue:
@@ -127,7 +120,7 @@ class _Dialogue:
         from blip3o.processing.images import open_picture
 
         self.picture = open_picture(path)
-        self.transcript.append(Link("shown", path))
+        self.transcript.append(("shown", path))
         _notify(f"{path} is shown with your next words")
 
     def send(self, text: str) -> None:
@@ -142,7 +135,7 @@ class _Dialogue:
         answer = reply.text or (None if path else "(no answer)")
         self.transcript += [f"**you:** {text}", *([f"*{reply.reasoning}*"] if reply.reasoning else [])]
         self.transcript += [f"**blip3o:** {reply.text}"] if answer else []
-        self.transcript += [Link(text, path)] if path else []
+        self.transcript += [(text, path)] if path else []
         if self.as_json:
             record = {"prompt": text, "text": reply.text, "reasoning": reply.reasoning, "image": path and str(path)}
             print(encoding.dumps(record, ensure_ascii=False), flush=True)
@@ -152,5 +145,9 @@ class _Dialogue:
 
     def save(self, path: Path) -> None:
         """Write the transcript as Markdown, its pictures by their place beside it."""
-        lines = [line.markdown(path.parent) if isinstance(line, Link) else line for line in self.transcript]
-        _notify(f"saved {write_text(path, ''.join(f'{line}{chr(10)}{chr(10)}' for line in lines))}")
+        lines = [
+            line if isinstance(line, str) else f"![{line[0]}]({os.path.relpath(line[1], path.parent)})"
+            for line in self.transcript
+        ]
+        written = write_text(path, "".join(f"{line}\n\n" for line in lines))
+        _notify(f"saved {written}")

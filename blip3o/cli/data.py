@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from blip3o.cli.contact_sheet import Section, Tile, sheet
+from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import Gallery, as_json, check_writable
 from blip3o.cli.options import Debug, Json, Output, Seed, examples
 
@@ -38,7 +38,7 @@ def preview(
     check_writable(output)
     rng = random.Random(f"preview/{seed}")
     scenes = [sample_scene(rng) for _ in range(count)]
-    page = sheet([Section("", [Tile(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes])])
+    page = sheet([("", [(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes])])
     page.info |= {"source": source, "seed": seed}
     with Gallery(output, [source], columns=1) as gallery:
         gallery.add(0, page)

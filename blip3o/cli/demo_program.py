@@ -79,7 +79,7 @@ class Show:
         for title, part in parts:
             self.console.print()
             self.console.rule(f"[bold]{title}", align="left")
-            self.sections.append(Section(title, part()))
+            self.sections.append((title, part()))
 
     def draws(self) -> list[Tile]:
         """A dozen prompts in one batch."""
@@ -87,12 +87,13 @@ class Show:
             self.drawn = self.model.generate(PROMPTS, seed=self.seed, progress=progress)
         with working("looking at what it drew"):
             captions = self.model.caption(self.drawn)
-        self.record["drawn"] = []
         for prompt, seen in zip(PROMPTS, captions, strict=True):
             self.print("you", prompt)
             self.print("blip3o", f"[a picture] in which it sees {seen}")
-            self.record["drawn"].append({"prompt": prompt, "seen": seen})
-        return [Tile(image, prompt) for image, prompt in zip(self.drawn, PROMPTS, strict=True)]
+        self.record["drawn"] = [
+            {"prompt": prompt, "seen": seen} for prompt, seen in zip(PROMPTS, captions, strict=True)
+        ]
+        return list(zip(self.drawn, PROMPTS, strict=True))
 
     def edits(self) -> list[Tile]:
         """Pictures drawn before, changed."""
@@ -103,7 +104,7 @@ class Show:
         tiles: list[Tile] = []
         for before, after, (index, text) in zip(originals, changed, EDITS, strict=True):
             self.print("you", f"[{PROMPTS[index]}] {text}")
-            tiles += [Tile(before, PROMPTS[index]), Tile(after, f"> {text}")]
+            tiles += [(before, PROMPTS[index]), (after, f"> {text}")]
         self.record["edited"] = [{"picture": PROMPTS[index], "instruction": text} for index, text in EDITS]
         return tiles
 
@@ -125,7 +126,7 @@ class Show:
             self.grade("blip3o", answer, question.answer)
             answered = {"caption": seen, "question": question.text, "answer": answer, "expected": question.answer}
             self.record["read"].append(answered)
-            tiles.append(Tile(image, f"{seen}\n> {question.text}\n{answer}"))
+            tiles.append((image, f"{seen}\n> {question.text}\n{answer}"))
         best = ", ".join(f"{label} {probability:.0%}" for label, probability in list(classes.items())[:3])
         self.print("classes", f"first picture: {best}")
         return tiles
@@ -143,9 +144,10 @@ class Show:
             answer = reply.text if reply.image is None else "(a picture)"
             self.record["dialogue"].append({"you": text, "blip3o": answer})
             if reply.image is not None:
-                tiles.append(Tile(reply.image, f"> {text}"))
+                tiles.append((reply.image, f"> {text}"))
             elif tiles:
-                tiles[-1] = Tile(tiles[-1].image, f"{tiles[-1].caption}\n> {text}\n{reply.text}")
+                image, words = tiles[-1]
+                tiles[-1] = (image, f"{words}\n> {text}\n{reply.text}")
         return tiles
 
     def thinks(self) -> list[Tile]:
@@ -159,7 +161,7 @@ class Show:
             self.print("you", riddle)
             self.print("thought", reasoning)
             self.record["riddles"].append({"riddle": riddle, "reasoning": reasoning})
-            tiles.append(Tile(image, f"> {riddle}\n{reasoning}"))
+            tiles.append((image, f"> {riddle}\n{reasoning}"))
         return tiles
 
     def print(self, speaker: str, text: str, mark: str = "") -> None:
@@ -173,7 +175,7 @@ class Show:
 
     def page(self) -> Image.Image:
         """The contact sheet."""
-        page = sheet([section for section in self.sections if section.tiles])
+        page = sheet(self.sections)
         facts = self.drawn[0].info
         page.info |= {"prompt": "; ".join(PROMPTS), "seed": str(self.seed)}
         page.info |= {key: facts[key] for key in ("model", "version") if key in facts}

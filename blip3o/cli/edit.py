@@ -27,7 +27,13 @@ def edit(
     debug: Debug = False,
 ) -> None:
     """Change a picture by an instruction; the result is a new file."""
-    original = _opened(image, drawing.output)
+    from blip3o.processing.images import open_picture
+
+    output = drawing.output
+    check_writable(output)
+    if output is not None and output.exists() and output.samefile(image):
+        raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
+    original = open_picture(image)
     model = loading.open(needs=("decoder",))
     name = f"{image.stem[:40]}-{slug(instruction)}"  # a file's name has 255 bytes, a letter up to four
 
@@ -36,16 +42,6 @@ def edit(
         gallery.add(index, changed)
 
     count = drawing.count
-    with Gallery(drawing.output, [name] * count, min(count, 8)) as gallery, working("editing") as progress:
+    with Gallery(output, [name] * count, min(count, 8)) as gallery, working("editing") as progress:
         model.edit([original] * count, instruction, progress=progress, on_image=keep, **drawing.sampling)
     gallery.show(json)
-
-
-def _opened(image: Path, output: Path | None) -> "PIL.Image.Image":
-    """The picture to change, once it is known that the changed one can be written."""
-    from blip3o.processing.images import open_picture
-
-    check_writable(output)
-    if output is not None and output.exists() and output.samefile(image):
-        raise OutputError(f"cannot write {output}: it is the picture to change; name another file with --output")
-    return open_picture(image)

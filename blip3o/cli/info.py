@@ -35,7 +35,7 @@ def info(
 
             place = outlined(model)
         with place as folder:
-            facts = outline.read(folder, decoder, verify=verify).facts()
+            facts = outline.read(folder, decoder, verify=verify)
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     facts |= {"folder": str(folder) if folder.exists() else f"{model} on the Hub", "size_on_disk": size}
     facts["word_groups"] = None if facts["words"] is None else grouped(facts["words"])

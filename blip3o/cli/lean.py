@@ -59,7 +59,7 @@ def _closed(distributed: Any) -> Iterator[None]:
     find, available = importlib.util.find_spec, distributed.is_available
     compiler, traced = ModuleType(COMPILER), ModuleType(TRACED)
     compiler.__dict__["__getattr__"] = lambda name: _undecorated
-    traced.__dict__["TransformGetItemToIndex"] = _Indexing
+    traced.__dict__["TransformGetItemToIndex"] = _indexing
     importlib.util.find_spec, distributed.is_available = _finding_all_but(*LEFT_OUT), lambda: False
     sys.modules.update({COMPILER: compiler, TRACED: traced})
     try:
@@ -74,8 +74,6 @@ def _undecorated(function: Any = None, *_: Any, **__: Any) -> Any:
     return _undecorated if function is None else function
 
 
-class _Indexing:
+def _indexing() -> Any:
     """In the place of a class of the compiler, whose object it gives when one is made."""
-
-    def __new__(cls) -> Any:
-        return importlib.import_module(TRACED).TransformGetItemToIndex()
+    return importlib.import_module(TRACED).TransformGetItemToIndex()

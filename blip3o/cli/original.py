@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from blip3o.cli.app import run
 from blip3o.errors import ConfigError
@@ -23,27 +23,26 @@ GROUPS = {
 class _Parser(argparse.ArgumentParser):
     """Takes whole names only, so that a verb's own options pass, and complains in one line."""
 
-    def __init__(self, prog: str, description: str) -> None:
+    def __init__(self, prog: str, description: str, **required: str) -> None:
+        """`required` are options and their help."""
         super().__init__(prog, description=description, allow_abbrev=False)
+        for name, text in required.items():
+            self.add_argument(f"--{name}", required=True, help=text)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}: `python {self.prog} --help` shows what there is")
 
 
-def _add_checkpoint(parser: _Parser) -> None:
-    parser.add_argument("--checkpoint", default="picturebook", help="a shipped model, or a checkpoint's folder")
-
-
+CHECKPOINT: dict[str, Any] = {"default": "picturebook", "help": "a shipped model, or a checkpoint's folder"}
 Translate = Callable[[Sequence[str]], list[str]]
 
 
 def run_inference(arguments: Sequence[str]) -> list[str]:
     """python run_inference.py -> blip3o understand."""
-    parser = _Parser("run_inference.py", description="Reads a picture; the work is `blip3o understand`.")
-    parser.add_argument("--task", required=True, help="vqa, caption or image_classification")
-    parser.add_argument("--input_path", required=True, help="the picture")
+    required = {"task": "vqa, caption or image_classification", "input_path": "the picture"}
+    parser = _Parser("run_inference.py", "Reads a picture; the work is `blip3o understand`.", **required)
     parser.add_argument("--question", help="for vqa")
-    _add_checkpoint(parser)
+    parser.add_argument("--checkpoint", **CHECKPOINT)
     options, rest = parser.parse_known_args(arguments)
     words = ["understand", "--task", options.task, "--model", options.checkpoint, *rest, "--", options.input_path]
     return words if options.question is None else [*words, options.question]
@@ -51,10 +50,9 @@ def run_inference(arguments: Sequence[str]) -> list[str]:
 
 def generate_image(arguments: Sequence[str]) -> list[str]:
     """python generate_image.py -> blip3o generate."""
-    parser = _Parser("generate_image.py", description="Draws a picture; the work is `blip3o generate`.")
-    parser.add_argument("--prompt", required=True, help="what to draw")
-    parser.add_argument("--output_path", required=True, help="a .png or .jpg file")
-    _add_checkpoint(parser)
+    required = {"prompt": "what to draw", "output_path": "a .png or .jpg file"}
+    parser = _Parser("generate_image.py", "Draws a picture; the work is `blip3o generate`.", **required)
+    parser.add_argument("--checkpoint", **CHECKPOINT)
     options, rest = parser.parse_known_args(arguments)
     return ["generate", "--output", options.output_path, "--model", options.checkpoint, *rest, "--", options.prompt]
 
@@ -63,32 +61,29 @@ def evaluate(arguments: Sequence[str]) -> list[str]:
     """python evaluate.py -> blip3o evaluate."""
     from blip3o.evals.registry import TASKS
 
-    tasks = list(dict.fromkeys((*GROUPS, *TASKS)))
-    parser = _Parser("evaluate.py", description="Scores a checkpoint; the work is `blip3o evaluate`.")
-    parser.add_argument("--task", required=True, help=", ".join(tasks))
-    _add_checkpoint(parser)
+    tasks = ", ".join(dict.fromkeys((*GROUPS, *TASKS)))
+    parser = _Parser("evaluate.py", "Scores a checkpoint; the work is `blip3o evaluate`.", task=tasks)
+    parser.add_argument("--checkpoint", **CHECKPOINT)
     parser.add_argument("--data", help="benchmarks: a folder with a folder for each; without it the picture book asks")
     options, rest = parser.parse_known_args(arguments)
-    table = GROUPS if options.data is None else TASKS
+    if options.data is None:
+        table, option, suite = GROUPS, "--group", ["--suite", "picturebook"]
+    else:
+        table, option, suite = TASKS, "--benchmark", ["--data", options.data]
     if options.task not in table:
-        advice = (
-            "add --data, the folder of its benchmarks" if options.task in TASKS else f"choose one of {', '.join(tasks)}"
-        )
-        raise ConfigError(
-            f"no task {options.task!r} {'of the picture book' if options.task in TASKS else 'here'}: {advice}"
-        )
-    option, suite = (
-        ("--group", ["--suite", "picturebook"]) if options.data is None else ("--benchmark", ["--data", options.data])
-    )
+        if options.task in TASKS:
+            where, advice = "of the picture book", "add --data, the folder of its benchmarks"
+        else:
+            where, advice = "here", f"choose one of {tasks}"
+        raise ConfigError(f"no task {options.task!r} {where}: {advice}")
     named = [word for name in table[options.task] for word in (option, name)]
     return ["evaluate", *suite, "--model", options.checkpoint, *named, *rest]
 
 
 def train(arguments: Sequence[str]) -> list[str]:
     """python train.py -> blip3o train."""
-    parser = _Parser("train.py", description="Trains by a recipe; the work is `blip3o train`.")
-    parser.add_argument("--config", required=True, help="a recipe's file or name")
-    parser.add_argument("--output_dir", required=True, help="the run's folder")
+    required = {"config": "a recipe's file or name", "output_dir": "the run's folder"}
+    parser = _Parser("train.py", "Trains by a recipe; the work is `blip3o train`.", **required)
     options, rest = parser.parse_known_args(arguments)
     return ["train", "--config", options.config, "--output", options.output_dir, *rest]
 

@@ -4,17 +4,16 @@ import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Column
 
 from blip3o.api import BLIP3o
-from blip3o.cli.contact_sheet import Section, Tile, sheet
+from blip3o.cli.contact_sheet import Section, sheet
 from blip3o.cli.files import write_picture
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
@@ -42,35 +41,26 @@ GROUPS_OF_TASKS = {
 """A task that a stage trains -> the groups of the suite that ask for it."""
 
 
-class Watch:
+class Watch(Progress):
     """Shows progress: a bar where stderr is a terminal; elsewhere a line on stdout every `every_s` seconds and
     at the end of a stage."""
 
     def __init__(self, every_s: float) -> None:
-        self.every_s = every_s
-        self.last = -every_s
-        self.console = Console(stderr=True, highlight=False)
+        console = Console(stderr=True, highlight=False)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn())
         facts = TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True))
-        self.bar = Progress(*columns, facts, console=self.console, disable=not self.console.is_terminal)
-        self.tasks: dict[str, int] = {}
-
-    def __enter__(self) -> "Watch":
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
+        super().__init__(*columns, facts, console=console, disable=not console.is_terminal)
+        self.every_s = every_s
+        self.last = -every_s
+        self.stages: dict[str, TaskID] = {}
 
     def see(self, progress: log.TrainingProgress) -> None:
         """Show a step."""
-        facts = told(progress, brief=self.console.is_terminal and self.console.width < WIDE)
+        facts = describe(progress, brief=self.console.is_terminal and self.console.width < WIDE)
         if self.console.is_terminal:
-            if progress.stage not in self.tasks:
-                self.tasks[progress.stage] = self.bar.add_task(progress.stage, total=progress.steps, facts="")
-            self.bar.update(self.tasks[progress.stage], completed=progress.step, facts=facts)  # pyright: ignore
+            if progress.stage not in self.stages:
+                self.stages[progress.stage] = self.add_task(progress.stage, total=progress.steps, facts="")
+            self.update(self.stages[progress.stage], completed=progress.step, facts=facts)
         elif progress.step == progress.steps or time.monotonic() - self.last >= self.every_s:
             self.last = time.monotonic()
             print(f"{progress.stage} {progress.step}/{progress.steps} {facts}".strip(), flush=True)
@@ -83,7 +73,7 @@ class Watch:
             print(line, flush=True)
 
 
-def told(progress: log.TrainingProgress, *, brief: bool = False) -> str:
+def describe(progress: log.TrainingProgress, *, brief: bool = False) -> str:
     """Losses (in brief: what is minimised), speed and time left in words."""
     if not progress.losses:
         return ""
@@ -104,7 +94,7 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
             reconstruct(model, source, folder)
         if any(part == "unified" or part.startswith("unified.head") for part in stage.trains):
             draw(model, folder, *examples(source, stage.objective.tasks))
-        scores = asked(model, recipe.benchmark, stage.objective.tasks)
+        scores = benchmark_scores(model, recipe.benchmark, stage.objective.tasks)
         if scores:
             watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
@@ -112,7 +102,7 @@ def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[
     return score
 
 
-def asked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
+def benchmark_scores(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
     """Scores of the first items of a benchmark; of the picture book's, in the groups that ask for these tasks."""
     from blip3o.evals.evaluate import evaluate
 
@@ -125,11 +115,11 @@ def asked(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, fl
 
 def values(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
     """The numbers of nested metrics by their full names."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, value in metrics.items():
-        found |= {prefix + name: value["value"]} if "value" in value else {}
-        found |= values({key: part for key, part in value.items() if isinstance(part, dict)}, f"{prefix}{name}/")
-    return found
+        numbers |= {prefix + name: value["value"]} if "value" in value else {}
+        numbers |= values({key: part for key, part in value.items() if isinstance(part, dict)}, f"{prefix}{name}/")
+    return numbers
 
 
 def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tuple[np.ndarray, str]]]:
@@ -150,9 +140,9 @@ def reconstruct(model: BLIP3o, source: Source, folder: Path) -> None:
     """Write a sheet of pictures and what the image space keeps of them."""
     samples = [source[index] for index in range(min(12, len(source)))]
     decoded = model.reconstruct([sample.picture.pixels for sample in samples])
-    before = Section("pictures", [Tile(Image.fromarray(sample.picture.pixels), sample.caption) for sample in samples])
-    after = Section("encoded and decoded again", [Tile(image, "") for image in decoded])
-    write_picture(sheet([before, after]), folder / "reconstructed.png")
+    originals = [(Image.fromarray(sample.picture.pixels), sample.caption) for sample in samples]
+    page = sheet([("pictures", originals), ("encoded and decoded again", [(image, "") for image in decoded])])
+    write_picture(page, folder / "reconstructed.png")
 
 
 def draw(model: BLIP3o, folder: Path, prompts: Sequence[str], edits: Sequence[tuple[np.ndarray, str]]) -> None:
@@ -161,11 +151,11 @@ def draw(model: BLIP3o, folder: Path, prompts: Sequence[str], edits: Sequence[tu
         return
     twice = [prompt for prompt in prompts for _ in range(2)]
     images = model.generate(twice, seed=[0, 1] * len(prompts))
-    sections = [Section("drawn", [Tile(image, prompt) for image, prompt in zip(images, twice, strict=True)])]
+    sections: list[Section] = [("drawn", list(zip(images, twice, strict=True)))]
     if edits:
         pictures, instructions = zip(*edits, strict=True)
         edited = model.edit(pictures, instructions)
         pairs = zip(pictures, instructions, edited, strict=True)
-        tiles = [(Tile(Image.fromarray(before), ""), Tile(after, text)) for before, text, after in pairs]
-        sections.append(Section("edited", [tile for pair in tiles for tile in pair]))
+        tiles = [((Image.fromarray(before), ""), (after, text)) for before, text, after in pairs]
+        sections.append(("edited", [tile for pair in tiles for tile in pair]))
     write_picture(sheet(sections), folder / "drawn.png")

@@ -8,7 +8,7 @@ from itertools import chain
 
 from blip3o.picturebook.world import captions, dialogues, edits, exercises, prompts, questions, riddles
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, GROUPS, KINDS, Scene
-from blip3o.picturebook.world.stories import SceneTurn, Story
+from blip3o.picturebook.world.stories import SceneConversation, SceneTurn, Story
 from blip3o.processing.conversation import THINK
 
 RETELL_SHORT = ("tell me in short: {text}", "in short: {text}")
@@ -18,7 +18,6 @@ COMPARING = ("existence", "comparison", "multiple_choice")
 INTERVIEW = 6
 """Questions of an interview."""
 
-SceneConversation = tuple[SceneTurn, ...]
 Task = Callable[[random.Random, Story], SceneConversation]
 
 
@@ -60,8 +59,8 @@ def _classification(rng: random.Random, scene: Scene) -> SceneConversation:
 
 
 def _interview(rng: random.Random, scene: Scene) -> SceneConversation:
-    asked = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
-    return _asked(_shown_or_told(rng, scene), asked)
+    interview = [_interview_question(rng, scene) for _ in range(INTERVIEW)]
+    return _asked(_shown_or_told(rng, scene), interview)
 
 
 def _naming(rng: random.Random, scene: Scene) -> SceneConversation:
@@ -137,7 +136,7 @@ TASKS: dict[str, Task] = {
     "reading": _of_scene(_any, _reading),
     "retell": _of_scene(_any, _retell),
     "edit": _edit,
-    "dialogue": lambda rng, story: dialogues.sample_dialogue(rng, story).turns,
+    "dialogue": dialogues.sample_dialogue,
     "riddle": _of_scene(_plainest, _riddle),
     "riddle_direct": _of_scene(_plainest, lambda rng, scene: _turns((riddles.pose(rng, scene).prompt,), scene)),
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +11,7 @@ from blip3o.config import check
 from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.model.unified import Unified, UnifiedConfig
+from blip3o.pipeline.parts import count_parameters
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate, PromptConfig
 from blip3o.processing.conversation import Picture
@@ -32,8 +32,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head
         encoder, decoder = self.space.encoder, self.space.decoder
-        imagined = (head.channels, head.side)
-        made = None if encoder is None else (encoder.channels, encoder.side)
+        generated = (head.channels, head.side)
+        encoded = None if encoder is None else (encoder.channels, encoder.side)
         tower = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         reading = (self.prompt.patch_size, self.prompt.merge_size, self.prompt.temporal_patch_size)
         check(
@@ -46,8 +46,8 @@ class ModelConfig:
                 f"prompt.slot_length is {self.prompt.slot_length} but the head's slot has {head.slot_length} positions",
             ),
             (
-                made in (None, imagined),
-                f"the head imagines (channels, side) {imagined}, the encoder makes {made}",
+                encoded in (None, generated),
+                f"the head imagines (channels, side) {generated}, the encoder makes {encoded}",
             ),
             (
                 decoder is None or decoder.channels == head.channels,
@@ -61,31 +61,15 @@ class Pipeline(nn.Module):
 
     def __init__(self, config: ModelConfig, words: Tokenizer) -> None:
         super().__init__()
-        vocabulary = config.unified.backbone.text.vocab_size
-        check(
-            (
-                words.highest < vocabulary,
-                f"the tokenizer has a token {words.highest}, but the model has {vocabulary} embeddings: use its own",
-            )
-        )
+        highest, vocabulary = words.highest, config.unified.backbone.text.vocab_size
+        fault = f"the tokenizer has a token {highest}, but the model has {vocabulary} embeddings: use its own"
+        check((highest < vocabulary, fault))
         self.config = config
         self.unified = Unified(config.unified)
         self.space = ImageSpace(config.space, config.unified.head.channels)
         self.template = ChatTemplate(config.prompt, words)
-        self.sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in self.parts().items()}
+        self.sizes = count_parameters({name: tuple(value.shape) for name, value in self.named_parameters()})
         """Parameters of each part."""
-
-    def parts(self) -> dict[str, nn.Module]:
-        """The parts that a user would name."""
-        tied = self.config.unified.backbone.text.tie_word_embeddings
-        return {
-            "language model": self.unified.backbone.language_model,
-            **({} if tied else {"output head": self.unified.backbone.lm_head}),
-            "vision tower": self.unified.backbone.get_submodule("visual"),
-            "head": self.unified.head,
-            "encoder": self.space.encoder,
-            "decoder": self.space.decoder,
-        }
 
     def compile(self) -> None:
         """Compile what runs many times for one picture: the denoiser, and the networks of the decoder."""
@@ -97,18 +81,6 @@ class Pipeline(nn.Module):
         """Where the tensors are."""
         return self.space.mean.device
 
-    def facts(self) -> dict[str, Any]:
-        """What the model is made of: parts with their parameters, bytes of these by dtype, the size it paints at, and
-        the words of a closed vocabulary."""
-        decoder, total = self.config.space.decoder, sum(self.sizes.values())
-        return {
-            "parts": self.sizes,
-            "parameters": total,
-            "bytes": {"float32": 4 * total, "bfloat16": 2 * total, "float16": 2 * total},
-            "picture_size": None if decoder is None else decoder.size,
-            "words": self.template.words.known,
-        }
-
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
         pixels = to_pixels([square(picture, self.space.size) for picture in pictures])
@@ -118,16 +90,13 @@ class Pipeline(nn.Module):
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig
     ) -> Float[Tensor, "batch 3 height width"]:
         """Each picture to features and back to pixels in [-1, 1], by its own seed."""
-
         rows, images = sampling.rows or len(pictures), []
         for start in range(0, len(pictures), rows):
             indices = list(range(start, min(start + rows, len(pictures))))
             filled = indices + indices[:1] * (rows - len(indices))  # as `Drawer` does, and for the same reason
             features, rngs = self.features([pictures[i] for i in filled]), generators([seeds[i] for i in filled])
             null = self.space.blank() if self.space.decoder.guided else None
-            images.append(
-                self.space.decoder.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
-                    : len(indices)
-                ]
-            )
+            steps, size = sampling.decoder_steps, sampling.size
+            decoded = self.space.decoder.decode(features, rngs, steps=steps, null=null, size=size)
+            images.append(decoded[: len(indices)])
         return torch.cat(images)

@@ -17,9 +17,9 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.deferred import DeferredModel, build
-from blip3o.weights.folders import CONFIG, about_in, existing, opened, write_json
+from blip3o.weights.folders import CONFIG, about_in, existing, write_json
 from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.safetensors_files import Shards, complain, shapes_of, strange
+from blip3o.weights.safetensors_files import Shards, complain, opened, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
@@ -36,8 +36,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
-    with opened(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, about_in(path)  # noqa: SIM118
+    about = about_in(path)
+    with opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
 
 
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
@@ -75,7 +76,7 @@ def write_card(pipeline: Pipeline, folder: Path) -> None:
     """Write a model card that says what the model is and how to load it; one that is there already stays."""
     if (folder / CARD).is_file():
         return
-    table = "\n".join(f"| {name} | {count:,} |" for name, count in pipeline.facts()["parts"].items() if count)
+    table = "\n".join(f"| {name} | {count:,} |" for name, count in pipeline.sizes.items() if count)
     write_text(folder / CARD, _CARD.format(name=pipeline.config.name, table=table))
 
 

@@ -18,7 +18,7 @@ from blip3o.weights.folders import Shapes
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.placement.memory import ROUNDED_BYTES, peak, peaks, working_numbers
 from blip3o.weights.placement.quantize import Quantizer
-from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow, shapes_of
+from blip3o.weights.safetensors_files import Files, Shards, hollow, shapes_of
 from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
@@ -128,11 +128,10 @@ class DeferredModel:
 
 def _zeros(shards: Shards) -> Iterator[tuple[float, int]]:
     """The share of zeros in each matrix, from a look here and there, and its size."""
-    reader = TensorReader(shards)
-    for name, shape in shards.shapes.items():
-        if len(shape) > 1 and (size := prod(shape)):
-            sample = reader.read(name).flatten()[:: max(size // LOOKS, 1)]
-            yield float((sample.float() == 0).float().mean()), size
+    sizes = {name: prod(shape) for name, shape in shards.shapes.items() if len(shape) > 1 and prod(shape)}
+    for name, tensor in shards.read(sizes):
+        sample = tensor.flatten()[:: max(sizes[name] // LOOKS, 1)]
+        yield float((sample.float() == 0).float().mean()), sizes[name]
 
 
 def _options(kind: str, memory: str, own: str) -> list[str]:

@@ -3,12 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
-
-from safetensors import SafetensorError, safe_open
 
 from blip3o.errors import CheckpointError
 from blip3o.files import write_text
@@ -98,37 +96,33 @@ def _listed(index: Path) -> list[str]:
     return listed
 
 
-@contextmanager
-def opened(path: Path, framework: str = "np", device: object = "cpu") -> Iterator[Any]:
-    """A safetensors file, whose tensors are those of a framework (np, pt) on a device.
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: tensor -> dtype, shape and place; `__metadata__` -> the facts beside them.
 
-    Raises CheckpointError where it is missing, and for whatever is wrong while it is open.
+    Read without the library, which opens numpy or torch for it. Raises CheckpointError where the file is missing, cut,
+    or of another kind.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
     try:
-        with safe_open(path, framework, device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
-            yield file
-    except CheckpointError:
-        raise
-    except (SafetensorError, OSError, ValueError) as error:
+        total_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(header_bytes, total_bytes)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
+        if 8 + header_bytes + max(ends, default=0) != total_bytes:
+            raise ValueError("its header tells another size")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: tensor -> dtype, shape and place; `__metadata__` -> the facts beside them.
-
-    Raises CheckpointError, as `opened` does: the library has looked through the header before it is read here.
-    """
-    with opened(path), path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        return json.loads(file.read(size))
+    return header
 
 
 def about_in(path: Path) -> dict[str, Any]:
     """The facts written with the tensors of a file. Raises CheckpointError."""
-    with opened(path) as file:
-        facts = json.loads((file.metadata() or {}).get("about", "{}"))
+    try:
+        facts = json.loads(read_header(path).get(METADATA, {}).get("about", "{}"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
     return facts if isinstance(facts, dict) else {}
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.folders import Shapes, opened, shapes_in, tensor_files
+from blip3o.weights.folders import Shapes, shapes_in, tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -41,7 +41,12 @@ class Shards:
 
         Raises CheckpointError for files that are missing or broken.
         """
-        return cls(files={path: shapes_in([path]) for path in tensor_files(folder, stem)})
+        files: dict[Path, Shapes] = {}
+        for path in tensor_files(folder, stem):
+            files[path] = shapes_in([path])
+            with opened(path):  # the library sees faults of a header that reading it does not show
+                pass
+        return cls(files=files)
 
     @property
     def shapes(self) -> Shapes:
@@ -53,7 +58,7 @@ class Shards:
         requested = set(names)
         for path, held in self.files.items():
             here = [name for name in held if name in requested]
-            with opened(path, "pt", device) as file:
+            with opened(path, device) as file:
                 for name in here:
                     yield name, file.get_tensor(name)
 
@@ -108,19 +113,16 @@ Files = Mapping[str, tuple[Shards, Rename]]
 """Module of a network ("" is the whole) -> its files, and what their names are in it."""
 
 
-class TensorReader:
-    """Files that stay open, to read one tensor after the other."""
-
-    def __init__(self, shards: Shards) -> None:
-        self.paths = {name: path for path, held in shards.files.items() for name in held}
-        self.files: dict[Path, Any] = {}
-
-    def read(self, name: str) -> Tensor:
-        """One tensor, on the CPU; its memory is the file's where it can be."""
-        path = self.paths[name]
-        if path not in self.files:
-            self.files[path] = safe_open(path, "pt")  # pyright: ignore[reportGeneralTypeIssues]
-        return self.files[path].get_tensor(name)
+@contextmanager
+def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
+    """A safetensors file. Raises CheckpointError for whatever is wrong while it is open."""
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
+            yield file
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
 
 
 class _Unwritten(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""The sizes of a model: of its parts, by the shapes of their tensors, and those that its config may ask for."""
+"""The sizes that the config of a model may ask for, by the shapes of its tensors."""
 
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -7,15 +7,6 @@ from typing import Any
 from blip3o.errors import CheckpointError
 from blip3o.weights.folders import Shapes
 
-PARTS = {
-    "language model": "unified.backbone.language_model.",
-    "output head": "unified.backbone.lm_head.",
-    "vision tower": "unified.backbone.visual.",
-    "head": "unified.head.",
-    "encoder": "space.encoder.",
-    "decoder": "space.decoder.",
-}
-"""The parts that a user would name -> how their tensors' names begin."""
 LAYERS = {
     *("num_hidden_layers", "num_layers", "depth", "blocks", "sketch_blocks", "layers_per_block"),
     *("transformer_layers_per_block", "encoder_layers_per_block", "decoder_layers_per_block"),
@@ -48,12 +39,3 @@ def _whole_numbers(values: Any, place: str) -> Iterator[tuple[str, int]]:
             yield from _whole_numbers(value, f"{place}.{key}")
     elif type(values) is int:
         yield place, values
-
-
-def sizes(shapes: Shapes) -> dict[str, int]:
-    """Parameters of each part; an output head is told where there is one."""
-    counts = {
-        part: sum(prod(shape) for name, shape in shapes.items() if name.startswith(start))
-        for part, start in PARTS.items()
-    }
-    return {part: count for part, count in counts.items() if count or part != "output head"}

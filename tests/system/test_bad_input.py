@@ -187,7 +187,7 @@ def test_a_recipe_that_trains_no_part_of_the_model_is_refused(blip3o):
 
 
 def test_a_run_of_another_model_is_not_gone_on_with(blip3o, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
     assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     done = blip3o("train", "--config", TINY, "-o", "run", "--seed", 9)
@@ -254,7 +254,7 @@ def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         whole(self)
 
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
     monkeypatch.setattr(StageSteps, "step", pressed)
     done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run")
     assert (done.code, done.err.count("\n")) == (130, 1)

@@ -186,7 +186,7 @@ def test_info_tells_parts_bytes_and_words(blip3o, weights):
 @pytest.fixture
 def unjudged(monkeypatch):
     """No scores while training; they have their own test."""
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
 
 
 def test_training_ends_in_a_checkpoint_that_draws(blip3o, unjudged):
@@ -227,7 +227,7 @@ def test_scores_while_training_are_of_questions_apart_from_the_final_ones(weight
     from blip3o.cli import train_progress as watching
 
     assert watching.SEED != 0
-    assert watching.asked(BLIP3o.load(weights), "picturebook", ["question"]).keys() == {"vqa"}
+    assert watching.benchmark_scores(BLIP3o.load(weights), "picturebook", ["question"]).keys() == {"vqa"}
 
 
 SCRIPTS = {

@@ -88,7 +88,7 @@ def test_a_model_of_ours_may_wait_in_its_file_too(weights):
 @pytest.mark.parametrize("memory", ["full", "balanced", "low"])
 def test_no_more_is_there_than_was_told(published, memory):
     decoder = hub.open_model(published).pipeline.space.decoder
-    told = read(published).facts()["peak"]["float32"][memory]
+    told = read(published)["peak"]["float32"][memory]
     told -= working_bytes(decoder.measure_memory, torch.float32)
     model = BLIP3o.load(published, memory=memory)
     with Watched(model.pipeline) as watched:
@@ -98,7 +98,7 @@ def test_no_more_is_there_than_was_told(published, memory):
 
 
 def test_less_memory_is_told_for_each_mode_and_each_kind_of_numbers(published):
-    told = read(published).facts()["peak"]
+    told = read(published)["peak"]
     assert all(sizes["full"] > sizes["balanced"] > sizes["low"] for kind, sizes in told.items() if len(sizes) > 1)
     assert told["float32"]["full"] > told["bfloat16"]["full"] > told["int8"]["full"]
 
@@ -174,7 +174,7 @@ def test_choices_that_do_not_go_together_are_refused(published):
 
 
 def test_too_little_memory_is_told_before_loading_with_what_would_fit(blip3o, published, monkeypatch):
-    told = read(published).facts()["peak"]
+    told = read(published)["peak"]
     free = told["float32"]["low"] + 1
     monkeypatch.setattr("blip3o.weights.placement.device.DevicePlacement.free_bytes", lambda _: free)
     monkeypatch.setattr("blip3o.weights.safetensors_files.Shards.read", lambda *_: pytest.fail("a tensor was read"))
@@ -221,4 +221,4 @@ def test_all_of_it_by_the_command_line(blip3o, published):
         done = blip3o("generate", "a dog", "-m", published, *asked, "--steps", 1, "--decoder-steps", 1, "-o", "a.png")
         assert done.code == 0, (number, done.err)
     peak = json.loads(blip3o("info", published, "--json").out)["peak"]
-    assert peak == read(published).facts()["peak"]
+    assert peak == read(published)["peak"]

@@ -318,7 +318,7 @@ def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
 
 @pytest.mark.slow
 def test_a_second_run_in_a_folder_is_refused_and_changes_nothing_in_it(blip3o, tmp_path, monkeypatch):
-    monkeypatch.setattr("blip3o.cli.train_progress.asked", lambda model, benchmark, tasks: {})
+    monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
     again = ("train", "--config", TINY, "--stage", "encoder", "--output", tmp_path / "run", "save_every=0")
     with long_run(tmp_path / "run") as running:
         recipe = (tmp_path / "run" / "recipe.yaml").read_text()

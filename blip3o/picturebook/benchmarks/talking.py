@@ -19,10 +19,10 @@ from blip3o.picturebook.benchmarks.reading import same_answer
 from blip3o.picturebook.detector.matching import Want, differences, match
 from blip3o.picturebook.detector.scene_detector import SceneDetector, Sight
 from blip3o.picturebook.world.captions import caption
-from blip3o.picturebook.world.dialogues import Dialogue, sample_dialogue
+from blip3o.picturebook.world.dialogues import answers, sample_dialogue
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.scene import Scene
-from blip3o.picturebook.world.stories import sample_story
+from blip3o.picturebook.world.stories import SceneConversation, sample_story
 from blip3o.processing.conversation import Conversation, Picture, Turn
 
 USER_TURNS = 3
@@ -34,9 +34,9 @@ class Talk:
     `stood` tells where the scene's objects really stand in it, `wants` what the next picture must show.
     """
 
-    def __init__(self, dialogue: Dialogue) -> None:
-        self.user = [turn.content for turn in dialogue.turns if turn.role == "user"]
-        self.expected = dialogue.expected
+    def __init__(self, dialogue: SceneConversation) -> None:
+        self.user = [turn.content for turn in dialogue if turn.role == "user"]
+        self.expected = answers(dialogue)
         self.history: Conversation = ()
         self.answer: list[Image.Image | str] = []
         """The words of each answer, "" for none, and after them its picture."""
@@ -94,14 +94,15 @@ def dialogue_question(rng: random.Random, index: int) -> BookQuestion:
     """A dialogue of three user turns."""
     while True:
         dialogue = sample_dialogue(rng, sample_story(rng))
-        if len(dialogue.expected) == USER_TURNS:
+        expected = answers(dialogue)
+        if len(expected) == USER_TURNS:
             break
-    contents = [part for turn in dialogue.turns if turn.role == "user" for part in turn.content]
-    right = [part if isinstance(part, str) else f"(picture: {caption(part)})" for part in dialogue.expected]
+    contents = [part for turn in dialogue if turn.role == "user" for part in turn.content]
+    right = [part if isinstance(part, str) else f"(picture: {caption(part)})" for part in expected]
     return BookQuestion(
         prompt=" | ".join(part if isinstance(part, str) else "(picture)" for part in contents),
         expected=" | ".join(right),
-        part=" ".join("draw" if isinstance(part, Scene) else "tell" for part in dialogue.expected),
+        part=" ".join("draw" if isinstance(part, Scene) else "tell" for part in expected),
         truth=dialogue,
     )
 
@@ -139,6 +140,6 @@ def replies(answer: Answer) -> list[tuple[str, Image.Image | None]]:
 def _turn(candidate: Candidate, turn: int, talks: Sequence[Talk], names: Sequence[str]) -> None:
     """One turn of several dialogues."""
     seeds = [seed_of(name.replace("/dialogue/", f"/dialogue/{turn}/")) for name in names]
-    answers = candidate.reply([talk.ask(turn) for talk in talks], seed=seeds, batch_size=len(talks))
-    for talk, answer in zip(talks, answers, strict=True):
+    replied = candidate.reply([talk.ask(turn) for talk in talks], seed=seeds, batch_size=len(talks))
+    for talk, answer in zip(talks, replied, strict=True):
         talk.hear(turn, answer.text, answer.image)

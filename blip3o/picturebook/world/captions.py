@@ -4,7 +4,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, COLUMNS, ROWS, Cell, Object, Scene, relations
 
@@ -139,17 +139,12 @@ def retold(scene: Scene) -> str:
     return " ".join([*sentences, _setting(scene)])
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a complete caption claims, whatever its words: (count, colour, kind) of each group, place, night."""
-
-    objects: frozenset[tuple[int, str, str]]
-    place: str
-    night: bool
+Content = tuple[frozenset[tuple[int, str, str]], str, bool]
+"""What a complete caption claims, whatever its words: (count, colour, kind) of each group, place, night."""
 
 
 def _content(counts: Mapping[tuple[str, str], int], place: str, night: bool) -> Content:
-    return Content(frozenset((count, *look) for look, count in counts.items()), place, night)
+    return frozenset((count, *look) for look, count in counts.items()), place, night
 
 
 def content_of(scene: Scene) -> Content:

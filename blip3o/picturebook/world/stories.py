@@ -34,6 +34,9 @@ class SceneTurn:
     content: tuple[str | Scene, ...]
 
 
+SceneConversation = tuple[SceneTurn, ...]
+
+
 def _looks(rng: random.Random, count: int) -> list[Look]:
     return [(kind, rng.choice(COLORS)) for kind in rng.sample(ALL_KINDS, count)]
 

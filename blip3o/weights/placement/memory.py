@@ -10,8 +10,8 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
+from blip3o.pipeline.parts import PARTS
 from blip3o.weights.folders import Shapes
-from blip3o.weights.sizes import PARTS
 
 MEMORIES = ("full", "balanced", "low")
 """How much is on the device at a time: the whole model, one part (the language model, say), or one layer."""

@@ -1,4 +1,4 @@
-"""Models larger than the device: what is not at work waits in its files, and hooks of accelerate bring it when it is.
+"""Models larger than the device: what is not at work waits in its files, and hooks bring it when it is.
 
 Before a layer's forward either the layer itself is read (`low`) or, where it is not there yet, the whole part that it
 stands in, in the place of another one (`balanced`). The files are mapped into memory: what is read often and fits stays
@@ -6,41 +6,48 @@ there by itself.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.hooks import ModelHook, add_hook_to_module, attach_align_device_hook
+from accelerate.hooks import attach_align_device_hook
 from accelerate.utils import set_module_tensor_to_device
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights.placement.device import DevicePlacement
 from blip3o.weights.placement.memory import movable
-from blip3o.weights.safetensors_files import Files, TensorReader, place, restore_buffers, shapes_of
+from blip3o.weights.safetensors_files import Files, place, restore_buffers, shapes_of
 
 
 class OffloadedWeights(Mapping[str, Tensor]):
-    """The tensors of a pipeline, by their names in it, each read from its file when it is looked up."""
+    """The tensors of a pipeline, by their names in it, each read when it is looked up from a file that stays open."""
 
     def __init__(self, pipeline: Pipeline, files: Files, dtype: torch.dtype | None) -> None:
         self.dtype = dtype
         self.shapes = shapes_of(pipeline.state_dict())
-        self.readers: dict[str, tuple[TensorReader, str]] = {}
+        self.places: dict[str, tuple[Path, str]] = {}
+        """Name in the pipeline -> the file, and the name in it."""
+        self.open_files: dict[Path, Any] = {}
         for module, (shards, rename) in files.items():
-            reader = TensorReader(shards)
+            paths = {name: path for path, held in shards.files.items() for name in held}
             for new, old in shards.match(pipeline.get_submodule(module), rename).items():
-                self.readers[f"{module}.{new}" if module else new] = (reader, old)
+                self.places[f"{module}.{new}" if module else new] = (paths[old], old)
 
     def __getitem__(self, name: str) -> Tensor:
-        reader, old = self.readers[name]
-        value = reader.read(old).view(self.shapes[name])
+        path, old = self.places[name]
+        if path not in self.open_files:
+            self.open_files[path] = safe_open(path, "pt")  # pyright: ignore[reportGeneralTypeIssues]
+        value = self.open_files[path].get_tensor(old).view(self.shapes[name])
         return value.to(self.dtype) if value.is_floating_point() else value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.readers)
+        return iter(self.places)
 
     def __len__(self) -> int:
-        return len(self.readers)
+        return len(self.places)
 
 
 def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> None:
@@ -66,7 +73,7 @@ def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> Non
             # whichever module with parameters is called first brings the whole part
             for module in part.modules():
                 if next(module.parameters(recurse=False), None) is not None:
-                    add_hook_to_module(module, LoadPartHook(scheduler, name, part))
+                    module.register_forward_pre_hook(partial(scheduler.load, name, part))
 
 
 class PartScheduler:
@@ -76,8 +83,8 @@ class PartScheduler:
         self.weights, self.device = weights, device
         self.name, self.part = "", nn.Module()
 
-    def load(self, name: str, part: nn.Module) -> None:
-        """Read a part onto the device in the place of the one that is there."""
+    def load(self, name: str, part: nn.Module, *call: object) -> None:
+        """Read a part onto the device in the place of the one that is there. A hook: before the `call` of a layer."""
         if name == self.name:
             return
         self.name = ""  # until all of it is there, should memory run out
@@ -86,14 +93,3 @@ class PartScheduler:
         for inside, _ in part.named_parameters():
             set_module_tensor_to_device(part, inside, self.device, self.weights[f"{name}.{inside}"])
         self.name, self.part = name, part
-
-
-class LoadPartHook(ModelHook):
-    """Before the forward of a layer, its part is there."""
-
-    def __init__(self, scheduler: PartScheduler, name: str, part: nn.Module) -> None:
-        self.scheduler, self.name, self.part = scheduler, name, part
-
-    def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        self.scheduler.load(self.name, self.part)
-        return args, kwargs

@@ -10,7 +10,6 @@ model*.safetensors.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,8 @@ WEIGHTS, SCHEDULE = "diffusion_pytorch_model", "scheduler_config.json"
 """What `diffusers` calls its files."""
 ENCODER_FACTS = ("vision_cfg", "gen_pooling")
 """What configs beside the encoder's own may say of it; the rest there is of other networks."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkFiles:
-    """A network in its files: known by its config, not yet built or read."""
-
-    config: Any
-    files: Files
+NetworkFiles = tuple[Any, Files]
+"""A network that is not yet built or read: its config, and its files."""
 
 
 def find_unified(folder: Path) -> NetworkFiles:
@@ -47,7 +40,7 @@ def find_unified(folder: Path) -> NetworkFiles:
     facts, shards = read_config(folder), Shards.find(folder)
     with describing(folder):
         config, names = unified.read(facts, shards.shapes)
-    return NetworkFiles(config=config, files={"": (shards, names)})
+    return config, {"": (shards, names)}
 
 
 def holds_encoder(folder: Path) -> bool:
@@ -102,7 +95,7 @@ def _network(adapter: Adapter, folder: Path, facts: dict[str, Any], files: dict[
     }
     with describing(folder):
         config = adapter.read(facts, shapes)
-    return NetworkFiles(config=config, files={part: (shards, adapter.names) for part, shards in files.items()})
+    return config, {part: (shards, adapter.names) for part, shards in files.items()}
 
 
 def read_config(folder: Path, name: str = PUBLISHED_CONFIG) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights.deferred import DeferredModel, build
 from blip3o.weights.folders import DECODER_FOLDER, Part
 from blip3o.weights.published.layout import (
+    NetworkFiles,
     describing,
     find_decoder,
     find_encoder,
@@ -37,6 +38,7 @@ SIGLIP_TOKENS: dict[str, Any] = {
 }
 """In published models that read by SigLIP these tokens change places."""
 HALF = (0.5, 0.5, 0.5)
+NO_NETWORK: NetworkFiles = (None, {})
 
 
 def open_model(
@@ -70,23 +72,25 @@ def gather(
     decoder_folder = decoder or folder / DECODER_FOLDER
     takes_encoder = (encoder or holds_encoder(folder)) if needs is None else "encoder" in needs
     takes_decoder = (decoder or decoder_folder.is_dir()) if needs is None else "decoder" in needs
-    unified = find_unified(folder)
-    encoding = find_encoder(folder, encoder) if takes_encoder else None
-    painting = find_decoder(decoder_folder) if takes_decoder else None
-    networks = {"unified": unified, "space.encoder": encoding, "space.decoder": painting}
+    networks = {
+        "unified": find_unified(folder),
+        "space.encoder": find_encoder(folder, encoder) if takes_encoder else NO_NETWORK,
+        "space.decoder": find_decoder(decoder_folder) if takes_decoder else NO_NETWORK,
+    }
+    unified, encoding, painting = (config for config, _ in networks.values())
     files = {
-        f"{place}.{inside}".removesuffix("."): found
-        for place, network in networks.items()
-        for inside, found in (network.files.items() if network else ())
+        f"{place}.{inside}".removesuffix("."): shards
+        for place, (_, parts) in networks.items()
+        for inside, shards in parts.items()
     }
     with describing(folder):
-        prompt = prompt_config(folder, unified.config.backbone.vision, unified.config.head.slot_length)
+        prompt = prompt_config(folder, unified.backbone.vision, unified.head.slot_length)
     try:
         config = ModelConfig(
             name=folder.resolve().name,
             prompt=prompt,
-            unified=unified.config,
-            space=SpaceConfig(encoder=encoding and encoding.config, decoder=painting and painting.config),
+            unified=unified,
+            space=SpaceConfig(encoder=encoding, decoder=painting),
             sampling=PUBLISHED,
         )
     except ConfigError as error:

@@ -4,9 +4,9 @@ import pytest
 from PIL import Image, ImageFont
 
 from blip3o.cli import contact_sheet as sheets
-from blip3o.cli.contact_sheet import Section, Tile, sheet, wrapped
+from blip3o.cli.contact_sheet import sheet, wrapped
 
-RED = Tile(Image.new("RGB", (4, 4), "red"), "a red square")
+RED = (Image.new("RGB", (4, 4), "red"), "a red square")
 
 
 @pytest.mark.parametrize("text", ["a red dog and two blue cars on a beach at night", "one\ntwo words", "x" * 200])
@@ -22,12 +22,12 @@ def test_every_line_fits_under_its_picture():
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (6, 1), (7, 2)])
 def test_every_tile_is_on_the_sheet(count, rows):
-    page = sheet([Section("title", [RED] * count)])
+    page = sheet([("title", [RED] * count)])
     area = sum(color == (255, 0, 0) for color in page.get_flattened_data())
     assert area == count * sheets.SIDE**2
     assert page.height == rows * (sheets.SIDE + sheets.GAP + sheets.LINE) + sheets.TITLE + sheets.GAP
 
 
 def test_sections_begin_on_their_own_rows():
-    alone, both = sheet([Section("", [RED])]).height, sheet([Section("", [RED]), Section("", [RED])]).height
+    alone, both = sheet([("", [RED])]).height, sheet([("", [RED]), ("", [RED])]).height
     assert both - sheets.GAP == 2 * (alone - sheets.GAP)

@@ -1,7 +1,7 @@
 """What a run shows while it trains."""
 
 from blip3o.api import BLIP3o
-from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, asked, examples, told
+from blip3o.cli.train_progress import GROUPS_OF_TASKS, Watch, benchmark_scores, describe, examples
 from blip3o.picturebook.tasks import TASKS
 from blip3o.train.log import TrainingProgress
 
@@ -13,7 +13,7 @@ def step(number, steps=10):
 
 
 def test_a_step_tells_losses_speed_and_time_left():
-    assert told(step(3)) == "total 0.5000  100 samples/s  1:01 left"
+    assert describe(step(3)) == "total 0.5000  100 samples/s  1:01 left"
 
 
 def test_without_a_terminal_lines_are_rare_but_the_last_is_told(capsys):
@@ -44,7 +44,7 @@ def test_a_run_is_scored_by_the_benchmark_that_its_recipe_names(pipeline, monkey
 
     monkeypatch.setattr("blip3o.evals.evaluate.evaluate", evaluate)
     model = BLIP3o(pipeline)
-    assert asked(model, "picturebook", ("edit", "question")) == {"vqa": 1.0, "edit": 1.0}
-    assert asked(model, "picturebook", ("naming",)) == {}
-    assert asked(model, "squares:Colors", ("draw",)) == {"squares:Colors": 1.0}
-    assert asked(model, "", ("edit", "question")) == {}
+    assert benchmark_scores(model, "picturebook", ("edit", "question")) == {"vqa": 1.0, "edit": 1.0}
+    assert benchmark_scores(model, "picturebook", ("naming",)) == {}
+    assert benchmark_scores(model, "squares:Colors", ("draw",)) == {"squares:Colors": 1.0}
+    assert benchmark_scores(model, "", ("edit", "question")) == {}

@@ -198,7 +198,7 @@ def oracle(monkeypatch):
 
     def learn_dialogue(dialogue, *_):
         heard = ()
-        for turn in dialogue.turns:
+        for turn in dialogue:
             if turn.role == "user":
                 heard += tuple(draw(part).tobytes() if isinstance(part, Scene) else part for part in turn.content)
             else:

@@ -20,7 +20,7 @@ from blip3o.model.layers.vae import VaeConfig
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import SHIPPED, read_header
-from blip3o.weights.outline import read
+from blip3o.weights.outline import headers, read
 from blip3o.weights.placement.memory import MEMORIES, held, is_rounded, movable, peaks, working_numbers
 from blip3o.weights.placement.working_memory import count_numbers
 from blip3o.weights.safetensors_files import shapes_of
@@ -48,13 +48,13 @@ def pipeline(folder):
 
 
 def test_it_tells_what_the_loaded_model_tells(folder):
-    told, model = read(folder).facts(), BLIP3o.load(folder)
+    told, model = read(folder), BLIP3o.load(folder)
     assert {key: value for key, value in told.items() if key != "peak"} == model.info()
 
 
 def test_it_tells_the_memory_that_building_the_model_would_show(folder, pipeline):
     working = working_numbers(to_dict(pipeline.config.space.decoder))
-    assert read(folder).facts()["peak"] == peaks(shapes_of(dict(pipeline.named_parameters())), working)
+    assert read(folder)["peak"] == peaks(shapes_of(dict(pipeline.named_parameters())), working)
 
 
 def test_what_is_rounded_are_the_matrices_of_repeated_blocks(folder, pipeline):
@@ -64,7 +64,7 @@ def test_what_is_rounded_are_the_matrices_of_repeated_blocks(folder, pipeline):
         for name, module in pipeline.named_modules()
         if isinstance(module, nn.Linear) and name.startswith(stacks)
     }
-    assert {name for name, shape in read(folder).shapes.items() if is_rounded(name, shape, "int8")} == blocks
+    assert {name for name, shape in headers(folder)[1].items() if is_rounded(name, shape, "int8")} == blocks
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
@@ -76,14 +76,14 @@ def test_what_is_held_is_what_the_modules_hold(folder, pipeline, memory):
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
         return own + max(map(on_the_way, module.children()), default=0)
 
-    parts = [pipeline.get_submodule(name) for name in movable(read(folder).shapes)]
+    parts = [pipeline.get_submodule(name) for name in movable(headers(folder)[1])]
     most = {
         "full": sum(map(numbers, parts)),
         "balanced": max(map(numbers, parts)),
         "low": max(map(on_the_way, parts)),
     }
     wanted = numbers(pipeline) - sum(map(numbers, parts)) + most[memory]
-    assert held(read(folder).shapes, memory) == wanted
+    assert held(headers(folder)[1], memory) == wanted
 
 
 PIXEL = load(ModelConfig, SHIPPED / "picturebook" / "config.yaml").space.decoder
@@ -182,4 +182,4 @@ def test_a_damaged_file_is_one_line(own, damaged):
 
 def test_shapes_are_those_of_the_library(own):
     with torch.device("meta"):
-        assert read(own).shapes == shapes_of(dict(hub.open_model(own).pipeline.named_parameters()))
+        assert headers(own)[1] == shapes_of(dict(hub.open_model(own).pipeline.named_parameters()))

@@ -5,7 +5,6 @@ import random
 import pytest
 
 from blip3o.picturebook.world.captions import (
-    Content,
     caption,
     clear_relations,
     content_of,
@@ -74,7 +73,7 @@ def test_what_is_no_complete_caption_parses_to_none(text: str):
 
 
 def test_letter_case_and_spaces_do_not_change_what_a_caption_claims():
-    expected = Content(frozenset({(1, "red", "dog"), (2, "blue", "fish")}), "snow", False)
+    expected = (frozenset({(1, "red", "dog"), (2, "blue", "fish")}), "snow", False)
     assert parse_caption(" A red dog and two blue fish  in the snow by day .") == expected
     assert (
         parse_caption("a red dog is in the middle . two blue fish are side by side . it is day in the snow .")

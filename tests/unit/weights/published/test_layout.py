@@ -86,10 +86,10 @@ def test_what_a_tower_lacks_in_its_config_is_said_by_the_models(folder):
     change_config(folder, vision_cfg={"head_width": 48}, num_attention_heads=5, gen_pooling="early_pool2d_1")
     own = folder / "eva_clip_vision_tower" / "config.json"
     own.unlink(missing_ok=True)
-    found = find_encoder(folder).config
+    found = find_encoder(folder)[0]
     assert (found.channels // found.num_heads, found.pool) == (48, 1)
     own.write_text('{"vision_cfg": {"head_width": 24}}')
-    assert find_encoder(folder).config.num_heads == found.num_heads * 2
+    assert find_encoder(folder)[0].num_heads == found.num_heads * 2
 
 
 def test_weights_take_the_precision_asked_for(folder):

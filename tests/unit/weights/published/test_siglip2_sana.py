@@ -62,9 +62,9 @@ def write(tmp_path, awake):
 def test_both_parts_are_found_with_their_sizes_and_tensors(write, nested):
     folder, tower, sana = write(nested)
     encoder, decoder = find_encoder(folder, folder), find_decoder(folder)
-    assert encoder.config == ENCODER
-    assert (decoder.config.channels, decoder.config.size) == (32, 16)
-    assert {key: decoder.config.transformer[key] for key in TRANSFORMER} == TRANSFORMER
+    assert encoder[0] == ENCODER
+    assert (decoder[0].channels, decoder[0].size) == (32, 16)
+    assert {key: decoder[0].transformer[key] for key in TRANSFORMER} == TRANSFORMER
     for found, expected in ((encoder, tower), (decoder, sana)):
         loaded = load(found).state_dict()
         assert loaded.keys() == expected.keys()

@@ -1,0 +1,23 @@
+"""The parts of a model that a user would name, and how many parameters each has. Opens no torch."""
+
+from collections.abc import Mapping
+from math import prod
+
+PARTS = {
+    "language model": "unified.backbone.language_model.",
+    "output head": "unified.backbone.lm_head.",
+    "vision tower": "unified.backbone.visual.",
+    "head": "unified.head.",
+    "encoder": "space.encoder.",
+    "decoder": "space.decoder.",
+}
+"""The parts that a user would name -> how their tensors' names begin."""
+
+
+def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Parameters of each part, by the shapes of all tensors; an output head is told where there is one."""
+    counts = {
+        part: sum(prod(shape) for name, shape in shapes.items() if name.startswith(start))
+        for part, start in PARTS.items()
+    }
+    return {part: count for part, count in counts.items() if count or part != "output head"}
