@@ -11,34 +11,28 @@ from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
-from blip3o.model.backbones.backbone import Backbone, Cache
-from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
-from blip3o.model.backbones.text_backbone import TextBackbone, TextBackboneConfig
-from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
-from blip3o.model.heads.head import Denoiser, Head, HeadSizes, HeadState, Reference
-from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
+from blip3o.model.backbones import BACKBONES, BackboneConfig
+from blip3o.model.backbones.backbone import Cache
+from blip3o.model.denoisers import DENOISERS, DenoiserConfig
+from blip3o.model.heads import HEADS, HeadConfig
+from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.head import HeadSizes, HeadState, Reference
+from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
-BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": TextBackbone, "qwen3": TextBackbone}
-DENOISERS: dict[str, Callable[[Any], Denoiser]] = {"next_dit": NextDiT}
-HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {
-    "flow": FlowHead,
-    "regression": lambda config, _: RegressionHead(config),
-}
-"""The `kind` of a config -> the network it builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnifiedConfig:
     """The backbone, the head, and the denoiser of a head that works through one; None for the others."""
 
-    backbone: QwenConfig | TextBackboneConfig
-    head: FlowHeadConfig | RegressionHeadConfig
-    denoiser: NextDiTConfig | None = None
+    backbone: BackboneConfig
+    head: HeadConfig
+    denoiser: DenoiserConfig | None = None
 
     def __post_init__(self) -> None:
         head, denoiser, hidden = self.head, self.denoiser, self.backbone.text.hidden_size

@@ -8,19 +8,21 @@ from published_toy import SCHEDULER, TINY_DC_AE, TINY_SANA, TINY_VAE, UNET, VAE
 from published_toy import backbone as toy_backbone
 
 from blip3o.flow.noise import generators
+from blip3o.model.backbones import BACKBONES
+from blip3o.model.decoders import DECODERS
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.encoders import ENCODERS
 from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference, Sampling
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.vae import VaeConfig
-from blip3o.model.space import DECODERS, ENCODERS
-from blip3o.model.unified import BACKBONES, HEADS
 from fields.case import TINY, Case, Change, normal, shapes
 
 

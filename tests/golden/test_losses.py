@@ -15,11 +15,11 @@ from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.decoders.vae import VaeDecoder
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.vae import VaeConfig
-from blip3o.model.unified import HEADS
 from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
 

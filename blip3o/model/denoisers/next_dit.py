@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
-from blip3o.model.layers.condition import Condition
+from blip3o.model.layers.denoiser import Condition
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import Angles, grid_angles
 from blip3o.model.layers.time_embedding import TimeEmbedding

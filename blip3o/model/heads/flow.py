@@ -17,7 +17,8 @@ from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import SOLVERS, start
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Complete, Denoiser, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 

@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from blip3o.flow.sampler import SamplerState
-from blip3o.model.layers.condition import Condition
+from blip3o.model.layers.denoiser import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -32,27 +32,6 @@ class HeadSizes:
     """Channels of the features."""
     side: int
     """Rows and columns of the features."""
-
-
-@runtime_checkable
-class Denoiser(Protocol):
-    """What a flow head asks of its diffusion transformer."""
-
-    def condition(self, hidden: Float[Tensor, "batch slot hidden"]) -> Condition:
-        """What the hidden states of the slot are to the denoiser."""
-        ...
-
-    def __call__(
-        self,
-        x: Float[Tensor, "batch channel height width"],
-        time: Float[Tensor, " batch"],
-        condition: Condition | Float[Tensor, "conditions slot hidden"],
-        reference: Float[Tensor, "batch channel height width"] | None = None,
-        referenced: Bool[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Velocity of `x` at `time` (0 noise, 1 data). In training, hidden states stand in place of their condition:
-        all of the denoiser's work is in this call then. Each row of them serves every len(hidden)-th row of `x`."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from blip3o.flow.noise import generators
 from blip3o.flow.time import shifted
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
-from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
     channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
