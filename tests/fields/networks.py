@@ -77,7 +77,7 @@ def imagined(config, world):
     )
     head = world.awake(HEADS[config.kind](config, partial(NextDiT, sizes)), std=0.4)
     data = normal(8, config.channels, config.side, config.side)
-    filled = head.fill(data, Reference(features=data, given=torch.ones(8, dtype=torch.bool)), generators(range(8)))
+    filled = head.fill(data, Reference(features=data, present=torch.ones(8, dtype=torch.bool)), generators(range(8)))
     sample = head.sample(lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
     return shapes(head), head(filled.slot, filled), sample
 

@@ -39,22 +39,22 @@ class Reference:
     """The newest picture before the slot, which an edit starts from."""
 
     features: Float[Tensor, "batch channel height width"]
-    given: Bool[Tensor, " batch"]
+    present: Bool[Tensor, " batch"]
     """Whether the row has one."""
 
     def select(self, rows: Sequence[int]) -> "Reference":
         """The references of these rows."""
-        return Reference(features=self.features[list(rows)], given=self.given[list(rows)])
+        return Reference(features=self.features[list(rows)], present=self.present[list(rows)])
 
     def join(self, other: "Reference") -> "Reference":
         """The rows of both, those of `other` last."""
-        features, given = (self.features, other.features), (self.given, other.given)
-        return Reference(features=torch.cat(features), given=torch.cat(given))
+        features, present = (self.features, other.features), (self.present, other.present)
+        return Reference(features=torch.cat(features), present=torch.cat(present))
 
     def none(self, rows: int) -> "Reference":
         """Of as many rows that have none."""
         blank = self.features.new_zeros(rows, *self.features.shape[1:])
-        return Reference(features=blank, given=self.given.new_zeros(rows))
+        return Reference(features=blank, present=self.present.new_zeros(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class Head(nn.Module, ABC):
     attention: Literal["causal", "bidirectional"] = "causal"
     """Whether a position of the slot sees those before it in the slot, or all of them."""
     options: frozenset[str] = frozenset()
-    """The fields of `Sampling` that change what it imagines."""
+    """The fields of `Sampling` that change what it generates."""
 
     @abstractmethod
     def fill(
