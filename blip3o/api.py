@@ -342,7 +342,7 @@ class BLIP3o:
                 raise ConfigError(f"{key} has no effect on {self.name}: leave it out")
         chosen = {key: number(key, value) if key in BOUNDS else value for key, value in chosen.items()}
         if "size" in chosen:
-            decoder.size_to_paint(int(chosen["size"]))
+            decoder.output_size(int(chosen["size"]))
         return from_dict(SamplingConfig, asdict(self.sampling) | chosen)
 
 

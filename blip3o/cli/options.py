@@ -12,6 +12,7 @@ import typer
 from blip3o.cli.progress import open_model
 from blip3o.config import BOUNDS, number
 from blip3o.errors import ConfigError
+from blip3o.model.layers.sampling import SolverName
 
 if TYPE_CHECKING:
     from blip3o.api import BLIP3o
@@ -97,9 +98,7 @@ class Drawing:
     seed: Seed = 0
     steps: Annotated[int | None, _number("steps", "Solver steps; default: the model's own.")] = None
     guidance: Annotated[float | None, _number("guidance", "How closely to follow the words; 1 is none.")] = None
-    solver: Annotated[
-        Literal["euler", "heun", "multistep"] | None, typer.Option(help="Of the flow; default: the model's own.")
-    ] = None
+    solver: Annotated[SolverName | None, typer.Option(help="Of the flow; default: the model's own.")] = None
     decoder_steps: Annotated[
         int | None, _number("decoder_steps", "Steps from features to the picture; default: the model's own.")
     ] = None

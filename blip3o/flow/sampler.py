@@ -31,10 +31,10 @@ class SamplerState:
     x: Float[Tensor, "batch ..."]
     times: Float[Tensor, "times batch"]
     """In the dtype and on the device of the noise; the last of a row that has fewer than another is repeated."""
-    heard: Float[Tensor, "times batch"]
-    """What the field hears in place of each time."""
+    field_times: Float[Tensor, "times batch"]
+    """The times that the field gets in place of these."""
     clock: tuple[tuple[float, ...], ...]
-    """The times that the field hears as numbers, row by row; not repeated."""
+    """The times that the field gets as numbers, row by row; not repeated."""
     velocity: Float[Tensor, "batch ..."]
     """The velocity of the last step, zeros before the first."""
     length: Float[Tensor, " batch"]
@@ -56,7 +56,7 @@ class SamplerState:
         return SamplerState(
             x=self.x[rows],
             times=self.times[:longest, rows],
-            heard=self.heard[:longest, rows],
+            field_times=self.field_times[:longest, rows],
             clock=clock,
             velocity=self.velocity[rows],
             length=self.length[rows],
@@ -67,7 +67,7 @@ class SamplerState:
         return SamplerState(
             x=torch.cat([self.x, other.x]),
             times=_side_by_side([self.times, other.times]),
-            heard=_side_by_side([self.heard, other.heard]),
+            field_times=_side_by_side([self.field_times, other.field_times]),
             clock=self.clock + other.clock,
             velocity=torch.cat([self.velocity, other.velocity]),
             length=torch.cat([self.length, other.length]),
@@ -78,13 +78,13 @@ class SamplerState:
         return replace(
             self,
             times=_later(self.times),
-            heard=_later(self.heard),
+            field_times=_later(self.field_times),
             clock=tuple(times[1:] or times for times in self.clock),
         )
 
     def of(self, field: TimedVelocity, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The velocity of `x` at the present times."""
-        return field(x, self.heard[0], [times[0] for times in self.clock])
+        return field(x, self.field_times[0], [times[0] for times in self.clock])
 
 
 Solver = Callable[[SamplerState, TimedVelocity], SamplerState]
@@ -94,16 +94,16 @@ Solver = Callable[[SamplerState, TimedVelocity], SamplerState]
 def start(
     noise: Float[Tensor, "batch ..."],
     times: Sequence[Float[Tensor, " _"]],
-    heard: Sequence[Float[Tensor, " _"]] | None = None,
+    field_times: Sequence[Float[Tensor, " _"]] | None = None,
 ) -> SamplerState:
     """The state before the first step. Each row has its own times (ascending, from 0 to 1, on the host), and may have
-    others that the field hears in their place (flow/time.py, `cut`)."""
-    told = [row.to(noise.dtype) for row in (times if heard is None else heard)]
+    others that the field gets in their place (flow/time.py, `cut`)."""
+    rows = [row.to(noise.dtype) for row in (times if field_times is None else field_times)]
     return SamplerState(
         x=noise,
         times=_side_by_side([row[:, None] for row in times]).to(noise),
-        heard=_side_by_side([row[:, None] for row in told]).to(noise.device),
-        clock=tuple(tuple(row.tolist()) for row in told),
+        field_times=_side_by_side([row[:, None] for row in rows]).to(noise.device),
+        clock=tuple(tuple(row.tolist()) for row in rows),
         velocity=torch.zeros_like(noise),
         length=noise.new_zeros(len(noise)),
     )

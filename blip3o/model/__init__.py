@@ -1,1 +1,1 @@
-"""The machine: networks only; no files, no strings, no clock."""
+"""The networks of the model: no files, no strings, no clock."""

@@ -1,46 +1,23 @@
 """ImageSpace: an encoder into features, a decoder back to pixels, and the statistics that give features unit size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from blip3o.model.decoders.decoder import Decoder, NoDecoder
-from blip3o.model.decoders.pixel import PixelDecoder, PixelDecoderConfig
-from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
-from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
-from blip3o.model.decoders.vae import VaeDecoder
-from blip3o.model.encoders.convolutional import ConvolutionalEncoder, ConvolutionalEncoderConfig
-from blip3o.model.encoders.encoder import Encoder, NoEncoder
-from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
-from blip3o.model.encoders.siglip import SiglipEncoder, SiglipEncoderConfig
-from blip3o.model.encoders.vae import VaeEncoder
-from blip3o.model.layers.vae import VaeConfig
-
-ENCODERS: dict[str, Callable[[Any], Encoder]] = {
-    "convolutional": ConvolutionalEncoder,
-    "eva_clip": EvaClip,
-    "siglip": SiglipEncoder,
-    "vae": VaeEncoder,
-}
-DECODERS: dict[str, Callable[[Any], Decoder]] = {
-    "pixel": PixelDecoder,
-    "sdxl": SdxlDecoder,
-    "sana": SanaDecoder,
-    "vae": VaeDecoder,
-}
-"""The `kind` of a config -> the network it builds."""
+from blip3o.model.decoders import DECODERS, DecoderConfig
+from blip3o.model.decoders.decoder import NoDecoder
+from blip3o.model.encoders import ENCODERS, EncoderConfig
+from blip3o.model.encoders.encoder import NoEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
     """The encoder and the decoder of the space; None for one that is not there."""
 
-    encoder: ConvolutionalEncoderConfig | EvaClipConfig | SiglipEncoderConfig | VaeConfig | None
-    decoder: PixelDecoderConfig | SdxlConfig | SanaConfig | VaeConfig | None
+    encoder: EncoderConfig | None
+    decoder: DecoderConfig | None
 
 
 class ImageSpace(nn.Module):

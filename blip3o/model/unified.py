@@ -1,4 +1,4 @@
-"""Unified: a backbone that thinks and a head that imagines, joined by the slot."""
+"""Unified: a backbone that reads and writes and a head that generates image features, joined by the slot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -11,34 +11,28 @@ from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch
 from blip3o.config import check
-from blip3o.model.backbones.backbone import Backbone, Cache
-from blip3o.model.backbones.qwen2_5_vl import Qwen, QwenConfig
-from blip3o.model.backbones.text_backbone import TextBackbone, TextBackboneConfig
-from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
-from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
-from blip3o.model.heads.head import Denoiser, Head, HeadSizes, HeadState, Reference
-from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
+from blip3o.model.backbones import BACKBONES, BackboneConfig
+from blip3o.model.backbones.backbone import Cache
+from blip3o.model.denoisers import DENOISERS, DenoiserConfig
+from blip3o.model.heads import HEADS, HeadConfig
+from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.head import HeadSizes, HeadState, Reference
+from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
 CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
-BACKBONES: dict[str, Callable[[Any], Backbone]] = {"qwen2_5_vl": Qwen, "llama3": TextBackbone, "qwen3": TextBackbone}
-DENOISERS: dict[str, Callable[[Any], Denoiser]] = {"next_dit": NextDiT}
-HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {
-    "flow": FlowHead,
-    "regression": lambda config, _: RegressionHead(config),
-}
-"""The `kind` of a config -> the network it builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnifiedConfig:
     """The backbone, the head, and the denoiser of a head that works through one; None for the others."""
 
-    backbone: QwenConfig | TextBackboneConfig
-    head: FlowHeadConfig | RegressionHeadConfig
-    denoiser: NextDiTConfig | None = None
+    backbone: BackboneConfig
+    head: HeadConfig
+    denoiser: DenoiserConfig | None = None
 
     def __post_init__(self) -> None:
         head, denoiser, hidden = self.head, self.denoiser, self.backbone.text.hidden_size
@@ -71,7 +65,9 @@ class UnifiedConfig:
         if isinstance(head, dict) and head.get("kind") == "regression":
             unused = {field.name for field in fields(FlowHeadConfig)} - {"kind", *(f.name for f in fields(HeadSizes))}
             values = values | {"head": {key: value for key, value in head.items() if key not in unused}}
-            if isinstance(unread := values.pop("denoiser", None), dict):  # it told of references for every head
+            if isinstance(
+                unread := values.pop("denoiser", None), dict
+            ):  # it said for every head whether references enter
                 values["head"].setdefault("with_reference", unread.get("with_reference", False))
         return values
 
@@ -117,7 +113,7 @@ class TextState:
 
 
 class Unified(nn.Module):
-    """Reads text and pictures, writes text, imagines features."""
+    """Reads text and pictures, writes text, generates image features."""
 
     def __init__(self, config: UnifiedConfig) -> None:
         super().__init__()
@@ -139,18 +135,18 @@ class Unified(nn.Module):
         return embeddings.masked_scatter(batch.image_mask[..., None], seen)
 
     def reference(self, *requests: "ImageRequests") -> Reference | None:
-        """The picture that the slot may start from, for all images asked for; None where no prompt has one."""
+        """The picture that the slot may start from, for all images requested; None where no prompt has one."""
         like = next((one.batch.reference for one in requests if one.batch.reference is not None), None)
         if like is None:
             return None
-        features, given = [], []
+        features, present = [], []
         for request in requests:
             batch, rows = request.batch, list(request.rows)
             blank = like.new_zeros(len(batch.tokens), *like.shape[1:])
             none = batch.mask.new_zeros(len(batch.tokens))
             features.append((blank if batch.reference is None else batch.reference)[rows])
-            given.append((none if batch.referenced is None else batch.referenced)[rows])
-        return Reference(features=torch.cat(features), given=torch.cat(given))
+            present.append((none if batch.referenced is None else batch.referenced)[rows])
+        return Reference(features=torch.cat(features), present=torch.cat(present))
 
     def bidirectional(self, batch: Batch) -> Bool[Tensor, "batch seq"] | None:
         """The slots, where the head wants their positions to see each other; None where everything is causal."""
@@ -175,15 +171,15 @@ class Unified(nn.Module):
         An answer is an unbroken run of labelled tokens. Neither the long nor the short ones drown the others ("square
         averaging", InternVL 2.5, arXiv 2412.05271). Only the logits of labelled tokens are computed.
         """
-        asked = F.pad(batch.labels[:, 1:] != IGNORED, (1, 0))
-        begun = (asked[:, 1:] & ~asked[:, :-1]).flatten().cumsum(0)
-        asked = asked[:, 1:]
-        if not asked.any():
+        labelled = F.pad(batch.labels[:, 1:] != IGNORED, (1, 0))
+        starts = (labelled[:, 1:] & ~labelled[:, :-1]).flatten().cumsum(0)  # answers that start up to each token
+        labelled = labelled[:, 1:]
+        if not labelled.any():
             return None
-        logits = self.backbone.logits(hidden[:, :-1][asked]).float()
-        losses = F.cross_entropy(logits, batch.labels[:, 1:][asked], reduction="none")
-        answer = begun[asked.flatten()] - 1
-        sums = losses.new_zeros(int(begun[-1])).index_add(0, answer, losses)
+        logits = self.backbone.logits(hidden[:, :-1][labelled]).float()
+        losses = F.cross_entropy(logits, batch.labels[:, 1:][labelled], reduction="none")
+        answer = starts[labelled.flatten()] - 1
+        sums = losses.new_zeros(int(starts[-1])).index_add(0, answer, losses)
         weights = answer.bincount().sqrt()
         return WeightedLoss(sum=(sums / weights).sum(), weight=weights.sum())
 
@@ -276,5 +272,5 @@ class Unified(nn.Module):
         hidden = self.backbone(self.embed(batch), batch.mask, positions=positions)[:, :-1]
         labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
         logs = self.backbone.logits(hidden).float().log_softmax(-1)
-        asked = labels != IGNORED
-        return (logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * asked).sum(-1)
+        labelled = labels != IGNORED
+        return (logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * labelled).sum(-1)

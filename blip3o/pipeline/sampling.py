@@ -1,4 +1,4 @@
-"""How a model draws: what is done where the user does not say, and what a user may say."""
+"""How a model draws: its defaults, and what a user may change of them."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -9,14 +9,14 @@ from blip3o.model.layers.sampling import Sampling
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig(Sampling):
-    """What is done where the user does not say: how features are imagined, and how pictures are painted from them."""
+    """The defaults of a model: how features are sampled, and how pictures are decoded from them."""
 
     decoder_steps: int
     """Solver steps of the decoder."""
     size: int | None = None
-    """Height and width painted, in px; None is the decoder's own."""
+    """Height and width of the pictures in px; None is the decoder's own."""
     rows: int = 0
-    """Images that flow in one pass, always as many, each thought by itself; 0 draws a batch as it is.
+    """Images that are sampled in one pass, always as many, each prompt run by itself; 0 draws a batch as it is.
 
     With a number of rows a matrix product changes the order in which it adds. With as many rows in every pass, an image
     is the same to the last bit in any batch.

@@ -8,19 +8,21 @@ from published_toy import SCHEDULER, TINY_DC_AE, TINY_SANA, TINY_VAE, UNET, VAE
 from published_toy import backbone as toy_backbone
 
 from blip3o.flow.noise import generators
+from blip3o.model.backbones import BACKBONES
+from blip3o.model.decoders import DECODERS
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.decoders.sdxl import SdxlConfig
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.encoders import ENCODERS
 from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.encoders.eva_clip import EvaClipConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference, Sampling
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.vae import VaeConfig
-from blip3o.model.space import DECODERS, ENCODERS
-from blip3o.model.unified import BACKBONES, HEADS
 from fields.case import TINY, Case, Change, normal, shapes
 
 
@@ -75,7 +77,7 @@ def imagined(config, world):
     )
     head = world.awake(HEADS[config.kind](config, partial(NextDiT, sizes)), std=0.4)
     data = normal(8, config.channels, config.side, config.side)
-    filled = head.fill(data, Reference(features=data, given=torch.ones(8, dtype=torch.bool)), generators(range(8)))
+    filled = head.fill(data, Reference(features=data, present=torch.ones(8, dtype=torch.bool)), generators(range(8)))
     sample = head.sample(lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
     return shapes(head), head(filled.slot, filled), sample
 

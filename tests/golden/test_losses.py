@@ -15,11 +15,11 @@ from blip3o.model.decoders.sana import SanaConfig, SanaDecoder
 from blip3o.model.decoders.sdxl import SdxlConfig, SdxlDecoder
 from blip3o.model.decoders.vae import VaeDecoder
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.vae import VaeConfig
-from blip3o.model.unified import HEADS
 from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
 
@@ -94,7 +94,7 @@ def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
     )
     config = HEAD_CONFIGS[kind](slot_length=4, width=12, channels=6, side=2)
     head = awake(HEADS[kind](config, partial(NextDiT, sizes)), std=0.4)
-    reference = Reference(features=draw(5, 6, 2, 2, seed=1), given=torch.arange(5) % 2 == 0)
+    reference = Reference(features=draw(5, 6, 2, 2, seed=1), present=torch.arange(5) % 2 == 0)
 
     def loss(rngs):
         filled = head.fill(draw(5, 6, 2, 2), reference, rngs[:5])

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from PIL import Image
+from verbs import VERBS
 
 HEAVY = {
     *("torch", "transformers", "diffusers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "PIL"),
@@ -18,13 +19,15 @@ TENSORS = {"torch", "numpy", "PIL", "tokenizers", "safetensors", "huggingface_hu
 MODEL = TENSORS | {"transformers", "accelerate"}  # transformers opens accelerate's hooks, where it is there
 COMPILED = {"torch._dynamo", "torch._inductor", "torch.distributed.tensor", "torch.distributed.fsdp", "sympy"}
 
-# what is asked -> what it may open; MODEL and PICTURE stand for a checkpoint and a picture
-VERBS: dict[str, set[str]] = {
+# a command -> what it may open; MODEL and PICTURE stand for a checkpoint and a picture
+COMMANDS: dict[str, set[str]] = {
     "--help": set(),
     "generate --help": set(),
     "train --help": set(),
     "evaluate --help": set(),
     "convert --help": set(),
+    "evaluate compare --help": set(),
+    "evaluate distance --help": set(),
     "info MODEL": set(),
     "info MODEL --json": set(),
     "generate 'a red dog' -m MODEL -o a.png": MODEL,
@@ -64,13 +67,17 @@ def opened(tmp_path, script, *words):
     return HEAVY & set((tmp_path / "names").read_text().split()), done.stderr
 
 
+def test_of_every_verb_there_is_a_command():
+    assert {verb for verb in VERBS if not any(f"{command} ".startswith(f"{verb} ") for command in COMMANDS)} == set()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", VERBS)
+@pytest.mark.parametrize("asked", COMMANDS)
 def test_a_command_opens_what_it_needs_and_says_nothing_of_it(tmp_path, weights, published, asked):
     Image.new("RGB", (72, 72), "red").save(tmp_path / "picture.png")
     places = {"MODEL": str(weights), "PUBLISHED": str(published), "PICTURE": str(tmp_path / "picture.png")}
     found, said = opened(tmp_path, SCRIPT, *(places.get(word, word) for word in shlex.split(asked)))
-    assert found - VERBS[asked] == set()
+    assert found - COMMANDS[asked] == set()
     assert said == ""
 
 

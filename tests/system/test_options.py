@@ -3,12 +3,9 @@
 import io
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
-
-from blip3o.cli.app import app
+from verbs import VERBS
 
 SHARED = ("debug", "help")
 """--debug and --help have tests of their own in tests/unit/cli/test_app.py."""
@@ -53,12 +50,16 @@ COMMANDS = {
 
 
 def options(verb):
-    command: Any = get_command(app)
-    for name in verb.split():
-        command = command.commands[name]
-    return [p.name for p in command.params if p.param_type_name == "option" and p.name not in SHARED]
+    return [p.name for p in VERBS[verb].params if p.param_type_name == "option" and p.name not in SHARED]
 
 
+ELSEWHERE = {
+    "train": "tests/system/test_training.py",
+    "evaluate": "tests/system/test_evaluate.py",
+    "evaluate compare": "tests/unit/evals/test_compare.py",
+    "evaluate distance": "tests/system/test_distance.py",
+}
+"""Verbs that do not run the model once -> what tests their options."""
 CASES = [(verb, option) for verb in COMMANDS for option in options(verb)]
 
 
@@ -125,6 +126,10 @@ def test_an_option_changes_something_or_is_refused(verb, option, carried_out):
     without = carried_out(verb, *kept)
     assert without[0] == 0, without
     assert with_it != without
+
+
+def test_no_verb_is_left_out():
+    assert COMMANDS.keys() | ELSEWHERE.keys() == VERBS.keys()
 
 
 def test_the_walk_knows_every_option():

@@ -168,9 +168,9 @@ def test_every_command_of_a_page_runs(page, here):
 def tables(monkeypatch):
     """The tables that pages add lines to, as they were, when the page is through."""
     from blip3o.cli import app
-    from blip3o.model import space, unified
+    from blip3o.model import backbones, encoders, heads
 
-    for module, name in ((space, "ENCODERS"), (unified, "HEADS"), (unified, "BACKBONES")):
+    for module, name in ((encoders, "ENCODERS"), (heads, "HEADS"), (backbones, "BACKBONES")):
         monkeypatch.setattr(module, name, dict(getattr(module, name)))
     monkeypatch.setattr(app.app, "registered_commands", list(app.app.registered_commands))
 

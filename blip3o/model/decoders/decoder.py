@@ -19,22 +19,22 @@ Null = Float[Tensor, "#batch channel rows columns"]
 
 
 class Decoder(nn.Module, ABC):
-    """Paints pictures from features, by a diffusion of its own."""
+    """Turns features into pictures, most by a diffusion of their own."""
 
     guided: bool = False
     """Whether it takes null features."""
     takes_steps: bool = True
-    """Whether its number of steps changes what it paints."""
+    """Whether its number of steps changes its pictures."""
 
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, int | None]:
-        """Height and width in px that it paints, and what another size is a multiple of: None where there is none."""
+        """Height and width of its pictures in px, and what another size must be a multiple of: None allows no other."""
 
-    def size_to_paint(self, size: int | None) -> int:
+    def output_size(self, size: int | None) -> int:
         """Height and width of the picture in px: `size`, or its own for None.
 
-        Raises ConfigError for a size that it cannot paint at.
+        Raises ConfigError for a size that it cannot decode to.
         """
         own, multiple = self.sizes
         if size in (None, own):
@@ -47,7 +47,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
-        """The loss of painting these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
+        """The loss of decoding these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
 
     @abstractmethod
     def decode(
@@ -55,12 +55,12 @@ class Decoder(nn.Module, ABC):
     ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k.
 
-        Raises ConfigError for a `size` in px that it cannot paint at.
+        Raises ConfigError for a `size` in px that it cannot decode to.
         """
 
     @abstractmethod
     def measure_memory(self) -> None:
-        """Do what takes the most memory in painting one picture of its own size. On the meta device nothing is computed
+        """Do what takes the most memory in decoding one picture of its own size. On the meta device nothing is computed
         and memory can be counted."""
 
 

@@ -56,7 +56,7 @@ class PixelDecoderConfig:
     blocks: int = 1
     """Residual blocks at each width."""
     shift: float = 3.0
-    """Shift of its times towards noise, in training and in painting (flow/time.py)."""
+    """Shift of its times towards noise, in training and in decoding (flow/time.py)."""
 
     def __post_init__(self) -> None:
         sketched, zooms, coarsest = len(self.sketch_widths), len(self.sketch_zooms), 1 << max(len(self.widths) - 1, 0)
@@ -81,7 +81,7 @@ class PixelDecoderConfig:
 
 
 class Sketcher(nn.Module):
-    """Features -> the picture as well as it can be told at once, and the plan it was made from."""
+    """Features -> the picture as well as one pass can give it, and the maps it is projected from."""
 
     def __init__(self, config: PixelDecoderConfig) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class PixelDecoder(Decoder):
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""
-        self.size_to_paint(size)
+        self.output_size(size)
         features = features.to(next(self.parameters()).dtype)
         sketched = self.sketcher(features)
         noise = draw_noise((3, self.config.size, self.config.size), rngs).to(features)

@@ -30,7 +30,7 @@ SCALE = sqrt(5.5)
 
 @dataclass(frozen=True, kw_only=True)
 class SanaConfig:
-    """The configs of its parts, as their config.json files have them, and what it paints from and at."""
+    """The configs of its parts, as their config.json files have them, its channels and the size of its pictures."""
 
     kind: Literal["sana"] = "sana"
     transformer: dict[str, Any]
@@ -110,8 +110,8 @@ class SanaDecoder(Decoder):
     def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
-        """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where they are given."""
-        side = self.size_to_paint(size) // self.shrinks_by
+        """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where there are any."""
+        side = self.output_size(size) // self.shrinks_by
         noise = draw_noise((int(self.transformer.config["in_channels"]), side, side), rngs).to(features)
         both = features if null is None else torch.cat([features, null.expand_as(features).to(features)])
         captions = self.captions(both)

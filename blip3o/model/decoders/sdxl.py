@@ -27,7 +27,7 @@ else:  # configs are read without the library, which is opened when a network is
 
 @dataclass(frozen=True, kw_only=True)
 class SdxlConfig:
-    """The configs of its parts, as their config.json files have them, and the size it paints at."""
+    """The configs of its parts, as their config.json files have them, and the size of its pictures."""
 
     kind: Literal["sdxl"] = "sdxl"
     unet: dict[str, Any]
@@ -36,7 +36,7 @@ class SdxlConfig:
     size: int = 1024
     """Height and width of the picture in px."""
     original_size: int = 1024
-    """The size in px that the UNet is told the picture had before it was scaled."""
+    """Size in px of the picture before scaling, a condition of the UNet."""
     guidance: float = 3.0
     """1 is none."""
 
@@ -115,7 +115,7 @@ class SdxlDecoder(Decoder):
         `null` are the features that guidance leads away from, the model's own for an empty prompt as published; without
         them there is no guidance.
         """
-        side = self.size_to_paint(size) // self.shrinks_by
+        side = self.output_size(size) // self.shrinks_by
         noise = draw_noise((self.unet.config["in_channels"], side, side), rngs).to(features.device, self.unet.dtype)
         return self.decode_latents(self.latents(features, noise, steps=steps, null=null))
 

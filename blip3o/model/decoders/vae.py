@@ -33,7 +33,7 @@ class VaeDecoder(Decoder):
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1] of the size that their latents have."""
-        self.size_to_paint(size)
+        self.output_size(size)
         return self.decode_latents(features).clamp(-1, 1)
 
     def measure_memory(self) -> None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from blip3o.config import check, sizes
 from blip3o.model.layers.attention import attend
-from blip3o.model.layers.condition import Condition
+from blip3o.model.layers.denoiser import Condition
 from blip3o.model.layers.norm import RMSNorm
 from blip3o.model.layers.rope import Angles, grid_angles
 from blip3o.model.layers.time_embedding import TimeEmbedding
@@ -33,7 +33,7 @@ class NextDiTConfig:
 
     kind: Literal["next_dit"] = "next_dit"
     channels: int
-    """Channels of the features it imagines [1792]."""
+    """Channels of the features it denoises [1792]."""
     side: int
     """Rows and columns of the feature grid [8]."""
     condition_width: int
@@ -144,8 +144,8 @@ class NextDiTBlock(nn.Module):
         value: Float[Tensor, "batch head slot head_dim"],
         angles: Angles,
     ) -> Float[Tensor, "batch seq dim"]:
-        """`embedded` is the time and the pooled condition; `key` and `value` are what the block's own attention made of
-        the condition (`NextDiT.condition`)."""
+        """`embedded` is the time and the pooled condition; `key` and `value` the block's own projections
+        of the condition (`NextDiT.condition`)."""
         scale_msa, gate_msa, scale_mlp, gate_mlp = self.modulation(embedded)[:, None].chunk(4, dim=-1)
         h = self.norm1(x) * (1 + scale_msa)
         seen = self.attn1(h, angles.turn(self.attn1.key(h)), self.attn1.value(h), angles)
@@ -197,7 +197,7 @@ class NextDiT(nn.Module):
         )
 
     def angles(self, device: torch.device) -> Angles:
-        """The rotary angles of the feature grid; made on the host, for which a GPU waits."""
+        """The rotary angles of the feature grid, computed on the host, for which a GPU waits."""
         side, head_dim = self.config.side, self.config.width // self.config.num_heads
         angles = grid_angles(side, side, head_dim).to(device)
         return Angles(cos=angles.cos(), sin=angles.sin())

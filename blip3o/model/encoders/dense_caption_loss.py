@@ -1,6 +1,6 @@
-"""The words' side of image-text training: it makes an encoder's features tell what stands where, then is thrown away.
+"""The words' side of image-text training: an encoder's features learn what stands where; then it is dropped.
 
-A phrase that names a place in the picture ("top left") looks at the features and answers with the words said of that
+A phrase that names a place in the picture ("top left") looks at the features and answers with the words for that
 place ("red dog"). Words that belong to places teach an encoder more per picture than one caption for the whole.
 
     (1)  loss = -mean over places of mean over the answer's words of log p(word | place, features)
@@ -19,7 +19,7 @@ from blip3o.model.loss import WeightedLoss
 
 @dataclass(frozen=True, kw_only=True)
 class DenseCaptionConfig:
-    """Sizes: words that can be said, places that can be asked for, and the features that are looked at."""
+    """Sizes: words of the answers, places to describe, and channels and positions of the features."""
 
     vocabulary: int
     places: int
@@ -29,7 +29,7 @@ class DenseCaptionConfig:
 
 
 class DenseCaptionLoss(nn.Module):
-    """Image features -> what is said of each place -> the loss of equation (1)."""
+    """Image features -> log-probabilities of the words for each place -> the loss of equation (1)."""
 
     def __init__(self, config: DenseCaptionConfig) -> None:
         super().__init__()

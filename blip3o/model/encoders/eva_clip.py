@@ -1,4 +1,4 @@
-"""EVA-02-CLIP-E/14-plus at 448 px: the encoder whose features the published BLIP3-o imagines.
+"""EVA-02-CLIP-E/14-plus at 448 px: the encoder whose features the published BLIP3-o generates.
 
 A post-norm transformer: every block adds the normalised output of its attention, then that of its MLP; nothing is
 normalised after the last one. Its patch tokens, averaged in squares, are the features. Parameters bear the names of

@@ -17,7 +17,8 @@ from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import SOLVERS, start
 from blip3o.flow.time import cut, draw_times, solver_times
-from blip3o.model.heads.head import Complete, Denoiser, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -35,7 +36,7 @@ class FlowHeadConfig(HeadSizes):
     null_scale: float = 0.0
     """What guidance leaves of the condition on its null side: 0 forgets the prompt, more only makes it faint."""
     time_parts: int = 0
-    """Parts of the time that the denoiser can tell apart when it samples (flow/time.py, `cut`); 0 is all."""
+    """Parts of the time that the denoiser distinguishes when it samples (flow/time.py, `cut`); 0 is all."""
     draws: int = 1
     """Noise draws per condition in one training step; conditions cost more than draws."""
 
@@ -89,7 +90,7 @@ class FlowHead(Head):
             inputs.time,
             hidden * inputs.keep.view(-1, 1, 1),
             None if reference is None else reference.features.repeat(draws, 1, 1, 1),
-            None if reference is None else reference.given.repeat(draws),
+            None if reference is None else reference.present.repeat(draws),
         )
         error = (guess.float() - velocity(data, inputs.noise)).square().flatten(1).mean(1)
         return WeightedLoss.of_rows(error.view(draws, -1).mean(0))
@@ -105,10 +106,10 @@ class FlowHead(Head):
         hidden, config = complete(self.queries.expand(len(rngs), -1, -1)), self.config
         sides = 1 if all(sampling.guidance == 1 for sampling in samplings) else 2
         times = [solver_times(sampling.steps, config.shift) for sampling in samplings]
-        heard = [cut(row, config.time_parts) for row in times] if config.time_parts else None
+        field_times = [cut(row, config.time_parts) for row in times] if config.time_parts else None
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(hidden)
         return HeadState(
-            sampler=start(noise, times, heard),
+            sampler=start(noise, times, field_times),
             samplings=tuple(samplings),
             condition=self.denoiser.condition(torch.cat([hidden, hidden * config.null_scale][:sides])),
             reference=reference,
@@ -143,9 +144,9 @@ class FlowHead(Head):
         condition, reference = state.condition.select(slice(len(x))), state.reference
         if reference is None:
             return self.denoiser(x, time, condition)
-        sides = len(x) // len(reference.given)
+        sides = len(x) // len(reference.present)
         features = reference.features.repeat(sides, 1, 1, 1)
-        return self.denoiser(x, time, condition, features, reference.given.repeat(sides))
+        return self.denoiser(x, time, condition, features, reference.present.repeat(sides))
 
 
 def _guides(sampling: Sampling, now: float) -> bool:

@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from blip3o.flow.sampler import SamplerState
-from blip3o.model.layers.condition import Condition
+from blip3o.model.layers.denoiser import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -34,48 +34,27 @@ class HeadSizes:
     """Rows and columns of the features."""
 
 
-@runtime_checkable
-class Denoiser(Protocol):
-    """What a flow head asks of its diffusion transformer."""
-
-    def condition(self, hidden: Float[Tensor, "batch slot hidden"]) -> Condition:
-        """What the hidden states of the slot are to the denoiser."""
-        ...
-
-    def __call__(
-        self,
-        x: Float[Tensor, "batch channel height width"],
-        time: Float[Tensor, " batch"],
-        condition: Condition | Float[Tensor, "conditions slot hidden"],
-        reference: Float[Tensor, "batch channel height width"] | None = None,
-        referenced: Bool[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Velocity of `x` at `time` (0 noise, 1 data). In training, hidden states stand in place of their condition:
-        all of the denoiser's work is in this call then. Each row of them serves every len(hidden)-th row of `x`."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """The newest picture before the slot, which an edit starts from."""
 
     features: Float[Tensor, "batch channel height width"]
-    given: Bool[Tensor, " batch"]
+    present: Bool[Tensor, " batch"]
     """Whether the row has one."""
 
     def select(self, rows: Sequence[int]) -> "Reference":
         """The references of these rows."""
-        return Reference(features=self.features[list(rows)], given=self.given[list(rows)])
+        return Reference(features=self.features[list(rows)], present=self.present[list(rows)])
 
     def join(self, other: "Reference") -> "Reference":
         """The rows of both, those of `other` last."""
-        features, given = (self.features, other.features), (self.given, other.given)
-        return Reference(features=torch.cat(features), given=torch.cat(given))
+        features, present = (self.features, other.features), (self.present, other.present)
+        return Reference(features=torch.cat(features), present=torch.cat(present))
 
     def none(self, rows: int) -> "Reference":
         """Of as many rows that have none."""
         blank = self.features.new_zeros(rows, *self.features.shape[1:])
-        return Reference(features=blank, given=self.given.new_zeros(rows))
+        return Reference(features=blank, present=self.present.new_zeros(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +122,7 @@ class Head(nn.Module, ABC):
     attention: Literal["causal", "bidirectional"] = "causal"
     """Whether a position of the slot sees those before it in the slot, or all of them."""
     options: frozenset[str] = frozenset()
-    """The fields of `Sampling` that change what it imagines."""
+    """The fields of `Sampling` that change what it generates."""
 
     @abstractmethod
     def fill(

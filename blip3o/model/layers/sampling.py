@@ -1,16 +1,18 @@
-"""How features are imagined: the choices of a sampler, without the networks that it needs."""
+"""How features are sampled: the choices of a sampler, without the networks that it needs."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from blip3o.config import check, within
 
-SOLVER_NAMES = ("euler", "heun", "multistep")
-"""The keys of flow/sampler.py's SOLVERS."""
+SolverName = Literal["euler", "heun", "multistep"]
+SOLVER_NAMES: tuple[str, ...] = get_args(SolverName)
+"""The keys of SOLVERS in flow/sampler.py, which opens torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How features are imagined."""
+    """How features are sampled."""
 
     steps: int
     """Solver steps."""

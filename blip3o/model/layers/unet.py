@@ -1,4 +1,4 @@
-"""A small convolutional UNet that is told a time: residual blocks at ever fewer positions, and back with what was seen.
+"""A small convolutional UNet with time conditioning: residual blocks at ever fewer positions, then at more, with skips.
 
 The network of `diffusers.UNet2DModel` without attention, tensor for tensor and operation for operation.
 
@@ -33,7 +33,7 @@ class TimedBlock(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channel height width"], time: Float[Tensor, "batch timed"]
-    ) -> Float[Tensor, "batch made height width"]:
+    ) -> Float[Tensor, "batch out height width"]:
         h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
         return self.conv_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
 

@@ -1,7 +1,7 @@
 """What an adapter is: how one network's tensors are called in published files, and which sizes they show.
 
 An adapter knows names, shapes and what config.json says, never where files lie. A new network gets a file with one, and
-a line in the table of unified.py (backbones) or layout.py (encoders, decoders).
+a line in a table of this folder's __init__.py.
 """
 
 import re

@@ -8,7 +8,7 @@ SigLIP2_SANA is one folder with an encoder and a decoder: `encoder.`, `transform
 model*.safetensors.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,11 @@ from typing import Any
 from blip3o.config import finite
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.weights.folders import PUBLISHED_CONFIG, TOWER_FOLDER, existing, read_json
-from blip3o.weights.published import unified
+from blip3o.weights.published import DECODERS, ENCODERS, unified
 from blip3o.weights.published.adapter import Adapter, recognised
-from blip3o.weights.published.eva_clip import EVA_CLIP, EVA_CLIP_INSIDE
-from blip3o.weights.published.sana import SANA
 from blip3o.weights.published.sdxl import SDXL
-from blip3o.weights.published.siglip import SIGLIP
 from blip3o.weights.safetensors_files import Files, Shards
 
-ENCODERS: Sequence[Adapter] = (SIGLIP, EVA_CLIP, EVA_CLIP_INSIDE)
-DECODERS: Sequence[Adapter] = (SDXL, SANA)
-"""Those that lie in several folders are known by the first of them, and go first."""
 WEIGHTS, SCHEDULE = "diffusion_pytorch_model", "scheduler_config.json"
 """What `diffusers` calls its files."""
 ENCODER_FACTS = ("vision_cfg", "gen_pooling")

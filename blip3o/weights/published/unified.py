@@ -1,18 +1,14 @@
 """The unified model in published files: a backbone, the queries and the diffusion transformer under one config.json."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from blip3o.errors import CheckpointError
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.unified import UnifiedConfig
 from blip3o.weights.folders import Shapes
+from blip3o.weights.published import BACKBONES
 from blip3o.weights.published.adapter import Adapter, Facts, Names, recognised
 from blip3o.weights.published.next_dit import NEXT_DIT
-from blip3o.weights.published.qwen2_5_vl import QWEN2_5_VL
-from blip3o.weights.published.siglip_backbones import TEXT_BACKBONE
-
-BACKBONES: Sequence[Adapter] = (TEXT_BACKBONE, QWEN2_5_VL)
 
 
 def names(backbone: Adapter, *, tied: bool = False) -> Names:

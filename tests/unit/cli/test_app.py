@@ -5,12 +5,11 @@ import sys
 import warnings
 
 import pytest
+from verbs import VERBS
 
 from blip3o.cli import app, main, run
 from blip3o.cli.options import Stopped
 from blip3o.errors import PictureError
-
-VERBS = ("generate", "edit", "understand", "chat", "demo", "train", "evaluate", "info", "convert", "data preview")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from transformers import PreTrainedTokenizerFast
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from blip3o.batch import IGNORED
@@ -49,6 +50,15 @@ def test_what_is_asked_is_the_tokenizers_own_chat_template(template, talk):
     turns = [{"role": turn.role, "content": turn.content[0]} for turn in talk]
     published = template.words.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
     assert template.ask(talk).tokens == published
+
+
+def test_a_checkpoint_holds_the_template_that_a_whole_conversation_is_written_in(template, tmp_path):
+    talk = (SYSTEM, ASKED, ANSWERED, Turn("user", ("is it night?",)), Turn("assistant", ("no.",)))
+    template.words.save(tmp_path)
+    saved = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    turns = [{"role": turn.role, "content": turn.content[0]} for turn in talk]
+    ours = template.encode(talk).tokens
+    assert [*ours, *template.words.encode("\n")] == saved.apply_chat_template(turns)["input_ids"]
 
 
 def test_what_is_learned_goes_on_where_what_is_asked_ends(template):

@@ -12,11 +12,11 @@ from blip3o.flow.noise import generators
 from blip3o.flow.time import shifted
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
+from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
-from blip3o.model.unified import HEADS
 
 SIZES = NextDiTConfig(
     channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
@@ -69,7 +69,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_one_by_one(head, kind, draws):
 
     def loss(*rows):
         at = list(rows)
-        reference = Reference(features=features[at], given=given[at])
+        reference = Reference(features=features[at], present=given[at])
         return network(hidden[at], network.fill(data[at], reference, generators(rows)))
 
     whole, alone = loss(0, 1, 2, 3), [loss(row) for row in (3, 1, 2, 0)]
@@ -84,7 +84,7 @@ def test_a_reference_is_heard_in_training_by_the_rows_that_have_one(head, kind):
     network = head(kind, draws=2)
 
     def loss(seed, given):
-        reference = Reference(features=draw(1, *SHAPE, seed=seed), given=torch.tensor([given]))
+        reference = Reference(features=draw(1, *SHAPE, seed=seed), present=torch.tensor([given]))
         inputs = network.fill(draw(1, *SHAPE), reference, generators([0]))
         return network(draw(1, SLOT, 12, seed=1), inputs).mean()
 
@@ -109,7 +109,7 @@ def test_as_many_thoughts_are_dropped_as_the_head_is_told(head):
 @pytest.mark.parametrize("kind", HEADS)
 def test_the_loss_teaches_every_part_that_is_used(head, kind):
     network = head(kind)
-    reference = Reference(features=draw(5, *SHAPE, seed=1), given=torch.ones(5, dtype=torch.bool))
+    reference = Reference(features=draw(5, *SHAPE, seed=1), present=torch.ones(5, dtype=torch.bool))
     inputs = network.fill(draw(5, *SHAPE), reference, generators(range(5)))
     network(think(inputs.slot), inputs).mean().backward()
     untaught = [name for name, parameter in network.named_parameters() if parameter.grad is None]
@@ -137,7 +137,7 @@ def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kin
 @pytest.mark.parametrize("kind", HEADS)
 def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
     network = head(kind)
-    reference = Reference(features=draw(2, *SHAPE), given=torch.tensor([True, False]))
+    reference = Reference(features=draw(2, *SHAPE), present=torch.tensor([True, False]))
     with torch.no_grad():
         plain, referred = (
             network.sample(think, given, generators([0, 1]), Sampling(steps=2, guidance=2.0))

@@ -6,13 +6,12 @@ import pytest
 from blip3o.model.decoders.sana import SanaConfig
 from blip3o.model.encoders.siglip import SiglipEncoderConfig
 from blip3o.model.layers.siglip import SiglipConfig
+from blip3o.weights.published import BACKBONES, DECODERS, ENCODERS
 from blip3o.weights.published.adapter import Names, recognised
-from blip3o.weights.published.layout import DECODERS, ENCODERS
 from blip3o.weights.published.next_dit import NEXT_DIT
 from blip3o.weights.published.sana import SANA
 from blip3o.weights.published.siglip import SIGLIP
 from blip3o.weights.published.siglip_backbones import TEXT_BACKBONE
-from blip3o.weights.published.unified import BACKBONES
 from blip3o.weights.safetensors_files import hollow, shapes_of
 
 TOY = published_toy.pipeline().config

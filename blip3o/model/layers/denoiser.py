@@ -1,10 +1,11 @@
-"""What a denoiser keeps of the hidden states that condition it: computed once for an image, used at every time."""
+"""The protocol of a denoiser, and what it computes of its condition: once for an image, for every time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from blip3o.model.layers.rope import Angles
@@ -12,7 +13,7 @@ from blip3o.model.layers.rope import Angles
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Of every row: one vector that all blocks hear, and for each block the keys and values that it reads."""
+    """Of every row: one vector that modulates all blocks, and the keys and values of each block's cross-attention."""
 
     pooled: Float[Tensor, "batch condition"]
     keys: list[Float[Tensor, "batch head slot head_dim"]]
@@ -43,3 +44,24 @@ class Condition:
         keys = [kept(*many) for many in zip(*[one.keys for one in both], strict=True)]
         values = [kept(*many) for many in zip(*[one.values for one in both], strict=True)]
         return replace(self, pooled=of(*[one.pooled for one in both]), keys=keys, values=values)
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """What a flow head asks of its diffusion transformer."""
+
+    def condition(self, hidden: Float[Tensor, "batch slot hidden"]) -> Condition:
+        """What the hidden states of the slot are to the denoiser."""
+        ...
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        time: Float[Tensor, " batch"],
+        condition: Condition | Float[Tensor, "conditions slot hidden"],
+        reference: Float[Tensor, "batch channel height width"] | None = None,
+        referenced: Bool[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Velocity of `x` at `time` (0 noise, 1 data). In training, hidden states stand in place of their condition:
+        all of the denoiser's work is in this call then. Each row of them serves every len(hidden)-th row of `x`."""
+        ...
