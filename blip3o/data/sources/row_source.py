@@ -55,15 +55,13 @@ class RowSource(Source):
 
     def __getitem__(self, index: int) -> Sample:
         """Raises SampleError for a row that cannot be trained on."""
-        shard, address = self.place(index)
+        place = self.place(index)
         try:
-            return read_row(
-                self._renamed(self.row(index)), lambda value: self.open_image(index, value), (shard, address)
-            )
+            return read_row(self._renamed(self.row(index)), partial(self.open_image, index), place)
         except RowError as error:
-            raise SampleError(error.reason, shard, address, error.detail) from None
+            raise SampleError(error.reason, *place, error.detail) from None
         except OSError as error:
-            raise SampleError("unreadable file", shard, address, error.strerror or str(error)) from None
+            raise SampleError("unreadable file", *place, error.strerror or str(error)) from None
 
     def texts(self) -> Iterator[str]:
         """All texts of all rows, faulty rows left out; no image is opened."""

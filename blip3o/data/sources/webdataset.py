@@ -18,11 +18,13 @@ from blip3o.data.sources.rows import Row, RowError
 from blip3o.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+END = bytes(tarfile.BLOCKSIZE)
+"""What stands behind the last member of a whole tar file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebDatasetConfig(RowSourceConfig):
-    """`path`: shards by a brace pattern (`{00000..00099}.tar`), a glob, or one name; here, or at an address of fsspec."""
+    """`path`: shards by a brace pattern (`{00000..00099}.tar`), a glob, one name; here, or at an address of fsspec."""
 
     kind: Literal["webdataset"] = "webdataset"
 
@@ -95,14 +97,11 @@ class WebDataset(RowSource):
                 with tarfile.open(fileobj=file, mode="r:") as tar:
                     for member in filter(tarfile.TarInfo.isfile, tar):
                         key, suffix = _key(member.name)
-                        place = (member.offset_data, member.size)
-                        found.setdefault(key, Members(number, key)).parts[suffix] = place
-                        if sum(place) > shard.size:
-                            fault = f"{member.name} is cut off"
+                        found.setdefault(key, Members(number, key)).parts[suffix] = (member.offset_data, member.size)
+                    file.seek(tar.offset)
+                    fault = "" if file.read(tarfile.BLOCKSIZE) == END else "it is cut off"
             except tarfile.TarError as error:
                 fault = str(error)
-        if fault and found:
-            found.popitem()  # the members of the last sample may be missing
         yield from found.values()
         if fault:
             yield Members(number, "?", fault=fault)
