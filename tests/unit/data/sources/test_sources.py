@@ -122,6 +122,10 @@ def test_columns_may_have_names_of_their_own(folder):
     assert source[0].captions == ("a red field",)
 
 
+def said(question, answer="Red."):
+    return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+
+
 LLAVA = {
     "image": "red.png",
     "conversations": [{"from": "human", "value": "<image>\nWhich colour?"}, {"from": "gpt", "value": "Red."}],
