@@ -6,11 +6,13 @@ model = BLIP3o.load()
 model.generate("a photo of a red dog")[0].save("dog.png")
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from blip3o.config import BOUNDS, from_dict, number, whole
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
 from blip3o.pipeline import generation
 from blip3o.pipeline.engine import Engine
-from blip3o.pipeline.generation import OnImage, Progress, Reply, parts
+from blip3o.pipeline.generation import Progress, Reply
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
@@ -31,6 +33,11 @@ from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
 
 Pictures = Picturelike | Sequence[Picturelike]
+OnImage = Callable[[int, Image.Image], None]
+"""(number of a picture, the picture)"""
+TurnContent = tuple[Sequence[Picturelike], str]
+"""Images that are not read yet, and what is said about them."""
+BatchItem = TypeVar("BatchItem")
 
 QUESTIONS = {
     "caption": "describe this picture.",
@@ -41,11 +48,13 @@ QUESTIONS = {
 
 class BLIP3o:
     """A loaded model. Images go in as `PIL.Image`, arrays of uint8, bytes or files, and come out as `PIL.Image`; all
-    methods take one item or many and work in batches.
+    methods take one item or many.
 
-    `seed` is one number, of which item k (from 0) gets `seed + k`, or one for each item; an image depends on its prompt
-    and its seed alone, not on the batch it is made in. Raises ConfigError for numbers out of their `BOUNDS`,
-    PictureError for what is no picture, and for none at all.
+    At most `batch_size` items are worked on at a time: those that are done make room for the next, and an image is
+    opened when its turn comes. `progress` hears of each that is done. `seed` is one number, of which item k (from 0)
+    gets `seed + k`, or one for each item; an image depends on its prompt and its seed alone, not on the batch it is
+    made in. Raises ConfigError for numbers out of their `BOUNDS`, PictureError for what is no picture, and for none at
+    all.
     """
 
     def __init__(
@@ -127,12 +136,14 @@ class BLIP3o:
         """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`).
 
         `sampling` changes how it is drawn: any fields of `SamplingOptions`. `on_image` is called with the number of
-        each image and the image as soon as its batch is drawn. Raises PromptError for a prompt that the model cannot be
-        asked.
+        each image and the image as soon as it and those before it are drawn. Raises PromptError for a prompt that the
+        model cannot be asked.
         """
-        talks = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
-        engine, seeds, drawing = self._engine(batch_size), _seeds(seed, len(talks)), self._sampling(sampling)
-        return generation.draw(engine, talks, seeds, drawing, think=think, progress=progress, on_image=on_image)
+        conversations = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
+        seeds, options = _seeds(seed, len(conversations)), self._sampling(sampling)
+        engine = self._engine(batch_size, options)
+        tasks = map(partial(generation.draw, engine, sampling=options, think=think), conversations, seeds)
+        return generation.collect(engine, tasks, len(seeds), progress, on_image)
 
     def edit(
         self,
@@ -150,23 +161,25 @@ class BLIP3o:
         In place of an image there may be several that one instruction is about. `on_image` and `sampling` as for
         `generate`.
         """
-        talks = self._talks(images, instructions)
-        engine, seeds, drawing = self._engine(batch_size), _seeds(seed, len(talks)), self._sampling(sampling)
-        return generation.draw(engine, talks, seeds, drawing, think=False, progress=progress, on_image=on_image)
+        contents = self._contents(images, instructions)
+        seeds, options = _seeds(seed, len(contents)), self._sampling(sampling)
+        engine = self._engine(batch_size, options)
+        tasks = map(partial(generation.draw, engine, sampling=options), map(self._opened, contents), seeds)
+        return generation.collect(engine, tasks, len(seeds), progress, on_image)
 
     def reconstruct(
         self, images: Pictures, *, seed: int | Sequence[int] = 0, steps: int | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
-        pictures = _listed(images)
-        seeds = _seeds(seed, len(pictures))
+        images = _listed(images)
         sampling = self._sampling({"decoder_steps": steps})
-        made: list[Image.Image] = []
+        seeded = zip(map(read_picture, images), _seeds(seed, len(images)), strict=True)
+        decoded: list[Image.Image] = []
         with torch.inference_mode():
-            for part in parts(len(pictures), batch_size):
-                shown = [read_picture(image) for image in pictures[part]]
-                made += [to_image(row) for row in self.pipeline.reconstruct(shown, seeds[part], sampling)]
-        return made
+            for batch in _batches(seeded, batch_size):
+                pictures, seeds = zip(*batch, strict=True)
+                decoded += [to_image(row) for row in self.pipeline.reconstruct(pictures, seeds, sampling)]
+        return decoded
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -183,13 +196,16 @@ class BLIP3o:
 
         In place of an image there may be several, or none, which one question is about.
         """
-        talks = self._talks(images, QUESTIONS["caption"] if questions is None else questions)
-        return generation.answer(self._engine(batch_size), talks, max_tokens=max_tokens, progress=progress)
+        contents = self._contents(images, QUESTIONS["caption"] if questions is None else questions)
+        engine, most = self._engine(batch_size), whole("max_tokens", max_tokens)
+        tasks = (generation.answer(engine, self._opened(content), max_tokens=most) for content in contents)
+        return generation.collect(engine, tasks, len(contents), progress)
 
     def stream(self, images: Pictures, question: str, *, max_tokens: int = 256) -> Iterator[str]:
         """Answer one question about one image, or about several together, piece by piece as the answer is written."""
-        ((turn,),) = self._talks([_listed(images)], question)
-        return generation.stream(self._engine(1), (turn,), max_tokens=whole("max_tokens", max_tokens))
+        (content,) = self._contents([_listed(images)], question)
+        most = whole("max_tokens", max_tokens)
+        return generation.stream(self._engine(1), self._opened(content), max_tokens=most)
 
     def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
         """Describe each image, in one phrase or (`long`) with the place of every object."""
@@ -205,30 +221,25 @@ class BLIP3o:
         normal = self.pipeline.template.words.normal
         if len({normal(label).strip() for label in labels}) < len(labels):
             raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
-        pictures = [self.pipeline.template.picture(image) for image in _listed(images)]
-        template, question = self.pipeline.template, QUESTIONS["class"]
-        asked = [
-            template.encode((Turn("user", (picture, question)), Turn("assistant", (label,))))
-            for picture in pictures
+        images, template = _listed(images), self.pipeline.template
+        samples = (
+            template.encode((Turn("user", (picture, QUESTIONS["class"])), Turn("assistant", (label,))))
+            for picture in map(template.picture, images)
             for label in labels
-        ]
+        )
         scores: list[float] = []
         with torch.inference_mode():
-            for part in parts(len(asked), batch_size, times=4):
-                batch = template.collate(asked[part]).to(self.device)
-                scores += self.pipeline.unified.score(batch).tolist()
-        shares = torch.tensor(scores).view(len(pictures), len(labels)).softmax(-1).tolist()
+            for batch in _batches(samples, 4 * whole("batch_size", batch_size)):
+                scores += self.pipeline.unified.score(template.collate(batch).to(self.device)).tolist()
+        shares = torch.tensor(scores).view(len(images), len(labels)).softmax(-1).tolist()
         return [dict(sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])) for row in shares]
 
     def features(self, images: Pictures, *, batch_size: int = 64) -> np.ndarray:
         """Features of each image in the target space, float32 [images, channel * rows * columns]."""
-        pictures = _listed(images)
+        pictures = map(read_picture, _listed(images))
         with torch.inference_mode():
-            made = [
-                self.pipeline.features([read_picture(image) for image in pictures[part]]).flatten(1).cpu()
-                for part in parts(len(pictures), batch_size)
-            ]
-        return torch.cat(made).numpy()
+            features = [self.pipeline.features(batch).flatten(1).cpu() for batch in _batches(pictures, batch_size)]
+        return torch.cat(features).numpy()
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
@@ -251,10 +262,14 @@ class BLIP3o:
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
-        drawing, seeds, engine = self._sampling(sampling), _seeds(seed, len(conversations)), self._engine(batch_size)
-        return generation.reply(
-            engine, conversations, seeds, drawing, think=think, max_tokens=max_tokens, progress=progress
+        seeds, options, most = (
+            _seeds(seed, len(conversations)),
+            self._sampling(sampling),
+            whole("max_tokens", max_tokens),
         )
+        engine = self._engine(batch_size, options)
+        begin = partial(generation.reply, engine, sampling=options, think=think, max_tokens=most)
+        return generation.collect(engine, map(begin, conversations, seeds), len(seeds), progress)
 
     def info(self) -> dict[str, Any]:
         """Name, version, where the weights come from, how it draws, and what it is made of (`Pipeline.facts`)."""
@@ -285,30 +300,33 @@ class BLIP3o:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _engine(self, writing_rows: int) -> Engine:
-        """One for each call: nothing of a call is left in the model."""
-        return Engine(self.pipeline, writing_rows=whole("batch_size", writing_rows))
+    def _engine(self, batch_size: int, sampling: SamplingConfig | None = None) -> Engine:
+        """One for each call: nothing of a call is left in the model. Published code draws one image after the other."""
+        capacity = whole("batch_size", batch_size)
+        return Engine(self.pipeline, capacity=1 if sampling is not None and sampling.compatible else capacity)
 
     def _texts(self, texts: str | Sequence[str]) -> list[str]:
         """The texts one by one. Raises PromptError for one that the model cannot be asked."""
         if not isinstance(texts, Sequence):
             raise PromptError(f"what is asked is {texts!r}, expected words")
-        asked = [texts] if isinstance(texts, str) else list(texts)
-        for text in asked:
-            self.pipeline.template.check(text)
-        return asked
+        prompts = [texts] if isinstance(texts, str) else list(texts)
+        for prompt in prompts:
+            self.pipeline.template.check(prompt)
+        return prompts
 
-    def _talks(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[Conversation]:
-        """What the user says of each image, or of several together. Raises PromptError for another number of texts, and
-        for one that cannot be asked."""
+    def _contents(self, images: Pictures | Sequence[Pictures], texts: str | Sequence[str]) -> list[TurnContent]:
+        """What each turn shows and says. Raises PromptError for another number of texts, and for one that cannot be
+        asked."""
         groups = [list(one) if _is_list(one) else [one] for one in _listed(images)]
-        asked = self._texts(texts)
-        if isinstance(texts, str):
-            asked *= len(groups)
-        if len(asked) != len(groups):
-            raise PromptError(f"{len(groups)} images but {len(asked)} texts: give one text, or one for each image")
-        seen = [[self.pipeline.template.picture(image) for image in group] for group in groups]
-        return [(Turn("user", (*pictures, text)),) for pictures, text in zip(seen, asked, strict=True)]
+        prompts = self._texts(texts) * (len(groups) if isinstance(texts, str) else 1)
+        if len(prompts) != len(groups):
+            raise PromptError(f"{len(groups)} images but {len(prompts)} texts: give one text, or one for each image")
+        return list(zip(groups, prompts, strict=True))
+
+    def _opened(self, content: TurnContent) -> Conversation:
+        """A turn of the user with its images read."""
+        images, text = content
+        return (Turn("user", (*map(self.pipeline.template.picture, images), text)),)
 
     def _sampling(self, given: SamplingOptions) -> SamplingConfig:
         """The model's own sampling, but for what is given and not None.
@@ -349,6 +367,13 @@ class Chat:
         drawn = () if reply.image is None else (template.picture(reply.image),)
         self.turns += [turn, Turn("assistant", (reply.text, *drawn) if reply.text or not drawn else drawn)]
         return reply
+
+
+def _batches(items: Iterable[BatchItem], batch_size: int) -> Iterator[list[BatchItem]]:
+    """As many items at a time, taken when it is their turn. Raises ConfigError for a batch_size out of bounds."""
+    coming, count = iter(items), whole("batch_size", batch_size)
+    while batch := list(islice(coming, count)):
+        yield batch
 
 
 def _is_list(images: object) -> bool:

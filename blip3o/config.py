@@ -27,9 +27,6 @@ Config = TypeVar("Config")
 # What stands between two faults of one message.
 _BETWEEN = "; "
 
-# A word cannot resemble a key less than this and still be a misspelling of it (difflib's ratio, 0 to 1).
-_RESEMBLANCE = 0.5
-
 
 # --- dataclass <-> plain values -------------------------------------------------------------------------------------
 
@@ -41,19 +38,19 @@ def from_dict(cls: type[Config], values: object, path: str = "") -> Config:
     fields, and what the `__post_init__` of each config objects to.
     """
     values, errors, config = _upgraded(values, cls), [], None
-    odd = list(_odd(values, path))
+    unusable = list(_unusable(values, path))
     text = json.dumps({"config": values}, default=str, skipkeys=True)
     try:
         config = _adapter(cls).validate_json(text)["config"]
     except ValueError as error:
         errors = [(each["loc"][1:], each) for each in error.errors()]  # pyright: ignore[reportAttributeAccessIssue]
-    _refuse([*_told(errors, values, cls, path), *odd])
+    _refuse([*_faults(errors, values, cls, path), *unusable])
     return config  # pyright: ignore[reportReturnType]
 
 
 def finite(values: Any) -> Any:
     """Plain values, as they are. Raises ConfigError for numbers among them that are nan or infinite."""
-    _refuse(_odd(values, ""))
+    _refuse(_unusable(values, ""))
     return values
 
 
@@ -77,8 +74,8 @@ def check(*claims: tuple[bool, str]) -> None:
 
 
 def _refuse(faults: Iterable[str]) -> None:
-    if told := _BETWEEN.join(dict.fromkeys(faults)):
-        raise ConfigError(told)
+    if message := _BETWEEN.join(dict.fromkeys(faults)):
+        raise ConfigError(message)
 
 
 def sizes(config: Any, *but: str) -> Iterator[tuple[bool, str]]:
@@ -277,12 +274,12 @@ def _upgraded(values: Any, kind: Any) -> Any:
     return {key: _upgraded(value, types.get(key)) for key, value in getattr(kind, "upgraded", dict)(values).items()}
 
 
-def _odd(value: Any, path: str) -> Iterator[str]:
+def _unusable(value: Any, path: str) -> Iterator[str]:
     """A fault for each key that is no text, each number that is not finite, and what no YAML file can hold."""
     for key, item, place in _items(value, path):
         if isinstance(value, Mapping) and not isinstance(key, str):
             yield _wrong(key, "str", f"a key of {path or 'the config'}")
-        yield from _odd(item, place)
+        yield from _unusable(item, place)
     if isinstance(value, float) and not isfinite(value):
         yield _wrong(value, "a finite number", path)
     if not isinstance(value, Mapping | list | tuple | str | int | float | Path | None):
@@ -293,7 +290,7 @@ _Errors = Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
 """Errors of pydantic, each with the way to its place from where one stands."""
 
 
-def _told(errors: _Errors, value: Any, kind: Any, path: str) -> Iterator[str]:
+def _faults(errors: _Errors, value: Any, kind: Any, path: str) -> Iterator[str]:
     """What is wrong with a value that should be of `kind`."""
     below: dict[Any, _Errors] = {}
     for way, error in errors:
@@ -301,29 +298,29 @@ def _told(errors: _Errors, value: Any, kind: Any, path: str) -> Iterator[str]:
             below[way[0]] = [*below.get(way[0], ()), (way[1:], error)]
         elif error["type"] == "value_error":
             yield from (f"{path}: {fault}" if path else fault for fault in str(error["ctx"]["error"]).split(_BETWEEN))
-        elif not isinstance(value, float) or isfinite(value):  # else it is odd by itself
+        elif not isinstance(value, float) or isfinite(value):  # else it is refused as such
             yield _wrong(value, _spell(kind), path)
     alternatives = [alternative for alternative in _alternatives(kind) if alternative is not NoneType]
     if below and len(alternatives) == 1:
-        yield from _told_of_items(below, value, alternatives[0], path)
+        yield from _faults_of_items(below, value, alternatives[0], path)
     elif below and not isinstance(value, Mapping):
         yield _wrong(value, _spell(kind), path)
     elif below:
-        yield from _told_of_union(below, value, [each for each in alternatives if is_dataclass(each)], path)
+        yield from _faults_of_union(below, value, [each for each in alternatives if is_dataclass(each)], path)
 
 
-def _told_of_union(below: Mapping[str, _Errors], value: Any, configs: Sequence[Any], path: str) -> Iterator[str]:
+def _faults_of_union(below: Mapping[str, _Errors], value: Any, configs: Sequence[Any], path: str) -> Iterator[str]:
     """The faults of the config that the value's `kind` means, or, where it says none, of the one that fits best."""
     kinds = {config: get_args(get_type_hints(config).get("kind")) for config in configs}
     by_fit = sorted(configs, key=lambda config: len(below[config.__name__]))
     meant = [config for config in by_fit if "kind" not in value or value["kind"] in kinds[config]]
     if meant:
-        yield from _told(below[meant[0].__name__], value, meant[0], path)
+        yield from _faults(below[meant[0].__name__], value, meant[0], path)
     else:
         yield _wrong(value["kind"], _one_of(sum(kinds.values(), ())), _join(path, "kind"))
 
 
-def _told_of_items(below: Mapping[Any, _Errors], value: Any, kind: Any, path: str) -> Iterator[str]:
+def _faults_of_items(below: Mapping[Any, _Errors], value: Any, kind: Any, path: str) -> Iterator[str]:
     types = get_args(kind)
     if is_dataclass(kind):
         hints, known = get_type_hints(kind), [field.name for field in fields(kind)]
@@ -337,7 +334,7 @@ def _told_of_items(below: Mapping[Any, _Errors], value: Any, kind: Any, path: st
         yield _wrong(value, f"{len(types)} values", path)
     for (key, item, place), expected in zip(_items(value, path), types, strict=False):
         if key in below and expected is not None:
-            yield from _told(below[key], item, expected, place)
+            yield from _faults(below[key], item, expected, place)
 
 
 # --- words for the messages -----------------------------------------------------------------------------------------
@@ -379,7 +376,7 @@ def _one_of(choices: Iterable[object]) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=_RESEMBLANCE)
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
     return f", did you mean {near[0]}?" if near else f", expected one of: {', '.join(known) or '(none)'}"
 
 

@@ -16,10 +16,10 @@ Plugin = TypeVar("Plugin")
 
 def find(name: str, registered: Mapping[str, str], base: type[Plugin]) -> type[Plugin]:
     """The subclass of `base` that a name stands for, as `resolve` finds it. Raises ConfigError for another class."""
-    found = resolve(name, registered)
-    if not isinstance(found, type) or not issubclass(found, base):
+    plugin_class = resolve(name, registered)
+    if not isinstance(plugin_class, type) or not issubclass(plugin_class, base):
         raise ConfigError(f"{name!r} is no {base.__name__}: name a subclass of {base.__module__}.{base.__name__}")
-    return found
+    return plugin_class
 
 
 def read_config(values: object, registered: Mapping[str, str], base: type, path: str) -> Any:
@@ -51,10 +51,10 @@ def resolve(name: str, registered: Mapping[str, str]) -> object:
         near = get_close_matches(name, registered, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected module:Class or one of: {', '.join(registered)}"
         raise ConfigError(f"nothing is called {name!r}, {hint}")
-    found = getattr(_module(module_name, name), class_name, None)
-    if not isinstance(found, type):
+    plugin_class = getattr(_module(module_name, name), class_name, None)
+    if not isinstance(plugin_class, type):
         raise ConfigError(f"{name!r} names no class: {module_name} has no class {class_name}")
-    return found
+    return plugin_class
 
 
 def _module(module: str, name: str) -> ModuleType:

@@ -3,7 +3,7 @@
     python scripts/fill_scores.py
 
 A table stands between `<!-- scores -->` (or `<!-- speed -->`) and `<!-- end -->` and is made anew each time. A number
-that no file holds yet shows as its name, such as {{generation.overall}}.
+that no file holds yet shows as its name, such as {{generation}}.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from blip3o.evals.saved_results import named
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "blip3o" / "checkpoints" / "picturebook"
@@ -27,13 +29,13 @@ class Row(NamedTuple):
 
 
 SCORES = (
-    Row("**drawing: mean of the six tasks**", "generation.overall", "{:.3f}", "0.90"),
-    Row("one object", "generation.single_object", "{:.3f}", ""),
-    Row("two objects", "generation.two_object", "{:.3f}", ""),
-    Row("counting", "generation.counting", "{:.3f}", ""),
-    Row("colours", "generation.colors", "{:.3f}", ""),
-    Row("position", "generation.position", "{:.3f}", ""),
-    Row("two objects, each in its colour", "generation.color_attr", "{:.3f}", ""),
+    Row("**drawing: mean of the six tasks**", "generation", "{:.3f}", "0.90"),
+    Row("one object", "generation/single_object", "{:.3f}", ""),
+    Row("two objects", "generation/two_object", "{:.3f}", ""),
+    Row("counting", "generation/counting", "{:.3f}", ""),
+    Row("colours", "generation/colors", "{:.3f}", ""),
+    Row("position", "generation/position", "{:.3f}", ""),
+    Row("two objects, each in its colour", "generation/color_attr", "{:.3f}", ""),
     Row("**drawing what training never combined**", "composition", "{:.3f}", "0.75"),
     Row("**whole scenes: all of it right**", "scene", "{:.3f}", ""),
     Row("**answering questions**", "vqa", "{:.3f}", "0.97"),
@@ -41,48 +43,41 @@ SCORES = (
     Row("**edits: done, and the rest kept**", "edit", "{:.3f}", "0.85"),
     Row("**dialogues of three turns: all of it right**", "dialogue", "{:.3f}", "0.75"),
     Row("**riddles, thought over and drawn**", "riddle", "{:.3f}", "0.85"),
-    Row("the judge, on scenes it never saw", "judge.accuracy", "{:.4f}", "0.995"),
+    Row("the judge, on scenes it never saw", "judge/accuracy", "{:.4f}", "0.995"),
 )
 SPEED = (
-    Row("`blip3o generate`, from the prompt to the file", "speed.generate_s", "{:.1f} s", "2.5 s"),
-    Row("`blip3o understand`, a question", "speed.understand_s", "{:.1f} s", "2.5 s"),
-    Row("`blip3o chat`, until it listens", "speed.chat_s", "{:.1f} s", "2.5 s"),
-    Row("`blip3o info`", "speed.info_s", "{:.2f} s", "0.8 s"),
-    Row("`make demo`, once installed", "speed.demo_s", "{:.1f} s", "30 s"),
-    Row("its peak memory", "speed.demo_peak_mb", "{:.0f} MB", "1,000 MB"),
-    Row("one picture, the model loaded", "speed.image_s", "{:.2f} s", "0.5 s"),
-    Row("one picture of a batch of 16", "speed.image_of_16_s", "{:.3f} s", "0.15 s"),
-    Row("loading weights, against reading their bytes", "speed.load_ratio", "{:.2f} times", "1.5 times"),
-    Row("`import blip3o`", "speed.import_s", "{:.3f} s", "0.1 s"),
-    Row("`blip3o --help`", "speed.help_s", "{:.2f} s", "0.4 s"),
-    Row("scenes drawn for training, on one core", "speed.scenes_per_s", "{:,.0f} per s", "1,000 per s"),
-    Row("the whole recipe, from nothing", "run.hours", "{:.1f} h", "3 h"),
+    Row("`blip3o generate`, from the prompt to the file", "speed/generate_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o understand`, a question", "speed/understand_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o chat`, until it listens", "speed/chat_s", "{:.1f} s", "2.5 s"),
+    Row("`blip3o info`", "speed/info_s", "{:.2f} s", "0.8 s"),
+    Row("`make demo`, once installed", "speed/demo_s", "{:.1f} s", "30 s"),
+    Row("its peak memory", "speed/demo_peak_mb", "{:.0f} MB", "1,000 MB"),
+    Row("one picture, the model loaded", "speed/image_s", "{:.2f} s", "0.5 s"),
+    Row("one picture of a batch of 16", "speed/image_of_16_s", "{:.3f} s", "0.15 s"),
+    Row("loading weights, against reading their bytes", "speed/load_ratio", "{:.2f} times", "1.5 times"),
+    Row("`import blip3o`", "speed/import_s", "{:.3f} s", "0.1 s"),
+    Row("`blip3o --help`", "speed/help_s", "{:.2f} s", "0.4 s"),
+    Row("scenes drawn for training, on one core", "speed/scenes_per_s", "{:,.0f} per s", "1,000 per s"),
+    Row("the whole recipe, from nothing", "run/hours", "{:.1f} h", "3 h"),
 )
 
 Facts = Mapping[str, Any]
 
 
 def gather(scores: Path, speed: Path, run: Path) -> Facts:
-    """All numbers that are kept, by the beginnings of their names; a file that is not there holds none."""
+    """All numbers that are kept, by their full names; a file that is not there holds none."""
 
     def read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    found = read(scores)
-    return {**found.get("metrics", {}), "judge": found.get("judge", {}), "speed": read(speed), "run": read(run)}
-
-
-def value(facts: Facts, key: str) -> Any:
-    """The number of a dotted name, None where there is none."""
-    node: Any = facts
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
+    results = read(scores)
+    parts = {"judge": results.get("judge", {}), "speed": read(speed), "run": read(run)}
+    return dict(named({**results.get("metrics", {}), **parts}))
 
 
 def shown(facts: Facts, row: Row) -> str:
     """The number as the table shows it."""
-    number = value(facts, row.key)
+    number = facts.get(row.key)
     if isinstance(number, Mapping):
         number = number["value"]
     return "{{" + row.key + "}}" if number is None else row.shown.format(number)
@@ -93,11 +88,11 @@ def scores_table(facts: Facts) -> str:
     head = "| what | score | 95 % interval | exact | 95 % interval | questions | goal |"
     lines = [head, "|---|--:|--:|--:|--:|--:|--:|"]
     for row in SCORES:
-        share = value(facts, row.key) or {}
+        share = facts.get(row.key) or {}
         exact = share.get("exact")
         strict = "" if exact is None else row.shown.format(exact["value"])
-        asked = f"{share['n']:,}" if share else ""
-        cells = (row.what, shown(facts, row), within(share), strict, within(exact), asked, row.goal)
+        questions = f"{share['n']:,}" if share else ""
+        cells = (row.what, shown(facts, row), within(share), strict, within(exact), questions, row.goal)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -111,10 +106,10 @@ def speed_table(facts: Facts) -> str:
     """Times and memory, and the machine they were measured on."""
     lines = ["| what | median | least and most of some rounds | goal |", "|---|--:|--:|--:|"]
     for row in SPEED:
-        found = value(facts, row.key)
-        bounds = [row.shown.format(found[end]) for end in ("low", "high")] if isinstance(found, Mapping) else []
+        number = facts.get(row.key)
+        bounds = [row.shown.format(number[end]) for end in ("low", "high")] if isinstance(number, Mapping) else []
         lines.append(f"| {row.what} | {shown(facts, row)} | {' to '.join(bounds)} | {row.goal} |")
-    machine = value(facts, "speed.machine") or "{{speed.machine}}"
+    machine = facts.get("speed/machine") or "{{speed/machine}}"
     return "\n".join([*lines, "", f"Measured on {machine}."])
 
 
@@ -125,8 +120,8 @@ def fill(text: str, facts: Facts) -> str:
     """The text with its tables made anew."""
     for name, table in TABLES.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        made = table(facts)
-        text = pattern.sub(lambda marks, made=made: f"{marks[1]}\n{made}\n\n{marks[2]}", text)
+        filled = table(facts)
+        text = pattern.sub(lambda marks, filled=filled: f"{marks[1]}\n{filled}\n\n{marks[2]}", text)
     return text
 
 

@@ -48,7 +48,7 @@ class Many(Benchmark):
     def score(self, item, answer) -> Verdict | None:
         return Verdict(score=float(len(item.prompt) % 3 == 0), parsed=str(answer))
 
-    def metrics(self, records):
+    def aggregate(self, records):
         return {"accuracy": sum(record.verdict.score for record in records if record.verdict) / len(records)}
 
 
@@ -64,7 +64,7 @@ class Judged(Many):
 class Scripted:
     """A judge that fails for what is longer than it likes."""
 
-    def __init__(self, name, longest=100):
+    def __init__(self, name: str, longest: int = 100) -> None:
         self.name, self.longest = name, longest
 
     def ask(self, prompt, pictures=(), settings=USUAL) -> str:

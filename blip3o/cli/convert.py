@@ -34,12 +34,13 @@ def convert(
     check_folder(output)
     with working(f"converting {model}"):
         from blip3o.weights import checkpoint, hub
+        from blip3o.weights.deferred import ON_CPU
         from blip3o.weights.published import convert
 
         folder = hub.find(model)
         if (folder / checkpoint.CONFIG).is_file():
             layout = "published"
-            convert.to_published(hub.open_model(folder, decoder=decoder, verify=verify).load(convert.AS_IT_IS), output)
+            convert.to_published(hub.open_model(folder, decoder=decoder, verify=verify).load(ON_CPU), output)
         else:
             layout = "ours"
             convert.to_ours(folder, output, decoder=decoder, verify=verify)

@@ -1,7 +1,7 @@
 """blip3o evaluate distance: how near drawn pictures are to real ones, as sets, and to their prompts."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,60 +46,43 @@ def distance(
     against = ("against real pictures", real is not None)
     scored = {"clipscore": ("with --prompts", prompts is not None)}
     refuse_idle(context, {"encoder": against, "validation": against} | scored)
-    wanted, table = _encoders(encoder or ["dinov2"]), None if prompts == drawn else prompts
-    _check(drawn, real, validation, prompts, table, clipscore)
     from blip3o.evals.distributions import encoders, folders
+    from blip3o.evals.distributions.clipscore import WAYS, ClipScorer
     from blip3o.weights.placement.device import find_device
 
-    place = str(find_device(device))
-    found: dict[str, float] = {}
-    with working("looking") as told:
+    sources = _sources(encoder or ["dinov2"])
+    way, clip = _named(clipscore)
+    if way not in WAYS:
+        raise ConfigError(f"clipscore is {way!r}: choose one of {', '.join(WAYS)}")
+    table = None if prompts == drawn else prompts
+    if real is not None:  # what is wrong with the folders is told before a network is fetched
+        folders.sets(drawn, real, validation)
+    if prompts is not None:
+        folders.captioned(drawn, table)
+    place, metrics = str(find_device(device)), dict[str, float]()
+    with working("looking") as progress:
         if real is not None:
-            chosen = {name: encoders.load(name, source, place) for name, source in wanted.items()}
-            found |= folders.compare(drawn, real, chosen, validation=validation, progress=told)
+            networks = {name: encoders.load(name, source, place) for name, source in sources.items()}
+            metrics |= folders.compare(drawn, real, networks, validation=validation, progress=progress)
         if prompts is not None:
-            found |= _clipscore(drawn, table, clipscore, place, told)
-    print(as_json(found) if json else "\n".join(f"{name:<24} {value:.4f}" for name, value in found.items()))
+            cosines = folders.alignment(drawn, table, ClipScorer(way, clip, place), progress=progress)
+            metrics[f"clipscore/{way}"] = WAYS[way].score(cosines)
+    print(as_json(metrics) if json else "\n".join(f"{name:<24} {value:.4f}" for name, value in metrics.items()))
+
+
+def _sources(words: list[str]) -> dict[str, str | None]:
+    """Encoder -> the place of its network. Raises ConfigError for one that is not there, and for one named twice."""
+    from blip3o.evals.distributions import encoders
+
+    sources = dict(map(_named, words))
+    for name in sources:
+        encoders.check(name)
+    if len(sources) < len(words):
+        raise ConfigError(f"an encoder is named twice in {', '.join(words)}: compare by each network once")
+    return sources
 
 
 def _named(word: str) -> tuple[str, str | None]:
     """A name, and where it says so the place of its network."""
     name, _, source = word.partition("=")
     return name, source or None
-
-
-def _encoders(words: list[str]) -> dict[str, str | None]:
-    """Encoder -> the place of its network. Raises ConfigError for one that is not there, and for one named twice."""
-    from blip3o.evals.distributions import encoders
-
-    named = list(map(_named, words))
-    for name, _ in named:
-        encoders.check(name)
-    if len(dict(named)) < len(named):
-        raise ConfigError(f"an encoder is named twice in {', '.join(words)}: compare by each network once")
-    return dict(named)
-
-
-def _check(
-    drawn: Path, real: Path | None, validation: Path | None, prompts: Path | None, table: Path | None, clipscore: str
-) -> None:
-    """Raise ConfigError and DataError for what can be told before a network is fetched."""
-    from blip3o.evals.distributions import folders
-    from blip3o.evals.distributions.clipscore import WAYS
-
-    way, _ = _named(clipscore)
-    if way not in WAYS:
-        raise ConfigError(f"clipscore is {way!r}: choose one of {', '.join(WAYS)}")
-    if real is not None:
-        folders.sets(drawn, real, validation)
-    if prompts is not None:
-        folders.captioned(drawn, table)
-
-
-def _clipscore(drawn: Path, prompts: Path | None, word: str, device: str, told: Any) -> dict[str, float]:
-    from blip3o.evals.distributions import folders
-    from blip3o.evals.distributions.clipscore import WAYS, ClipScorer
-
-    way, source = _named(word)
-    values = folders.alignment(drawn, prompts, ClipScorer(way, source, device), progress=told)
-    return {f"clipscore/{way}": WAYS[way].score(values)}

@@ -2,9 +2,9 @@
 
 import errno
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,45 +28,52 @@ EXAMPLES = examples(
 BOOK = "picturebook"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
-Suite = Annotated[
-    str | None,
-    typer.Option(help="picturebook (the default), understanding, generation, editing or all: many benchmarks."),
-]
-Named = Annotated[
-    list[str] | None, typer.Option("--benchmark", "-b", help="NAME or NAME:PROTOCOL; may be given again.")
-]
-Data = Annotated[
-    str | None,
-    typer.Option(help="Benchmarks: their folder, or one with a folder for each; owner/name on the Hub; hub."),
-]
-Groups = Annotated[
-    list[str] | None, typer.Option("--group", help="Picture book: only these groups, such as generation; repeatable.")
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Questions in each group or benchmark; default: all.")]
-ItemSeed = Annotated[int, typer.Option(min=0, help="Picture book: asks other questions. Benchmarks: draws others.")]
-Results = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="The folder of results. Default: results for benchmarks, none for the book."),
-]
-JudgeUrl = Annotated[
-    str | None,
-    typer.Option("--judge", help="Benchmarks: base URL of an OpenAI-compatible server, local:MODEL, or none."),
-]
-JudgeModel = Annotated[str, typer.Option(help="The judge's model; the key is read from OPENAI_API_KEY.")]
-Ready = Annotated[Path | None, typer.Option(help="Benchmarks: ready detections or a judge's answers, as JSON.")]
-DetectorName = Annotated[
-    str | None, typer.Option("--detector", help="GenEval: Mask2Former, its folder or id on the Hub; or picturebook.")
-]
-BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
-Bare = Annotated[
-    bool, typer.Option("--bare", help="Benchmarks: leave out instructions that a small model does not know.")
-]
-Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier run answered.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count, and estimate time and cost.")]
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """What is asked, of which data, and who scores it: the arguments of `blip3o.evaluate`."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(help="Benchmarks: their folder, or one with a folder for each; owner/name on the Hub; hub."),
+    ] = None
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="Picture book: only these groups, such as generation; repeatable."),
+    ] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions in each group or benchmark; default: all.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Picture book: asks other questions. Benchmarks: draws others.")] = 0
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The folder of results. Default: results for benchmarks, none for the book."
+        ),
+    ] = None
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Benchmarks: base URL of an OpenAI-compatible server, local:MODEL, or none."),
+    ] = None
+    judge_model: Annotated[str, typer.Option(help="The judge's model; the key is read from OPENAI_API_KEY.")] = (
+        "gpt-4.1"
+    )
+    ready: Annotated[Path | None, typer.Option(help="Benchmarks: ready detections or a judge's answers, as JSON.")] = (
+        None
+    )
+    detector: Annotated[
+        str | None, typer.Option(help="GenEval: Mask2Former, its folder or id on the Hub; or picturebook.")
+    ] = None
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked at a time.")] = 16
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Benchmarks: leave out instructions that a small model does not know.")
+    ] = False
+    restart: Annotated[bool, typer.Option("--restart", help="Forget what an earlier run answered.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Benchmarks: only count, and estimate time and cost.")] = (
+        False
+    )
 
 
 class _Verb(TyperGroup):
-    """A verb that also has verbs of its own."""
+    """A verb with verbs of its own; they are handed typer's own context, which commands inside of others lack."""
 
     context_class = typer.Context
 
@@ -85,21 +92,14 @@ app = typer.Typer(cls=_Verb, invoke_without_command=True, epilog=EXAMPLES)
 def evaluate(
     context: typer.Context,
     *,
-    suite: Suite = None,
-    benchmark: Named = None,
-    data: Data = None,
-    group: Groups = None,
-    limit: Limit = None,
-    seed: ItemSeed = 0,
-    output: Results = None,
-    judge: JudgeUrl = None,
-    judge_model: JudgeModel = "gpt-4.1",
-    ready: Ready = None,
-    detector: DetectorName = None,
-    batch_size: BatchSize = 16,
-    bare: Bare = False,
-    restart: Restart = False,
-    dry_run: DryRun = False,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="picturebook (the default), understanding, generation, editing or all: many benchmarks."),
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--benchmark", "-b", help="NAME or NAME:PROTOCOL; may be given again.")
+    ] = None,
+    questions: Questions,
     loading: Loading,
     json: Json = False,
     debug: Debug = False,
@@ -118,20 +118,33 @@ def evaluate(
     from blip3o.evals.evaluate import evaluate as evaluated
 
     names = registry.chosen(BOOK if suite is None and not benchmark else suite, benchmark or [])
-    output = output if names == [BOOK] else output or Path("results")
-    refuse_idle(context, _effects(names, {"ready": ready, "judge": judge, "output": output}))
-    if output is not None:
-        check_folder(output)
-    ask = partial(
-        evaluated, loading.model, names, data=data, judge=judge, judge_model=judge_model, ready=ready, detector=detector
-    )
-    ask = partial(ask, output=output, limit=limit, seed=seed, batch_size=batch_size, groups=group or None)
-    settings = {key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")}
-    with _keeping(output, restart=restart), _progress() as progress:
-        ask = partial(ask, bare=bare, restart=restart, dry_run=dry_run, device=loading.device, loading=settings)
-        results = ask(load=open_model, progress=progress, notice=lambda words: print(words, file=sys.stderr))
-    if results:
-        print(as_json(results[0] if names == [BOOK] else results)) if json else _show(results, dry_run=dry_run)
+    if names != [BOOK] and questions.output is None:
+        questions = replace(questions, output=Path("results"))
+    refuse_idle(context, _effects(names, questions))
+    if questions.output is not None:
+        check_folder(questions.output)
+    options: dict[str, Any] = vars(questions) | {"groups": questions.groups or None}
+    with _keeping(questions.output, restart=questions.restart), working_on_many("asking") as update:
+
+        def progress(name: str, done: int, total: int, mean: float | None) -> None:
+            update(name if mean is None else f"{name}, mean score {mean:.3f}", done, total)
+
+        results = evaluated(
+            loading.model,
+            names,
+            **options,
+            device=loading.device,
+            loading={key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")},
+            load=open_model,
+            progress=progress,
+            notice=lambda words: print(words, file=sys.stderr),
+        )
+    if json and results:
+        print(as_json(results[0] if names == [BOOK] else results))
+    elif questions.dry_run:
+        _show_estimates(results)
+    elif results:
+        _show_scores(results)
     _refuse_unscored(results)
 
 
@@ -144,9 +157,6 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare two models item by item: differences with their intervals, and a page of failures with pictures."""
-    from rich.console import Console
-    from rich.table import Table
-
     from blip3o.evals.compare import compare as compared
     from blip3o.evals.compare import facts
     from blip3o.evals.report import check_page, rows, write_page
@@ -157,11 +167,8 @@ def compare(
     if json:
         print(as_json(facts(comparison) | {"page": str(output)}))
         return
-    head, *body = rows(comparison)
-    table = Table(*head[:-1])
-    for row in body:
-        table.add_row(*row[:-1])
-    Console(highlight=False).print(table)
+    heading, *body = rows(comparison)
+    _print_table(heading[:-1], [row[:-1] for row in body])
     for row in body:
         if row[-1]:
             print(f"{row[0]}: {row[-1]}")
@@ -192,20 +199,20 @@ def _keeping(output: Path | None, *, restart: bool) -> Iterator[None]:
         raise OutputError(f"cannot write to {output} ({error.strerror}): make room, then {again}") from error
 
 
-def _effects(names: list[str], options: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+def _effects(names: list[str], questions: Questions) -> dict[str, tuple[str, bool]]:
     """Option -> where it has an effect, in words, and whether that is so here. One that is not named always has."""
     from blip3o.evals import registry
 
     tests = [test for test, _ in map(registry.find, names)]
     heeds, kinds = {what for test in tests for what in test.heeds}, {test.kind for test in tests}
-    judged = any(test.needs_judge and not (options["ready"] and "ready" in test.heeds) for test in tests)
-    url = str(options["judge"] or "none")
+    judged = any(test.needs_judge and not (questions.ready and "ready" in test.heeds) for test in tests)
+    url = questions.judge or "none"
     return {
-        "group": ("for the picture book", "groups" in heeds),
+        "groups": ("for the picture book", "groups" in heeds),
         "data": ("for benchmarks that read data", any(test.has_data for test in tests)),
         "bare": ("for benchmarks of understanding", "understanding" in kinds),
         "seed": ("for the picture book and for benchmarks that draw", kinds != {"understanding"}),
-        "restart": ("where answers are kept, with --output", options["output"] is not None),
+        "restart": ("where answers are kept, with --output", questions.output is not None),
         "judge": ("for benchmarks that a judge scores", judged),
         "judge_model": ("with a server as the --judge", url != "none" and not url.startswith("local:")),
         "ready": ("for geneval and dpg", "ready" in heeds),
@@ -213,36 +220,32 @@ def _effects(names: list[str], options: Mapping[str, Any]) -> dict[str, tuple[st
     }
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int, float | None], None]]:
-    """A bar with the mean score so far."""
-    with working_on_many("asking") as tell:
-
-        def told(name: str, done: int, total: int, mean: float | None) -> None:
-            tell(name if mean is None else f"{name}, mean score {mean:.3f}", done, total)
-
-        yield told
-
-
-def _show(results: list[dict[str, Any]], *, dry_run: bool) -> None:
+def _print_table(heading: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print rows of cells below their heading; what is too wide goes on in the next line of its cell."""
     from rich.console import Console
     from rich.table import Table
 
-    if dry_run:
-        table = Table("benchmark", "items", "seconds", "judge's requests, at least", "judge's tokens")
-        for one in results:
-            cells = ("items", "seconds", "judge_requests_at_least", "judge_tokens")
-            table.add_row(one["benchmark"], *(f"{one[cell]:,}" if cell in one else "" for cell in cells))
-    else:
-        table = Table(title="value: on the scale that each benchmark publishes", title_justify="left")
-        for name in ("benchmark", "protocol", "metric", "value", "95 % interval", "items"):
-            table.add_column(name, overflow="fold")
-        for row in (row for one in results for row in _rows(one)):
-            table.add_row(*row)
+    table = Table(title=title, title_justify="left")
+    for name in heading:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     Console(highlight=False).print(table)
-    for one in results:
-        if not dry_run and (one["not_trusted"] or not one["scored"]):
-            print(f"{one['benchmark']}: {one['not_trusted'] if one['scored'] else _why(one)}")
+
+
+def _show_estimates(estimates: Sequence[Mapping[str, Any]]) -> None:
+    keys = ("items", "seconds", "judge_requests_at_least", "judge_tokens")
+    heading = ("benchmark", "items", "seconds", "judge's requests, at least", "judge's tokens")
+    _print_table(heading, [(one["benchmark"], *(f"{one[k]:,}" if k in one else "" for k in keys)) for one in estimates])
+
+
+def _show_scores(results: Sequence[dict[str, Any]]) -> None:
+    heading = ("benchmark", "protocol", "metric", "value", "95 % interval", "items")
+    title = "value: on the scale that each benchmark publishes"
+    _print_table(heading, [row for result in results for row in _rows(result)], title)
+    for result in results:
+        if result["not_trusted"] or not result["scored"]:
+            print(f"{result['benchmark']}: {result['not_trusted'] if result['scored'] else _why(result)}")
 
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -251,14 +254,14 @@ def _rows(result: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     from blip3o.evals.saved_results import numbers
 
     refused = "".join(f", {result[how]:,} {how}" for how in ("refused", "unscored") if result[how])
-    told = f"{result['n']:,} of {result['of']:,}{refused}"
+    counted = f"{result['n']:,} of {result['of']:,}{refused}"
     head = (result["benchmark"], result["protocol"])
     if not result["scored"]:
         yield (*head, "not scored", "", "", f"{result['answered']:,} answered of {result['of']:,}{refused}")
     judge = {"judge": result["judge"]} if isinstance(result["judge"], dict) else {}
     for name, metric in numbers({**result["metrics"], **judge}).items():
         if "/" not in name or name not in result["metrics"]:
-            yield (*head, name, shown(metric.value), interval(metric), told)
+            yield (*head, name, shown(metric.value), interval(metric), counted)
 
 
 def _refuse_unscored(results: list[dict[str, Any]]) -> None:
@@ -277,5 +280,5 @@ def _why(result: dict[str, Any]) -> str:
         return f"the model cannot be asked: {result['why_refused']}"
     if result["why_unscored"]:
         return f"the judge has no opinion: {result['why_unscored']}"
-    wanted = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
-    return f"not scored without {wanted.get(result['benchmark'], '--judge')}"
+    options = {"geneval": "--detector or --ready", "dpg": "--judge or --ready"}
+    return f"not scored without {options.get(result['benchmark'], '--judge')}"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blip3o.cli.files import check_folder, places
-from blip3o.cli.lock import LOCK, locked
 from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
+from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
     import blip3o.train.recipe
@@ -52,28 +52,29 @@ def train(
         recipe = load(Recipe, config, _overrides(overrides or [], seed))
         folder = Path("runs") / recipe.name if output is None else output
         _check(recipe, stage, folder)
-    with locked(folder):
+    lock = FolderLock(folder)
+    with lock:
         if restart:
             _put_aside(folder)
         _check_same_model(recipe, folder)
-        print(_carry_out(recipe, folder, stage, device))
+        print(_carry_out(recipe, lock, stage, device))
 
 
-def _carry_out(recipe: "blip3o.train.recipe.Recipe", folder: Path, stage: str | None, device: str) -> Path:
+def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: str | None, device: str) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
         from blip3o.cli.train_progress import Watch, score_in
         from blip3o.config import dump
         from blip3o.train.trainer import Trainer
 
-        dump(recipe, folder / "recipe.yaml")
+        dump(recipe, lock.folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:
         try:
-            trainer = Trainer(recipe, folder, watch.see, device=device)
+            trainer = Trainer(recipe, lock, watch.see, device=device)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:
-            raise Stopped(f"stopped: {folder} holds the state; the same command goes on from there") from None
+            raise Stopped(f"stopped: {lock.folder} holds the state; the same command goes on from there") from None
     return trainer.publish()
 
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,13 +17,14 @@ from rich.table import Column
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, Tile, sheet
 from blip3o.cli.files import write_picture
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture, Turn
 from blip3o.train import log
 from blip3o.train.trainer import Trainer
 
-DRAWN, EDITED = 6, 3
+DRAWN, EDITED, RECONSTRUCTED = 6, 3, 12
 """Prompts and edits on a sheet."""
 WIDE = 120
 """Columns of a terminal from which on it shows every loss."""
@@ -138,7 +140,11 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
     prompts: list[str] = []
     edits: list[tuple[np.ndarray, str]] = []
     for _ in range(400 if tasks else 0):
-        match source.conversation(rng.choice(sorted(tasks)), rng):
+        try:
+            conversation = source.conversation(rng.choice(sorted(tasks)), rng.randrange(len(source)), rng)
+        except SampleError:
+            continue
+        match conversation:
             case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))):
                 prompts.append(prompt)
             case (Turn("user", (Picture() as picture, str() as instruction)), Turn("assistant", (Picture(),))):
@@ -148,9 +154,15 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
 
 def reconstruct(model: BLIP3o, source: Source, folder: Path) -> None:
     """Write a sheet of pictures and what the image space keeps of them."""
-    samples = [source[index] for index in range(min(12, len(source)))]
-    decoded = model.reconstruct([sample.picture.pixels for sample in samples])
-    before = Section("pictures", [Tile(Image.fromarray(sample.picture.pixels), sample.caption) for sample in samples])
+    pictures, captions = [], []
+    for index in range(min(RECONSTRUCTED, len(source))):
+        with suppress(SampleError):
+            pictures.append(Image.fromarray(source.picture(index).pixels))
+            captions.append(next(iter(source[index].captions), ""))
+    if not pictures:
+        return
+    decoded = model.reconstruct(pictures)
+    before = Section("pictures", [Tile(*pair) for pair in zip(pictures, captions, strict=True)])
     after = Section("encoded and decoded again", [Tile(image, "") for image in decoded])
     write_picture(sheet([before, after]), folder / "reconstructed.png")
 

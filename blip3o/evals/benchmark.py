@@ -80,6 +80,11 @@ class Record:
     verdict: Verdict | None
     """None: not scored, for want of a judge."""
 
+    @property
+    def score(self) -> float | None:
+        """What it counts; None where it is not scored."""
+        return None if self.verdict is None else self.verdict.score
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeCall:
@@ -100,10 +105,8 @@ USUAL = JudgeCall()
 class Judge(Protocol):
     """A model that is asked what another one's answer is worth, or what is in a picture."""
 
-    @property
-    def name(self) -> str:
-        """Which model it is, for the results."""
-        ...
+    name: str
+    """Which model it is, for the results."""
 
     def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """Its reply. The same request with the same number of the `attempt` gives the same reply, from a cache.
@@ -192,7 +195,7 @@ class Benchmark(ABC):
         for begin in range(0, len(items), size):
             yield items[begin : begin + size]
 
-    def answer(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
+    def ask(self, items: Sequence[Item], candidate: Candidate, seed: int) -> Sequence[Response]:
         """A model's response to each item, every picture from a seed of its own. Raises PromptError, PictureError."""
         prompts = [item.prompt for item in items for _ in range(item.count)]
         seeds = [item_seed(seed, item.id, index) for item in items for index in range(item.count)]
@@ -211,13 +214,13 @@ class Benchmark(ABC):
         it has no opinion on this item."""
 
     @abstractmethod
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The numbers of scored records, the one that is published first; `records` is not empty and may be a part of
         the data set."""
 
     def numbers(self, records: Sequence[Record]) -> dict[str, Any]:
         """The metrics with their 95 % intervals, as the result tells them: by the bootstrap over units."""
-        return with_intervals(self.metrics, records)
+        return with_intervals(self.aggregate, records)
 
     def report(self, records: Sequence[Record], candidate: Callable[[], Candidate]) -> dict[str, Any]:
         """Further fields of the result, JSON values; asks the candidate only where it must, for it may not be open."""
@@ -253,7 +256,7 @@ def with_intervals(
     draws = max(LEAST_RESAMPLES, min(RESAMPLES, RESAMPLES * 2000 // len(records)))
     rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = defaultdict(list)
-    for _ in range(draws if len(groups) > 1 else 0):
+    for _ in range(draws if len(groups) > 1 else 0):  # one unit drawn again and again is always the same data set
         for name, value in metrics(_redrawn(groups, rng)).items():
             drawn[name].append(value)
     return {name: _interval(value, drawn[name]) for name, value in metrics(records).items()}
@@ -271,10 +274,6 @@ def _redrawn(groups: list[list[Record]], rng: np.random.Generator) -> list[Recor
 
 
 def _interval(value: float, drawn: Sequence[float]) -> dict[str, float | None]:
-    known = [one for one in drawn if isfinite(one)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known else (None, None)
-    return {
-        "value": value if isfinite(value) else None,
-        "low": None if low is None else float(low),
-        "high": None if high is None else float(high),
-    }
+    finite = [one for one in drawn if isfinite(one)]
+    low, high = np.percentile(finite, [2.5, 97.5]).tolist() if finite else (None, None)
+    return {"value": value if isfinite(value) else None, "low": low, "high": high}

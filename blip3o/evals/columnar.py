@@ -41,10 +41,10 @@ class Stored:
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise PictureError(f"{what} cannot be read ({_line(error)}): copy the file again") from error
         cell = cell if self.place is None else cell[self.place]
-        found = cell.get("bytes") if isinstance(cell, dict) else cell
-        if not found:
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not content:
             raise PictureError(f"{what} is empty: copy the file again")
-        return found
+        return content
 
 
 class ColumnFile:
@@ -89,8 +89,8 @@ class ColumnFile:
         from pyarrow.parquet import read_schema
 
         schema = read_schema(self.path) if self._kind == "Parquet" else self._batches[0].schema if self._batches else []
-        found = {field.name: _several(field.type) for field in schema}
-        return {name: several for name, several in found.items() if several is not None}
+        columns = {field.name: _several(field.type) for field in schema}
+        return {name: several for name, several in columns.items() if several is not None}
 
     def _tables(self) -> "Iterator[tuple[int, pyarrow.Table]]":
         """The groups of rows; of Parquet without the content of pictures."""
@@ -102,16 +102,17 @@ class ColumnFile:
             return
         with ParquetFile(self.path) as file:
             leaves = [file.schema.column(number).path for number in range(len(file.schema.names))]
+            # a picture's path is read: it tells which cells hold one, and how many; its bytes are not
             light = [leaf for leaf in leaves if not (leaf in self._several or _content_of(leaf) in self._several)]
             for group in range(file.num_row_groups):
                 yield group, file.read_row_group(group, columns=light)
 
     def _rows(self, group: int, table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
         """`table` lacks a column of plain bytes: each of its cells may hold a picture."""
-        there = {name: list(table[name]) for name in self._several if name in table.column_names}
-        for number, row in enumerate(table.drop_columns(list(there)).to_pylist()):
+        cells = {name: list(table[name]) for name in self._several if name in table.column_names}
+        for number, row in enumerate(table.drop_columns(list(cells)).to_pylist()):
             for name, several in self._several.items():
-                cell = there[name][number] if name in there else None
+                cell = cells[name][number] if name in cells else None
                 address = {"file": self, "group": group, "column": name, "row": number}
                 if cell is not None and not cell.is_valid:
                     row[name] = None

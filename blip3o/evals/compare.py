@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.errors import DataError
-from blip3o.evals.saved_results import BenchmarkResult, Number, finite, located, results_in
+from blip3o.evals.benchmark import Item, Record
+from blip3o.evals.saved_results import BenchmarkResult, Number, located, results_in
 
 RESAMPLES = 2000
 """Data sets drawn for an interval."""
@@ -61,42 +62,13 @@ class MeanScores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredAnswer:
-    """What one model made of an item."""
-
-    given: str | tuple[str | Mapping[str, str], ...]
-    """Words; or pictures as paths from the folder of results, with the words between them under "text"."""
-    parsed: Any
-    score: float | None
-    """None: not scored."""
-    details: Mapping[str, Any]
-
-    @property
-    def words(self) -> str | None:
-        """All words of it; None where it is pictures alone."""
-        if isinstance(self.given, str):
-            return self.given
-        return " | ".join(part["text"] for part in self.given if not isinstance(part, str) and part["text"]) or None
-
-    @property
-    def pictures(self) -> tuple[str, ...]:
-        """All pictures of it."""
-        return () if isinstance(self.given, str) else tuple(part for part in self.given if isinstance(part, str))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Pair:
     """An item that both have answered."""
 
-    id: str
-    unit: str
-    category: str
-    prompt: str
-    facts: Mapping[str, Any]
-    pictures: tuple[str | None, ...]
-    """Paths from A's folder of results; None for one inside a file of data."""
-    a: ScoredAnswer
-    b: ScoredAnswer
+    item: Item
+    """As A's results tell it."""
+    a: Record
+    b: Record
     outcome: Outcome
 
 
@@ -149,8 +121,8 @@ def compare(a: Path, b: Path) -> Comparison:
     first, second = results_in(a), results_in(b)
     shared = [name for name in first if name in second]
     if not shared:
-        found = f"{a} holds {', '.join(first)}; {b} holds {', '.join(second)}"
-        raise DataError(f"no benchmark is in both folders ({found}): evaluate both models on one of them")
+        contents = f"{a} holds {', '.join(first)}; {b} holds {', '.join(second)}"
+        raise DataError(f"no benchmark is in both folders ({contents}): evaluate both models on one of them")
     return Comparison(
         a=_side(a, first),
         b=_side(b, second),
@@ -192,7 +164,7 @@ def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
     index = np.array([place[unit] for unit in units])
     weights = np.stack([np.bincount(index, np.array(differences)), np.bincount(index)], axis=1)
     mean = float(np.mean(differences))
-    if len(weights) == 1:
+    if len(weights) == 1:  # one unit says nothing of how much units differ
         return Number(value=mean)
     kinds, begins, numbers = np.unique(weights, axis=0, return_index=True, return_counts=True)
     order = np.argsort(begins)
@@ -202,7 +174,7 @@ def paired(differences: Sequence[float], units: Sequence[str]) -> Number:
         rng.multinomial(len(weights), shares, size=min(size, RESAMPLES - begin)) @ kinds
         for begin in range(0, RESAMPLES, size)
     ]
-    sums = np.concatenate(drawn)
+    sums = np.concatenate(drawn)  # of differences and of items: units of many items weigh more
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
     return Number(value=mean, low=float(low), high=float(high))
 
@@ -242,8 +214,8 @@ def _refusals(a: BenchmarkResult, b: BenchmarkResult) -> Iterator[str]:
     for what, (first, second) in fields.items():
         if first != second:
             yield f"not compared, their {what} differ: {first or 'none'} in A, {second or 'none'} in B"
-    shared = a.lines.keys() & b.lines.keys()
-    other = sorted(name for name in shared if a.lines[name]["prompt"] != b.lines[name]["prompt"])
+    shared = a.records.keys() & b.records.keys()
+    other = sorted(name for name in shared if a.records[name].item.prompt != b.records[name].item.prompt)
     if other:
         yield f"not compared, {len(other)} of their items of one name are asked in other words, {other[0]} first"
 
@@ -254,7 +226,7 @@ def _notes(a: BenchmarkResult, b: BenchmarkResult, same: bool) -> Iterator[str]:
             yield f"{side} is not complete: {run.n} of {run.of} items are scored"
         if not run.scored:
             yield f"{side} has answers that are not scored: a judge is missing or has failed"
-        if not run.lines:
+        if not run.records:
             yield f"{side} keeps no answers: only its numbers are shown"
     if not same:
         yield "metrics are not subtracted, for they are of different items; scores are of the items of both"
@@ -263,12 +235,12 @@ def _notes(a: BenchmarkResult, b: BenchmarkResult, same: bool) -> Iterator[str]:
     for what, first, second in (("ways of loading", a.loaded, b.loaded), ("versions", a.versions, b.versions)):
         unlike = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
         if unlike and first and second:  # early results do not tell
-            told = (f"{name} {first.get(name, 'none')} in A, {second.get(name, 'none')} in B" for name in unlike)
-            yield f"{what} differ: {'; '.join(told)}"
+            differences = (f"{name} {first.get(name, 'none')} in A, {second.get(name, 'none')} in B" for name in unlike)
+            yield f"{what} differ: {'; '.join(differences)}"
 
 
 def _scored(run: BenchmarkResult) -> set[str]:
-    return {name for name, line in run.lines.items() if finite(line["score"]) is not None}
+    return {name for name, record in run.records.items() if record.verdict is not None}
 
 
 def _metric(name: str, a: BenchmarkResult, b: BenchmarkResult, *, subtract: bool) -> Metric:
@@ -278,30 +250,14 @@ def _metric(name: str, a: BenchmarkResult, b: BenchmarkResult, *, subtract: bool
     return Metric(name=name, a=first, b=second, difference=difference)
 
 
-def _pairs(a: BenchmarkResult, b: BenchmarkResult) -> Iterator[Pair]:
-    shared = [(line, b.lines[name]) for name, line in a.lines.items() if name in b.lines]
-    known = [score for lines in shared for line in lines if (score := finite(line["score"])) is not None]
-    full = max(1.0, *known) if known else 1.0
-    for line, other in shared:
-        first, second = _answer(line), _answer(other)
-        yield Pair(
-            id=str(line["id"]),
-            unit=str(line.get("unit") or line["id"]),
-            category=str(line.get("category") or ""),
-            prompt=str(line["prompt"]),
-            facts=line.get("facts") or {},
-            pictures=tuple(line.get("pictures") or ()),
-            a=first,
-            b=second,
-            outcome=_outcome(first.score, second.score, full),
-        )
-
-
-def _answer(line: Mapping[str, Any]) -> ScoredAnswer:
-    given = tuple(line["answer"]) if isinstance(line["answer"], list) else str(line["answer"])
-    return ScoredAnswer(
-        given=given, parsed=line.get("parsed"), score=finite(line["score"]), details=line.get("details") or {}
-    )
+def _pairs(a: BenchmarkResult, b: BenchmarkResult) -> list[Pair]:
+    shared = [(record, b.records[name]) for name, record in a.records.items() if name in b.records]
+    scores = [record.verdict.score for records in shared for record in records if record.verdict is not None]
+    full = max([1.0, *scores])
+    return [
+        Pair(item=first.item, a=first, b=second, outcome=_outcome(first.score, second.score, full))
+        for first, second in shared
+    ]
 
 
 def _outcome(a: float | None, b: float | None, full: float) -> Outcome:
@@ -314,18 +270,18 @@ def _outcome(a: float | None, b: float | None, full: float) -> Outcome:
 
 
 def _scores(pairs: Sequence[Pair]) -> MeanScores | None:
-    known = [
-        (pair.unit, pair.a.score, pair.b.score)
+    scored = [
+        (pair.item.unit, pair.a.score, pair.b.score)
         for pair in pairs
         if pair.a.score is not None and pair.b.score is not None
     ]
-    if not known:
+    if not scored:
         return None
-    units, first, second = zip(*known, strict=True)
+    units, first, second = zip(*scored, strict=True)
     both = list(zip(first, second, strict=True))
     binary = {*first, *second} <= {0.0, 1.0}
     return MeanScores(
-        n=len(known),
+        n=len(scored),
         units=len(set(units)),
         a=float(np.mean(first)),
         b=float(np.mean(second)),
@@ -341,6 +297,6 @@ def _scores(pairs: Sequence[Pair]) -> MeanScores | None:
 def _by_category(pairs: Sequence[Pair]) -> dict[str, MeanScores]:
     parts: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
-        parts[pair.category].append(pair)
-    found = {name: _scores(part) for name, part in sorted(parts.items())} if len(parts) > 1 else {}
-    return {name: scores for name, scores in found.items() if scores is not None}
+        parts[pair.item.category].append(pair)
+    categories = {name: _scores(part) for name, part in sorted(parts.items())} if len(parts) > 1 else {}
+    return {name: scores for name, scores in categories.items() if scores is not None}

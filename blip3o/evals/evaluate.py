@@ -82,8 +82,8 @@ def evaluate(
             notice(f"{early} is of an earlier version: its questions are asked anew, beside it")
         place, alone = folder / identity["name"], len(benchmarks) == 1
         plan = Plan(folder=place, limit=limit, batch=batch_size, seed=seed, bare=bare, restart=restart)
-        asked = None if dry_run else _judge(judge, judge_model, folder, partial(load, device=device))
-        options = BenchmarkOptions(judge=asked, ready=ready, detector=detector, device=device, groups=groups, seed=seed)
+        rater = None if dry_run else _judge(judge, judge_model, folder, partial(load, device=device))
+        options = BenchmarkOptions(judge=rater, ready=ready, detector=detector, device=device, groups=groups, seed=seed)
 
         def result(name: str) -> dict[str, Any]:
             benchmark, items = _opened(name, options, data, notice, alone=alone)
@@ -183,17 +183,16 @@ def _opened(
     benchmark = registry.build(name, options)
     if not benchmark.has_data:
         return benchmark, benchmark.items(Path())
-    own = Path(str(data))
-    if own.is_dir():
-        inside = own / benchmark.name
+    folder = Path(str(data))
+    if folder.is_dir():
+        inside = folder / benchmark.name
         if not inside.is_dir() and not alone:
-            raise DataError(f"{own} has no folder {benchmark.name}: put its data there")
-        return benchmark, read(benchmark, inside if inside.is_dir() else own)
-    if str(data) == "hub" and not benchmark.mirror:
-        raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
+            raise DataError(f"{folder} has no folder {benchmark.name}: put its data there")
+        return benchmark, read(benchmark, inside if inside.is_dir() else folder)
     mirror = benchmark.mirror if str(data) == "hub" else str(data)
-    found = hub.find_data(mirror, benchmark.wanted, notice)
-    return benchmark, read(benchmark, found)
+    if not mirror:
+        raise DataError(f"{benchmark.name} has no mirror on the Hub: name the folder of its data")
+    return benchmark, read(benchmark, hub.find_data(mirror, benchmark.wanted, notice))
 
 
 def _estimate(
@@ -204,7 +203,7 @@ def _estimate(
     tried, model, begin = items[:TRIED_ITEMS], candidate(), time.monotonic()
     estimate: dict[str, Any] = {"benchmark": benchmark.name, "items": len(items)}
     with suppress(PromptError, PictureError):  # a model that cannot be asked these takes no time
-        benchmark.answer(tried, model, plan.seed)
+        benchmark.ask(tried, model, plan.seed)
         estimate["seconds"] = round((time.monotonic() - begin) / len(tried) * len(items))
     if benchmark.needs_judge:
         pictures = sum(item.count if benchmark.kind != "understanding" else 0 for item in items)

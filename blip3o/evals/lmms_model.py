@@ -42,31 +42,31 @@ class Blip3o(lmms):
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """Words, or JSON with the files of pictures: {"text": ..., "images": [...]}."""
-        asked = [self._request(request) for request in requests]
+        parsed = [self._request(request) for request in requests]
         if self.draws:
-            return [self._drawn(prompt, pictures) for prompt, pictures, _ in asked]
+            return [self._drawn(prompt, pictures) for prompt, pictures, _ in parsed]
         answers: list[str] = []
-        for prompt, pictures, given in asked:
-            answer = self.model.understand([pictures], [prompt], max_tokens=int(given.get("max_new_tokens", 128)))[0]
-            answers.append(_until(answer, given.get("until", [])))
+        for prompt, pictures, settings in parsed:
+            answer = self.model.understand([pictures], [prompt], max_tokens=int(settings.get("max_new_tokens", 128)))[0]
+            answers.append(_until(answer, settings.get("until", [])))
         return answers
 
     def _request(self, request: Any) -> tuple[str, list[Image.Image], dict[str, Any]]:
-        context, given, doc_to_visual, doc, task, split = request.args
-        seen = doc_to_visual(self.task_dict[task][split][doc]) if doc_to_visual is not None else []
-        pictures = [official_rgb(picture) for picture in seen or [] if isinstance(picture, Image.Image)]
-        return context.replace(IMAGE_TOKEN, "").strip(), pictures, given
+        context, settings, doc_to_visual, doc, task, split = request.args
+        visuals = doc_to_visual(self.task_dict[task][split][doc]) if doc_to_visual is not None else []
+        pictures = [official_rgb(picture) for picture in visuals or [] if isinstance(picture, Image.Image)]
+        return context.replace(IMAGE_TOKEN, "").strip(), pictures, settings
 
     def _drawn(self, prompt: str, pictures: list[Image.Image]) -> str:
-        made = (
+        images = (
             self.model.edit([pictures], [prompt], seed=[self.seed])
             if pictures
             else self.model.generate([prompt], seed=[self.seed])
         )
-        told = hashlib.sha256(prompt.encode() + b"".join(picture.tobytes() for picture in pictures)).hexdigest()
-        path = self.output / f"{told[:16]}-{self.seed}.png"
+        digest = hashlib.sha256(prompt.encode() + b"".join(picture.tobytes() for picture in pictures)).hexdigest()
+        path = self.output / f"{digest[:16]}-{self.seed}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        made[0].save(path)
+        images[0].save(path)
         return json.dumps({"text": "", "images": [str(path)]})
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:

@@ -1,7 +1,7 @@
 """Shares of right answers with their 95 % intervals."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import sqrt
 
 Z = 1.959963984540054
@@ -16,10 +16,6 @@ class Proportion:
     n: int
     low: float
     high: float
-
-    def as_json(self) -> dict[str, float]:
-        """The four fields."""
-        return asdict(self)
 
 
 def proportion(right: Iterable[bool]) -> Proportion:

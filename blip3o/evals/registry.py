@@ -59,11 +59,11 @@ def find(name: str) -> tuple[type[Benchmark], str]:
     words = name.split(":")
     if words[0] not in BENCHMARKS and len(words) == 1:
         raise ConfigError(f"no benchmark is called {name!r}: choose from {', '.join(BENCHMARKS)}, or name module:Class")
-    known = 1 if words[0] in BENCHMARKS else 2
-    benchmark = resolve(":".join(words[:known]), BENCHMARKS)
+    length = 1 if words[0] in BENCHMARKS else 2
+    benchmark = resolve(":".join(words[:length]), BENCHMARKS)
     if not isinstance(benchmark, type) or not issubclass(benchmark, Benchmark):
         raise ConfigError(f"{name!r} is no benchmark: expected a subclass of blip3o.evals.benchmark.Benchmark")
-    protocol = ":".join(words[known:]) or benchmark.protocols[0]
+    protocol = ":".join(words[length:]) or benchmark.protocols[0]
     if protocol not in benchmark.protocols:
         choice = ", ".join(benchmark.protocols)
         raise ConfigError(f"{benchmark.name} has no protocol {protocol!r}: choose from {choice}")

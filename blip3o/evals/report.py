@@ -10,10 +10,11 @@ import mimetypes
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from blip3o.errors import OutputError
+from blip3o.evals.benchmark import Answer
 from blip3o.evals.compare import Comparison, Match, MeanScores, Outcome, Pair
 from blip3o.evals.saved_results import Number
 from blip3o.files import writing
@@ -52,11 +53,13 @@ def _page(comparison: Comparison, here: Path) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     environment.filters |= {"shown": shown, "signed": signed, "interval": interval, "limits": limits, "cut": _cut}
+    environment.filters |= {"words": _words, "pictures": _pictures}
     return environment.get_template("report.html").render(
         comparison=comparison,
         most_metrics=MOST_METRICS,
         bars=_bars,
-        listing=_listing,
+        most_items=MOST_ITEMS,
+        failures=failures,
         picture=lambda name, folder: _picture(name, folder, here),
     )
 
@@ -80,9 +83,9 @@ def _rows(match: Match) -> Iterator[list[str]]:
         yield [match.name, metric.name, *numbers, items, remarks]
         remarks = ""
     if match.scores is not None:
-        found = match.scores
-        difference = "\n".join(filter(None, (signed(found.difference.value), limits(found.difference))))
-        yield [match.name, "mean score", shown(found.a), shown(found.b), difference, str(found.n), remarks]
+        scores = match.scores
+        difference = "\n".join(filter(None, (signed(scores.difference.value), limits(scores.difference))))
+        yield [match.name, "mean score", shown(scores.a), shown(scores.b), difference, str(scores.n), remarks]
     elif not listed:
         yield [match.name, "", "", "", "", items, remarks]
 
@@ -125,18 +128,6 @@ def _within(number: Number | None) -> str:
 # --- the parts of the page --------------------------------------------------------------------------------------------
 
 
-class Listing(NamedTuple):
-    """The items of a benchmark on the page."""
-
-    all: list[Pair]
-    shown: list[Pair]
-    left_out: list[Pair]
-    numbers: str
-    """Of what is left out, by outcome."""
-    outcomes: list[str]
-    categories: list[str]
-
-
 def failures(match: Match) -> list[Pair]:
     """The items that are not right in both: those that differ first, the furthest apart before; then those that neither
     has right; then those not scored. Equals stand in the order of the data set."""
@@ -146,20 +137,6 @@ def failures(match: Match) -> list[Pair]:
         return RANKS[pair.outcome], 0.0 if a is None or b is None else -abs(a - b)
 
     return sorted((pair for pair in match.pairs if pair.outcome in RANKS), key=place)
-
-
-def _listing(match: Match) -> Listing:
-    everything = failures(match)
-    listed, rest = everything[:MOST_ITEMS], everything[MOST_ITEMS:]
-    numbers = {name: sum(pair.outcome == name for pair in rest) for name in RANKS}
-    return Listing(
-        all=everything,
-        shown=listed,
-        left_out=rest,
-        numbers=", ".join(f"{number} {name}" for name, number in numbers.items() if number),
-        outcomes=[name for name in RANKS if any(pair.outcome == name for pair in listed)],
-        categories=sorted({pair.category for pair in listed if pair.category}),
-    )
 
 
 def _bars(match: Match) -> Iterator[tuple[str, MeanScores, float]]:
@@ -176,9 +153,20 @@ def _cut(value: Any) -> str:
     return text if left <= 0 else f"{text[:LONGEST]} … ({left} characters more)"
 
 
-def _picture(name: str, folder: Path, here: Path) -> Mapping[str, str] | None:
+def _words(answer: Answer) -> str | None:
+    """All words of an answer; None where it is pictures alone."""
+    if isinstance(answer, str):
+        return answer
+    return " | ".join(part for part in answer if isinstance(part, str) and part) or None
+
+
+def _pictures(answer: Answer) -> list[Path]:
+    return [part for part in answer if isinstance(part, Path)]
+
+
+def _picture(name: Path, folder: Path, here: Path) -> Mapping[str, str] | None:
     """The name of a picture, and the picture itself where it is small, else its way from the page; None for none."""
-    path = next((place for place in (folder / name, Path(name)) if place.is_file()), None)
+    path = next((place for place in (folder / name, name) if place.is_file()), None)
     if path is None:
         return None
     kind = mimetypes.guess_type(path.name)[0] or ""

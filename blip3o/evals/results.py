@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from PIL import Image
 
 from blip3o import __version__, files
 from blip3o.errors import DataError, OutputError
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Record, Verdict
+from blip3o.evals.benchmark import Answer, Benchmark, Item, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.saved_results import Identity, Line, identity_of, lines_of
+from blip3o.evals.saved_results import Identity, Line, identity_of, lines_of, record_of
 from blip3o.evals.tables import Made, PictureSource
 from blip3o.files import make_folder, write_text
 
@@ -34,10 +35,10 @@ thousand items is wide (2.5 points each way at 0.8)."""
 
 def digest(items: Iterable[Item]) -> str:
     """A short fingerprint of what is asked and of what is right, whatever the format it was read from."""
-    made = hashlib.sha256()
+    fingerprint = hashlib.sha256()
     for item in items:
-        made.update(json.dumps([item.id, item.prompt, item.facts], sort_keys=True, default=str).encode())
-    return made.hexdigest()[:16]
+        fingerprint.update(json.dumps([item.id, item.prompt, item.facts], sort_keys=True, default=str).encode())
+    return fingerprint.hexdigest()[:16]
 
 
 class Answers:
@@ -51,11 +52,9 @@ class Answers:
 
     def read(self) -> dict[str, Line]:
         """Item -> its newest line: of files of the run, those count that were written to last."""
-        found: dict[str, Line] = {}
         files = [path for path in (self.final, *self.parts()) if path.is_file()]
-        for path in sorted(files, key=lambda path: path.stat().st_mtime_ns):
-            found |= {line["id"]: line for line in lines_of(path)}
-        return found
+        files.sort(key=lambda path: path.stat().st_mtime_ns)
+        return {line["id"]: line for path in files for line in lines_of(path)}
 
     def parts(self) -> list[Path]:
         """The files of a run that is going on or was stopped."""
@@ -75,7 +74,7 @@ class Answers:
             path.unlink()
 
     def mark(self, rank: int) -> None:
-        """Tell the first process that this one is done."""
+        """Tell the first process that this one is done; the mark names the run, for an old one may lie there."""
         self._marker(rank).write_text(_run(), encoding="utf-8")
 
     def unmark(self, rank: int) -> None:
@@ -103,9 +102,9 @@ class Answers:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.result} is no result of this harness: move it, or name another --output") from error
         if other != identity:
-            told = _difference("", asdict(other), asdict(identity))
+            difference = _difference("", asdict(other), asdict(identity))
             raise DataError(
-                f"{self.result} is of another run ({told}): name another --output, or forget it with --restart"
+                f"{self.result} is of another run ({difference}): name another --output, or forget it with --restart"
             )
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -188,24 +187,6 @@ def _part(part: Path | str, folder: Path) -> str | dict[str, str]:
     return part.relative_to(folder).as_posix() if isinstance(part, Path) else {"text": part}
 
 
-def answer_of(line: Line, folder: Path) -> Answer:
-    """The answer that a line holds."""
-    answer = line["answer"]
-    if isinstance(answer, str):
-        return answer
-    return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
-
-
-def record_of(item: Item, line: Line, folder: Path) -> Record:
-    """The record of an item and its line."""
-    scored = line["score"] is not None
-    return Record(
-        item=item if item.unit else replace(item, unit=item.id),
-        answer=answer_of(line, folder),
-        verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
-    )
-
-
 def result_of(
     benchmark: Benchmark,
     identity: Identity,
@@ -222,10 +203,10 @@ def result_of(
     """
     records = [record_of(item, lines[item.id], folder) for item in items if item.id in lines]
     scored = [record for record in records if record.verdict is not None]
-    refused, unscored, failed = (_told(lines.values(), key) for key in ("refused", "unscored", "not_scored"))
-    lost = len([line for line in lines.values() if "refused" in line or "unscored" in line])
-    whole = len(records) > lost and len(scored) == len(records)
-    told = benchmark.report(scored, candidate) if whole and candidate is not None else {}
+    refused, unscored, failed = (_reasons(lines.values(), key) for key in ("refused", "unscored", "not_scored"))
+    missing = sum("refused" in line or "unscored" in line for line in lines.values())
+    whole = len(records) > missing and len(scored) == len(records)
+    report = benchmark.report(scored, candidate) if whole and candidate is not None else {}
     scorers = sorted({str(line["judge"]) for line in lines.values() if "judge" in line})
     return {
         "benchmark": identity.benchmark,
@@ -241,36 +222,34 @@ def result_of(
         "scored": whole,
         "metrics": benchmark.numbers(scored) if whole and candidate is not None else {},
         "not_scored": failed[0] if failed else None,
-        "not_trusted": _doubt(lost, len(records)),
+        "not_trusted": _doubt(missing, len(records)),
         "why_refused": refused[0] if refused else None,
         "why_unscored": unscored[0] if unscored else None,
         "judge": ", ".join(scorers) or benchmark.scorer,
         "seed": identity.seed,
         "versions": versions(),
         "data": {"digest": identity.digest} | ({"file": benchmark.read} if benchmark.read else {}),
-    } | told
+    } | report
 
 
-def _told(lines: Iterable[Line], key: str) -> list[str]:
+def _reasons(lines: Iterable[Line], key: str) -> list[str]:
     """Why, of each item that has a reason of this kind."""
     return [f"item {line['id']}: {line[key]}" for line in lines if key in line]
 
 
-def _doubt(lost: int, answered: int) -> str | None:
-    if lost <= UNTRUSTED_SHARE * answered:
+def _doubt(missing: int, answered: int) -> str | None:
+    if missing <= UNTRUSTED_SHARE * answered:
         return None
     return (
-        f"{lost:,} of {answered:,} items have no answer or no opinion of the judge, more than {UNTRUSTED_SHARE:.0%}: "
-        "the number is not to be trusted"
+        f"{missing:,} of {answered:,} items have no answer or no opinion of the judge, more than "
+        f"{UNTRUSTED_SHARE:.0%}: the number is not to be trusted"
     )
 
 
 def versions() -> dict[str, str]:
     """Of what the numbers may depend on."""
-    found = {"blip3o": __version__}
+    versions = {"blip3o": __version__}
     for package in ("torch", "transformers", "diffusers", "numpy", "pillow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

@@ -12,7 +12,8 @@ from typing import Any
 from blip3o.errors import ConfigError, DataError, JudgeError, JudgeRefusalError, PictureError, PromptError, UserError
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Response, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.evals.results import Answers, Identity, Line, answer_of, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.results import Answers, Identity, Line, append, digest, keep_picture, line_of, result_of
+from blip3o.evals.saved_results import answer_of
 from blip3o.evals.tables import Made, opened
 from blip3o.evals.understanding.prompts import LETTER, SHORT
 
@@ -85,13 +86,13 @@ class BenchmarkRun:
         if self.plan.restart:
             self.answers.forget()
         self.answers.check(self.identity)
-        self.answers.unmark(self.rank)
+        self.answers.unmark(self.rank)  # else the first process would take an earlier run's mark for this one's
         lines = self.answers.read()
-        if self.rank == 0:
+        if self.rank == 0:  # written before anything is asked, so that a killed run says whose answers lie there
             self._write(lines, numbers=False)
-        wanted = self.benchmark.first(self.items, self.plan.limit)
+        chosen = self.benchmark.first(self.items, self.plan.limit)
         try:
-            self._work(wanted[self.rank :: self.world], lines, progress)
+            self._work(chosen[self.rank :: self.world], lines, progress)
         except BaseException:
             if self.rank == 0:
                 self._write(self.answers.read(), numbers=False)
@@ -112,11 +113,11 @@ class BenchmarkRun:
         scores = [lines[item.id]["score"] for item in mine if item.id in lines]
         left = [item for item in mine if item.id not in lines]
         for chunk in self.benchmark.batches(left, self.plan.batch):
-            made = self._done(chunk)
-            append(path, made)
-            scores += [line["score"] for line in made]
-            known = [score for score in scores if score is not None]
-            progress(self.benchmark.name, len(scores), len(mine), sum(known) / len(known) if known else None)
+            answered = self._answered_lines(chunk)
+            append(path, answered)
+            scores += [line["score"] for line in answered]
+            numbers = [score for score in scores if score is not None]
+            progress(self.benchmark.name, len(scores), len(mine), sum(numbers) / len(numbers) if numbers else None)
 
     def _write(self, lines: Mapping[str, Line], *, numbers: bool) -> dict[str, Any]:
         candidate = self.candidate if numbers else None
@@ -126,22 +127,18 @@ class BenchmarkRun:
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
-    def _done(self, chunk: Sequence[Item]) -> list[Line]:
-        answered = self._answered(chunk)
-        verdicts = self._verdicts([(item, answer) for item, (answer, _) in zip(chunk, answered, strict=True)])
-        return [
-            line_of(item, answer, verdict, notes | said, self.plan.folder)
-            for item, (answer, notes), (verdict, said) in zip(chunk, answered, verdicts, strict=True)
-        ]
+    def _answered_lines(self, chunk: Sequence[Item]) -> list[Line]:
+        answers, notes = zip(*self._answered(chunk), strict=True)
+        return self._scored(list(zip(chunk, answers, notes, strict=True)))
 
     def _answered(self, chunk: Sequence[Item]) -> list[tuple[Answer, dict[str, str]]]:
         """An answer for each item; what a model cannot be asked is answered by nothing, with the reason."""
         try:
-            responses = self.benchmark.answer(chunk, self.candidate(), self.plan.seed)
+            responses = self.benchmark.ask(chunk, self.candidate(), self.plan.seed)
         except (PromptError, PictureError) as error:
             if len(chunk) == 1:
                 return [(self._nothing, {"refused": str(error)})]
-            middle = len(chunk) // 2
+            middle = len(chunk) // 2  # halved until what is refused stands alone: the others of its batch are answered
             return self._answered(chunk[:middle]) + self._answered(chunk[middle:])
         return [(self._kept(item, response), {}) for item, response in zip(chunk, responses, strict=True)]
 
@@ -162,10 +159,16 @@ class BenchmarkRun:
 
     # --- scoring ----------------------------------------------------------------------------------------------------
 
-    def _verdicts(self, answers: Sequence[tuple[Item, Answer]]) -> list[tuple[Verdict | None, dict[str, str]]]:
-        workers = self.plan.concurrency if self.benchmark.judge is not None else 1
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda pair: self._verdict(*pair), answers))
+    def _scored(self, answers: Sequence[tuple[Item, Answer, dict[str, str]]]) -> list[Line]:
+        """The lines of answers, each with what is noted of it; a judge is asked about several at a time."""
+
+        def scored(answered: tuple[Item, Answer, dict[str, str]]) -> Line:
+            item, answer, notes = answered
+            verdict, more = self._verdict(item, answer)
+            return line_of(item, answer, verdict, notes | more, self.plan.folder)
+
+        with ThreadPoolExecutor(self.plan.concurrency if self.benchmark.judge is not None else 1) as pool:
+            return list(pool.map(scored, answers))
 
     def _verdict(self, item: Item, answer: Answer) -> tuple[Verdict | None, dict[str, str]]:
         scorer = {} if self.benchmark.scorer is None else {"judge": self.benchmark.scorer}
@@ -180,11 +183,10 @@ class BenchmarkRun:
         """Score answers again that have no score yet, or none of this judge's own; without a judge scores stay."""
         stale = [item for item in items if self._is_stale(lines[item.id])]
         for chunk in self.benchmark.batches(stale, self.plan.batch):
-            answers = [(item, answer_of(lines[item.id], self.plan.folder)) for item in chunk]
-            again = []
-            for (item, answer), (verdict, notes) in zip(answers, self._verdicts(answers), strict=True):
-                refused = {key: lines[item.id][key] for key in ("refused",) if key in lines[item.id]}
-                again.append(line_of(item, answer, verdict, refused | notes, self.plan.folder))
+            old = [(item, lines[item.id]) for item in chunk]
+            refused = [{"refused": line["refused"]} if "refused" in line else {} for _, line in old]
+            answers = [answer_of(line, self.plan.folder) for _, line in old]
+            again = self._scored(list(zip(chunk, answers, refused, strict=True)))
             append(path, again)
             lines |= {line["id"]: line for line in again}
 
@@ -202,9 +204,9 @@ def read(benchmark: Benchmark, folder: Path) -> list[Item]:
     except UserError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
-        what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
         raise DataError(
-            f"{folder} holds files that are not of {benchmark.name}'s form ({what}): copy them again"
+            f"{folder} holds files that are not of {benchmark.name}'s form ({reason}): copy them again"
         ) from error
 
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
+from blip3o.evals.benchmark import Answer, Item, Record, Verdict
 
 NEEDED: dict[str, type] = {"protocol": str, "model": dict, "metrics": dict, "data": dict}
 """What a result holds beside its benchmark's name."""
@@ -44,21 +45,20 @@ class BenchmarkResult:
     """What one model left of one benchmark, or of a suite."""
 
     protocol: str
-    kind: str
     model: str
     judge: str | None
     digest: str | None
-    seed: int | None
-    versions: Mapping[str, str]
     loaded: Mapping[str, Any]
     """How the model was loaded: device, dtype, rounding."""
-    complete: bool
-    scored: bool
-    n: int
-    of: int
     metrics: Mapping[str, Number]
-    lines: Mapping[str, Mapping[str, Any]]
-    """Item -> its line."""
+    records: Mapping[str, Record]
+    """Item -> what the model made of it."""
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+    scored: bool = False
+    n: int = 0
+    of: int = 0
 
 
 def identity_of(result: Mapping[str, Any]) -> Identity:
@@ -97,8 +97,8 @@ def results_in(folder: Path) -> dict[str, BenchmarkResult]:
 
 
 def _results(folder: Path) -> dict[Path, Mapping[str, Any]]:
-    found = {path: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
-    return {path: value for path, value in found.items() if isinstance(value, dict) and _name(value)}
+    contents = {path: tables.read_json(path) for path in sorted(folder.glob("*.json"))}
+    return {path: value for path, value in contents.items() if isinstance(value, dict) and _name(value)}
 
 
 def _name(result: Mapping[str, Any]) -> str:
@@ -106,15 +106,16 @@ def _name(result: Mapping[str, Any]) -> str:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, Number]:
-    """Metrics by their full names. In a group all but the `overall` one are parts; the number that counts only exact
-    drawings stands beside each."""
-    return {name: _number(value) for name, value in _named(metrics)}
+    """Metrics by their full names (`named`), each with its interval."""
+    return {name: _number(value) for name, value in named(metrics)}
 
 
-def _named(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def named(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested metrics by their full names, as a result keeps them. In a group all but the `overall` one are parts; the
+    number that counts only exact drawings stands beside each."""
     for name, value in metrics.items():
         if isinstance(value, dict) and "value" not in value:
-            yield from _named(value, f"{prefix}{name}/")
+            yield from named(value, f"{prefix}{name}/")
             continue
         full = prefix.removesuffix("/") if prefix and name == "overall" else prefix + name
         yield full, value
@@ -126,7 +127,7 @@ def _early(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the scores of a suite did not tell in 0.1.0."""
     if "suite" not in result or "data" in result:
         return {}
-    counted = [number["n"] for name, number in _named(result.get("metrics", {})) if name != "generation"]
+    counted = [number["n"] for name, number in named(result.get("metrics", {})) if name != "generation"]
     return {
         "protocol": "official",
         "data": {"digest": f"{result['suite']}/{result.get('seed')}"},
@@ -139,33 +140,28 @@ def _early(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run(path: Path, result: Mapping[str, Any]) -> BenchmarkResult:
     result = _early(result) | dict(result)
-    lacking = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
-    if lacking:
+    missing = [key for key, kind in NEEDED.items() if not isinstance(result.get(key), kind)]
+    if missing:
         raise DataError(
-            f"{path} has no {', '.join(lacking)}: it is no result of blip3o evaluate, or of another version"
+            f"{path} has no {', '.join(missing)}: it is no result of blip3o evaluate, or of another version"
         )
     judge, loaded = result.get("judge"), result["model"].get("loaded")
+    lines = lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)
     return BenchmarkResult(
         protocol=result["protocol"],
-        kind=result.get("kind", ""),
         model=str(result["model"].get("name", "")),
         judge=judge if isinstance(judge, str) else None,
         digest=result["data"].get("digest"),
-        seed=result.get("seed"),
-        versions=result.get("versions", {}),
         loaded=loaded if isinstance(loaded, dict) else {},
-        complete=result.get("complete", False),
-        scored=result.get("scored", False),
-        n=result.get("n", 0),
-        of=result.get("of", 0),
         metrics=numbers(result["metrics"]),
-        lines={str(line["id"]): line for line in lines_of(path.with_name(f"{path.stem}.samples.jsonl"), strict=True)},
+        **{key: result[key] for key in ("seed", "versions", "complete", "scored", "n", "of") if key in result},
+        records={record.item.id: record for record in map(_record, lines)},
     )
 
 
-def _number(found: Any) -> Number:
-    told = found if isinstance(found, dict) else {"value": found}
-    return Number(**{key: finite(told.get(key)) for key in ("value", "low", "high")})
+def _number(metric: Any) -> Number:
+    fields = metric if isinstance(metric, dict) else {"value": metric}
+    return Number(**{key: finite(fields.get(key)) for key in ("value", "low", "high")})
 
 
 def finite(value: Any) -> float | None:
@@ -192,13 +188,45 @@ def lines_of(path: Path, *, strict: bool = False) -> list[Line]:
     return lines
 
 
+def answer_of(line: Line, folder: Path) -> Answer:
+    """The answer that a line holds."""
+    answer = line["answer"]
+    if isinstance(answer, str):
+        return answer
+    return tuple(folder / part if isinstance(part, str) else str(part["text"]) for part in answer)
+
+
+def record_of(item: Item, line: Line, folder: Path) -> Record:
+    """The record of an item and its line."""
+    scored = line["score"] is not None
+    return Record(
+        item=item if item.unit else replace(item, unit=item.id),
+        answer=answer_of(line, folder),
+        verdict=Verdict(score=line["score"], parsed=line["parsed"], details=line["details"]) if scored else None,
+    )
+
+
+def _record(line: Line) -> Record:
+    """A line as it was left, its pictures as paths from the folder of results; b"" is one inside a file of data."""
+    item = Item(
+        id=str(line["id"]),
+        prompt=str(line["prompt"]),
+        pictures=tuple(b"" if path is None else Path(path) for path in line.get("pictures") or ()),
+        category=str(line.get("category") or ""),
+        facts=line.get("facts") or {},
+        unit=str(line.get("unit") or line["id"]),
+    )
+    scored = {"parsed": line.get("parsed"), "score": finite(line["score"]), "details": line.get("details") or {}}
+    return record_of(item, line | scored, Path())
+
+
 def _line(text: str, where: str, strict: bool) -> Line:
     try:
         line = json.loads(text)
     except ValueError as error:
         raise DataError(f"{where} is no JSON ({error}): evaluate again to mend it") from error
     keys = ("id", "prompt", "answer", "score") if strict else ("id",)
-    lacking = [key for key in keys if not isinstance(line, dict) or key not in line]
-    if lacking:
-        raise DataError(f"{where} has no {', '.join(lacking)}: it is no answer to an item")
+    missing = [key for key in keys if not isinstance(line, dict) or key not in line]
+    if missing:
+        raise DataError(f"{where} has no {', '.join(missing)}: it is no answer to an item")
     return line

@@ -5,6 +5,7 @@ import base64
 import binascii
 import csv
 import json
+import os
 import re
 import sys
 import warnings
@@ -42,9 +43,9 @@ SHORTEST_BASE64 = 64
 def find(folder: Path, *patterns: str) -> Path | None:
     """The first file that matches the first of these patterns that any file below a folder matches."""
     for pattern in patterns:
-        found = sorted(path for path in folder.rglob(pattern) if path.is_file())
-        if found:
-            return found[0]
+        paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+        if paths:
+            return paths[0]
     return None
 
 
@@ -52,10 +53,10 @@ def need(folder: Path, what: str, *patterns: str) -> Path:
     """The same, where nothing else will do. Raises DataError that says `what` is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name the folder of {what} with --data")
-    found = find(folder, *patterns)
-    if found is None:
+    path = find(folder, *patterns)
+    if path is None:
         raise DataError(f"{folder} holds no {' or '.join(patterns)}: put the files of {what} there")
-    return found
+    return path
 
 
 def read_text(path: Path) -> str:
@@ -70,11 +71,10 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises DataError for a broken one."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} is no JSON ({error}): copy it again") from error
 
 
@@ -146,13 +146,15 @@ def read_rows(folder: Path, what: str, *patterns: str) -> list[Row]:
 
 def _check_whole(paths: Sequence[Path]) -> None:
     """Raise DataError where a file of several that are numbered is missing ("test-00000-of-00003.parquet")."""
-    there = {path.name for path in paths}
+    names = {path.name for path in paths}
     for path in paths:
-        found = re.fullmatch(r"(.*-)\d{5}(-of-(\d{5}))(.*)", path.name)
-        for number in range(int(found[3]) if found else 0):
-            name = f"{found[1]}{number:05d}{found[2]}{found[4]}" if found else ""
-            if name not in there:
-                raise DataError(f"{path.parent} lacks {name}, so the data are not whole: fetch it")
+        numbered = re.fullmatch(r"(.*-)\d{5}(-of-(\d{5}).*)", path.name)
+        if numbered is None:
+            continue
+        for number in range(int(numbered[3])):
+            part = f"{numbered[1]}{number:05d}{numbered[2]}"
+            if part not in names:
+                raise DataError(f"{path.parent} lacks {part}, so the data are not whole: fetch it")
 
 
 def column(row: Row, source: Path, *names: str) -> Any:
@@ -180,10 +182,29 @@ def picture(cell: Any, source: Path) -> PictureSource:
 def picture_file(folder: Path, name: str) -> Path:
     """The picture file of this name below a folder. Raises DataError where it is missing."""
     beside = folder / name
-    found = beside if beside.is_file() else find(folder, name)
-    if found is None:
-        raise DataError(f"{folder} holds no picture {name}: put the pictures of the data set there")
-    return found
+    path = beside if beside.is_file() else find(folder, name)
+    if path is None:
+        raise _no_picture(folder, name)
+    return path
+
+
+class PictureFolder(dict[str, Path]):
+    """All files below a folder, by name, found once: a look for each of thousands of names takes hours. Raises
+    DataError for a name that is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            for name in names:
+                self.setdefault(name, Path(place) / name)
+
+    def __missing__(self, name: str) -> Path:
+        raise _no_picture(self.folder, name)
+
+
+def _no_picture(folder: Path, name: str) -> DataError:
+    return DataError(f"{folder} holds no picture {name}: put the pictures of the data set there")
 
 
 def opened(picture: PictureSource) -> Image.Image:
@@ -202,11 +223,11 @@ def opened(picture: PictureSource) -> Image.Image:
 
 
 def _decoded(content: Path | bytes, name: str) -> Image.Image:
-    with Image.open(content if isinstance(content, Path) else BytesIO(content)) as found:
-        if found.width * found.height > MOST_PIXELS:
-            raise PictureError(f"{name} has {found.width} x {found.height} px, more than {MOST_PIXELS:,} in all")
-        found.load()
-        return official_rgb(found)
+    with Image.open(content if isinstance(content, Path) else BytesIO(content)) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise PictureError(f"{name} has {image.width} x {image.height} px, more than {MOST_PIXELS:,} in all")
+        image.load()
+        return official_rgb(image)
 
 
 def official_rgb(picture: Image.Image) -> Image.Image:

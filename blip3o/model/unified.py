@@ -58,7 +58,8 @@ class UnifiedConfig:
     @property
     def takes_reference(self) -> bool:
         """Whether a picture to start from changes what is drawn."""
-        return self.denoiser is None or self.denoiser.with_reference
+        network = self.head if isinstance(self.head, RegressionHeadConfig) else self.denoiser
+        return network is not None and network.with_reference
 
     @staticmethod
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class UnifiedConfig:
         if isinstance(head, dict) and head.get("kind") == "regression":
             unused = {field.name for field in fields(FlowHeadConfig)} - {"kind", *(f.name for f in fields(HeadSizes))}
             values = values | {"head": {key: value for key, value in head.items() if key not in unused}}
-            values.pop("denoiser", None)
+            if isinstance(unread := values.pop("denoiser", None), dict):  # it told of references for every head
+                values["head"].setdefault("with_reference", unread.get("with_reference", False))
         return values
 
 
@@ -150,6 +152,10 @@ class Unified(nn.Module):
             given.append((none if batch.referenced is None else batch.referenced)[rows])
         return Reference(features=torch.cat(features), given=torch.cat(given))
 
+    def bidirectional(self, batch: Batch) -> Bool[Tensor, "batch seq"] | None:
+        """The slots, where the head wants their positions to see each other; None where everything is causal."""
+        return batch.slot if self.head.attention == "bidirectional" and batch.slot.any() else None
+
     def forward(self, batch: Batch, rngs: Sequence[Generator]) -> UnifiedLosses:
         """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's."""
         embeddings = self.embed(batch)
@@ -157,10 +163,10 @@ class Unified(nn.Module):
         if batch.target is not None:
             inputs = self.head.fill(batch.target, self.reference(ImageRequests.each(batch)), rngs)
             embeddings = embeddings.masked_scatter(batch.slot[..., None], inputs.slot.to(embeddings.dtype))
-        hidden = self.backbone(embeddings, batch.mask)
+        hidden = self.backbone(embeddings, batch.mask, None, None, self.bidirectional(batch))
         image = None
         if inputs is not None:
-            image = self.head.loss(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
+            image = self.head(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
         return UnifiedLosses(text=self.text_loss(hidden, batch), image=image)
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:
@@ -219,8 +225,9 @@ class Unified(nn.Module):
         self.backbone(self.embed(batch)[:, :before], batch.mask[:, :before], cache)
 
         def go_on(rows: Sequence[int], slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
-            branch = self.backbone.branch(cache, rows)
-            return self.backbone(slot, batch.mask[list(rows)], branch)
+            branch, bidirectional = self.backbone.branch(cache, rows), self.bidirectional(batch)
+            runs = None if bidirectional is None else bidirectional[list(rows)]
+            return self.backbone(slot, batch.mask[list(rows)], branch, None, runs)
 
         return go_on
 

@@ -71,8 +71,8 @@ class SpaceObjective(Objective):
 
     def losses(self, step: StepAddresses) -> NamedLosses:
         """Sketches and dense captions, both from noised features."""
-        indices, rngs = self.sampled(step)
-        pixels = to_pixels([self.source.picture(index) for index in indices]).to(self.device)
+        indices, pictures, rngs = self.sampled(step)
+        pixels = to_pixels(pictures).to(self.device)
         features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
         phrases = word_shares([self.source.phrases(index) for index in indices], PHRASE_WORDS).to(self.device)
@@ -115,10 +115,8 @@ class TowerObjective(Objective):
     def losses(self, step: StepAddresses) -> NamedLosses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
         backbone = self.pipeline.unified.backbone
-        indices, _ = self.sampled(step)
-        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(
-            [self.source.picture(index) for index in indices]
-        )
+        indices, pictures, _ = self.sampled(step)
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
         cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)

@@ -2,8 +2,9 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import chain
 
 from blip3o.picturebook.world import captions, dialogues, edits, exercises, prompts, questions, riddles
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, GROUPS, KINDS, Scene
@@ -154,62 +155,27 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(re.sub(r"</?think>", " ", text.lower()))
 
 
-_TEMPLATES: tuple[object, ...] = (
-    THINK,
-    RETELL_SHORT,
-    RETELL_LONG,
-    ALL_KINDS,
-    tuple(captions.plural(kind) for kind in ALL_KINDS),
-    COLORS,
-    tuple(KINDS),
-    tuple(f"{group}s" for group in GROUPS),
-    "objects object",
-    tuple(captions.PLACE_PHRASES.values()),
-    captions.COUNTS,
-    tuple(captions.CELL_PHRASES.values()),
-    tuple(captions.PATTERNS.values()),
-    tuple(captions.OPPOSITES),
-    captions.DESCRIBE,
-    captions.DESCRIBE_LONG,
-    "a an and is are stands stand there it day night by at . ,",
-    prompts.PHOTO,
-    prompts.PREFIXES,
-    prompts.LONG_PREFIXES,
-    edits.INSERTS,
-    edits.INSERTS_BESIDE,
-    edits.REMOVES,
-    edits.REPLACES,
-    edits.RECOLORS,
-    edits.MOVES,
-    tuple(edits.DIRECTIONS),
-    tuple(edits.SETTINGS.values()),
-    questions.LETTERS,
-    questions.COUNT_TEXTS,
-    questions.EXISTENCE_TEXTS,
-    questions.COLOR_TEXTS,
-    questions.COLOR_TEXTS_PLURAL,
-    questions.WHERE_TEXTS,
-    questions.PLACE_TEXTS,
-    questions.TIME_TEXTS,
-    questions.CLASSIFICATION_TEXTS,
-    tuple(text for text, _ in exercises.SURVEYS.values()),
-    "are there more fewer as many than which what this yes no ?",
-    tuple(riddles.RIDDLES.values()),
-    tuple(riddles.COLOR_RIDDLES.values()),
-    riddles.VERBS,
-    "in times so",
+_TEXTS: tuple[Iterable[str], ...] = (
+    # each row: the phrases of one subject
+    (THINK, *RETELL_SHORT, *RETELL_LONG),
+    (*ALL_KINDS, *map(captions.plural, ALL_KINDS), *COLORS, *KINDS, *(f"{group}s" for group in GROUPS)),
+    (*captions.PLACE_PHRASES.values(), *captions.COUNTS, *captions.CELL_PHRASES.values()),
+    (*captions.PATTERNS.values(), *captions.OPPOSITES, *captions.DESCRIBE, *captions.DESCRIBE_LONG),
+    ("objects object a an and is are stands stand there it day night by at . ,",),
+    (prompts.PHOTO, *prompts.PREFIXES, *prompts.LONG_PREFIXES),
+    (*edits.INSERTS, *edits.INSERTS_BESIDE, *edits.REMOVES, *edits.REPLACES, *edits.RECOLORS, *edits.MOVES),
+    (*edits.DIRECTIONS, *chain(*edits.SETTINGS.values())),
+    (*questions.LETTERS, *questions.COUNT_TEXTS, *questions.EXISTENCE_TEXTS, *questions.CLASSIFICATION_TEXTS),
+    (*questions.COLOR_TEXTS, *questions.COLOR_TEXTS_PLURAL),
+    (*questions.WHERE_TEXTS, *questions.PLACE_TEXTS, *questions.TIME_TEXTS),
+    (text for text, _ in exercises.SURVEYS.values()),
+    ("are there more fewer as many than which what this yes no ?",),
+    (*chain(*riddles.RIDDLES.values(), *riddles.COLOR_RIDDLES.values()), *riddles.VERBS, "in times so"),
 )
-"""Every phrase of the language, in nested tuples; what stands in braces is filled with others of them."""
-
-
-def _texts(node: object) -> list[str]:
-    if isinstance(node, tuple):
-        return [text for part in node for text in _texts(part)]
-    return [str(node)]
+"""Every phrase of the language; what stands in braces is filled with others of them."""
 
 
 @cache
 def vocabulary() -> tuple[str, ...]:
     """All words and punctuation marks that a conversation of any task can hold, sorted; without the think tags."""
-    texts = [re.sub(r"\{\w+\}", " ", text) for text in _texts(_TEMPLATES)]
-    return tuple(sorted({word for text in texts for word in words_of(text)}))
+    return tuple(sorted({word for text in chain(*_TEXTS) for word in words_of(re.sub(r"\{\w+\}", " ", text))}))

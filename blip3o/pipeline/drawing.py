@@ -83,7 +83,7 @@ class Drawer:
             if row in one.rows:
                 features = one.state.select([one.rows.index(row)]).sampler.estimate()
                 null, size = self._null(row), row.sampling.size
-                return self.pipeline.space.decoder(features, generators([0]), steps=1, null=null, size=size)[0]
+                return self.pipeline.space.decoder.decode(features, generators([0]), steps=1, null=null, size=size)[0]
         return None
 
     def _admit(self, key: PassKey) -> None:
@@ -131,7 +131,7 @@ class Drawer:
             filled = _filled(indices, count)
             rngs = [row.rng for row in rows] + generators([0] * (len(filled) - len(rows)))
             sampling, null = rows[0].sampling, self._null(rows[0])
-            images = self.pipeline.space.decoder(
+            images = self.pipeline.space.decoder.decode(
                 features[filled], rngs, steps=sampling.decoder_steps, null=null, size=sampling.size
             )
             for row, image in zip(rows, images, strict=False):

@@ -7,13 +7,17 @@
 
 A row depends on what it is asked and on its seed, not on its company, and can be cancelled at any step. An engine is
 driven by one thread; several threads may each have one on the same pipeline.
+
+Work on many items is a series of tasks: each submits its rows, and yields until they are done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from blip3o.flow.noise import generators
 from blip3o.pipeline.drawing import Drawer, DrawingRow
@@ -22,15 +26,23 @@ from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.pipeline.writing import Writer, WritingOptions, WritingRow
 from blip3o.processing.chat_template import TokenizedSample
 
+TaskResult = TypeVar("TaskResult")
+EngineTask = Generator[None, None, TaskResult]
+"""Work on one item: it submits rows, yields whenever it has to wait for them, and returns its result."""
+
 
 class Engine:
-    """Takes rows at any time; each `step` is one token and one solver step of all that are under way."""
+    """Takes rows at any time; each `step` is one token and one solver step of all that are under way.
 
-    def __init__(self, pipeline: Pipeline, *, writing_rows: int = 16) -> None:
+    At most `capacity` answers are written, and tasks carried out, at a time.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, capacity: int = 16) -> None:
         self.pipeline = pipeline
+        self.capacity = capacity
         self.drawer = Drawer(pipeline)
-        self.writer = Writer(pipeline, writing_rows)
-        self.random: Generator | None = None
+        self.writer = Writer(pipeline, capacity)
+        self.random: torch.Generator | None = None
         """Where the random numbers of `compatible` images come from."""
 
     def write(self, sample: TokenizedSample, options: WritingOptions) -> WritingRow:
@@ -43,7 +55,7 @@ class Engine:
         """A row that draws into the slot of a conversation."""
         rng = generators([seed])[0]
         if sampling.compatible:
-            rng = self.random = self.random or Generator(self.pipeline.device).manual_seed(seed)
+            rng = self.random = self.random or torch.Generator(self.pipeline.device).manual_seed(seed)
         row = DrawingRow(sample, rng, sampling)
         self.drawer.waiting.append(row)
         return row
@@ -59,18 +71,33 @@ class Engine:
         with torch.inference_mode():
             return self.drawer.preview(row)
 
-    def texts(self, samples: Sequence[TokenizedSample], options: WritingOptions) -> list[list[int]]:
-        """What is written in each conversation."""
-        rows = [self.write(sample, options) for sample in samples]
-        while not all(row.done for row in rows):
-            self.step()
-        return [row.tokens for row in rows]
+    def run(self, tasks: Iterable[EngineTask[TaskResult]]) -> Iterator[TaskResult]:
+        """The results of all tasks, in their order, each as soon as those before it are there too.
 
-    def images(
-        self, samples: Sequence[TokenizedSample], seeds: Sequence[int], sampling: SamplingConfig
-    ) -> list[Float[Tensor, "3 height width"]]:
-        """What is drawn in the slot of each conversation, in [-1, 1]."""
-        rows = [self.draw(sample, seed, sampling) for sample, seed in zip(samples, seeds, strict=True)]
-        while not all(row.done for row in rows):
-            self.step()
-        return [row.image for row in rows if row.image is not None]
+        A task is taken from `tasks` when it begins, so what it opens is not held before, nor after its end. Those that
+        begin take the places of half of the others at once: their prompts are read together, which costs less than one
+        by one.
+        """
+        coming, active, results, due = enumerate(tasks), dict[int, EngineTask[TaskResult]](), dict[int, TaskResult](), 0
+        while True:
+            if len(active) <= self.capacity // 2:
+                active.update(islice(coming, self.capacity - len(active)))
+            if not active:
+                return
+            for index, task in list(active.items()):
+                try:
+                    next(task)
+                except StopIteration as end:
+                    results[index] = end.value
+                    del active[index]
+            while due in results:
+                yield results.pop(due)
+                due += 1
+            if active:
+                self._step_apart()
+
+    def _step_apart(self) -> None:
+        """A token of every answer, or where all are written a solver step of every image: where parts of the model
+        take turns on the device, they would change places at every step of both."""
+        with torch.inference_mode():
+            (self.writer if self.writer.busy else self.drawer).step()

@@ -1,6 +1,6 @@
-"""The assistant's next turn in conversations: words, a picture, or reasoning and then a picture."""
+"""The assistant's next turn in a conversation, as a task of the engine: words, a picture, or both."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,7 +8,7 @@ from PIL import Image
 
 from blip3o import __version__
 from blip3o.config import whole
-from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.engine import Engine, EngineTask, TaskResult
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.pipeline.writing import WritingOptions
@@ -19,8 +19,8 @@ from blip3o.processing.images import to_image
 
 Progress = Callable[[int, int], None]
 """(items done, items in all)"""
-OnImage = Callable[[int, Image.Image], None]
-"""(number of a picture, the picture)"""
+REASONING_TOKENS = 96
+"""At most so many are written before a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,38 +33,51 @@ class Reply:
 
 
 def draw(
+    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool = False
+) -> EngineTask[Image.Image]:
+    """The assistant's picture; with `think`, it writes its reasoning first."""
+    begun: list[int] = []
+    if think:
+        conversation = _thinking(conversation)
+        begun = yield from _write(engine, conversation, REASONING_TOKENS)
+    return (yield from _draw(engine, conversation, begun, seed, sampling))
+
+
+def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> EngineTask[str]:
+    """The assistant's words."""
+    tokens = yield from _write(engine, conversation, max_tokens)
+    return _text(engine, tokens)[0]
+
+
+def reply(
+    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool, max_tokens: int
+) -> EngineTask[Reply]:
+    """The assistant's next turn; it draws where it writes the image-start token."""
+    conversation = _thinking(conversation) if think else conversation
+    tokens = yield from _write(engine, conversation, max_tokens)
+    text, reasoning = _text(engine, tokens)
+    image = None
+    if tokens[-1:] == [engine.pipeline.template.words.control[tok.IMAGE_START]]:
+        image = yield from _draw(engine, conversation, tokens, seed, sampling)
+    return Reply(text=text, reasoning=reasoning, image=image)
+
+
+def collect(
     engine: Engine,
-    conversations: Sequence[Conversation],
-    seeds: Sequence[int],
-    sampling: SamplingConfig,
-    *,
-    think: bool,
-    progress: Progress | None,
-    on_image: OnImage | None,
-) -> list[Image.Image]:
-    """The assistant's picture in each conversation; with `think`, it writes its reasoning first.
-
-    `on_image` gets each as soon as its batch is drawn.
-    """
-    images: list[Image.Image] = []
-    for part in _batches(engine, len(conversations), progress):
-        batch = [_thinking(one) for one in conversations[part]] if think else conversations[part]
-        begun = _write(engine, batch, 96) if think else [[] for _ in batch]
-        images += _draw(engine, batch, begun, seeds[part], sampling)
-        if on_image is not None:
-            for index in range(part.start, part.stop):
-                on_image(index, images[index])
-    return images
-
-
-def answer(
-    engine: Engine, conversations: Sequence[Conversation], *, max_tokens: int, progress: Progress | None
-) -> list[str]:
-    """The assistant's words in each conversation."""
-    answers: list[str] = []
-    for part in _batches(engine, len(conversations), progress):
-        answers += [_text(engine, ids)[0] for ids in _write(engine, conversations[part], max_tokens)]
-    return answers
+    tasks: Iterable[EngineTask[TaskResult]],
+    total: int,
+    progress: Progress | None = None,
+    on_result: Callable[[int, TaskResult], None] | None = None,
+) -> list[TaskResult]:
+    """The results of all tasks; `on_result` gets the number and the result of each, and `progress` hears of it."""
+    results: list[TaskResult] = []
+    for index, result in enumerate(engine.run(tasks)):
+        results.append(result)
+        if on_result is not None:
+            on_result(index, result)
+        if progress is not None:
+            progress(index + 1, total)
+    return results
 
 
 def stream(engine: Engine, conversation: Conversation, *, max_tokens: int) -> Iterator[str]:
@@ -78,35 +91,12 @@ def stream(engine: Engine, conversation: Conversation, *, max_tokens: int) -> It
             said = text
 
 
-def reply(
-    engine: Engine,
-    conversations: Sequence[Conversation],
-    seeds: Sequence[int],
-    sampling: SamplingConfig,
-    *,
-    think: bool,
-    max_tokens: int,
-    progress: Progress | None,
-) -> list[Reply]:
-    """The assistant's next turn in each conversation; it draws where it writes the image-start token."""
-    replies: list[Reply] = []
-    start = engine.pipeline.template.words.control[tok.IMAGE_START]
-    for part in _batches(engine, len(conversations), progress):
-        batch = [_thinking(one) if think else one for one in conversations[part]]
-        written = _write(engine, batch, max_tokens)
-        drawing = [index for index, ids in enumerate(written) if ids and ids[-1] == start]
-        talks, begun = [batch[index] for index in drawing], [written[index] for index in drawing]
-        drawn = _draw(engine, talks, begun, [seeds[part][index] for index in drawing], sampling)
-        images = dict(zip(drawing, drawn, strict=True))
-        for index, (text, why) in enumerate(_text(engine, ids) for ids in written):
-            replies.append(Reply(text=text, reasoning=why, image=images.get(index)))
-    return replies
-
-
-def _write(engine: Engine, conversations: Sequence[Conversation], max_tokens: int) -> list[list[int]]:
-    """What the assistant writes, up to and with the end of its turn or the image-start token."""
-    samples = [engine.pipeline.template.ask(one) for one in conversations]
-    return engine.texts(samples, _options(engine, max_tokens))
+def _write(engine: Engine, conversation: Conversation, max_tokens: int) -> EngineTask[list[int]]:
+    """The tokens that the assistant writes, up to and with the end of its turn or the image-start token."""
+    row = engine.write(engine.pipeline.template.ask(conversation), _options(engine, max_tokens))
+    while not row.done:
+        yield
+    return row.tokens
 
 
 def _options(engine: Engine, max_tokens: int) -> WritingOptions:
@@ -127,23 +117,20 @@ def _text(engine: Engine, ids: Sequence[int]) -> tuple[str, str]:
 
 
 def _draw(
-    engine: Engine,
-    conversations: Sequence[Conversation],
-    begun: Sequence[Sequence[int]],
-    seeds: Sequence[int],
-    sampling: SamplingConfig,
-) -> list[Image.Image]:
-    """The assistant's picture in each conversation, of which it has `begun` to write an answer."""
-    with torch.inference_mode():
-        samples = [_request(engine.pipeline, one, ids) for one, ids in zip(conversations, begun, strict=True)]
-        images = [to_image(image) for image in engine.images(samples, seeds, sampling)]
-    for image, one, ids, seed in zip(images, conversations, begun, seeds, strict=True):
-        prompt = " ".join(part for part in one[-1].content if isinstance(part, str))
-        reasoning = _text(engine, ids)[1]
-        image.info |= {"prompt": prompt, "seed": seed, "model": engine.pipeline.config.name, "version": __version__}
-        image.info |= {"steps": sampling.steps, "guidance": sampling.guidance}
-        image.info |= {"reasoning": reasoning} if reasoning else {}
-    return images
+    engine: Engine, conversation: Conversation, begun: Sequence[int], seed: int, sampling: SamplingConfig
+) -> EngineTask[Image.Image]:
+    """The assistant's picture, where it has `begun` to write an answer; it carries how it was drawn."""
+    row = engine.draw(_request(engine.pipeline, conversation, begun), seed, sampling)
+    while not row.done:
+        yield
+    assert row.image is not None, "nobody cancels the row of a task"
+    image = to_image(row.image)
+    prompt = " ".join(part for part in conversation[-1].content if isinstance(part, str))
+    reasoning = _text(engine, begun)[1]
+    image.info |= {"prompt": prompt, "seed": seed, "model": engine.pipeline.config.name, "version": __version__}
+    image.info |= {"steps": sampling.steps, "guidance": sampling.guidance}
+    image.info |= {"reasoning": reasoning} if reasoning else {}
+    return image
 
 
 def _request(pipeline: Pipeline, conversation: Conversation, begun: Sequence[int]) -> TokenizedSample:
@@ -154,22 +141,9 @@ def _request(pipeline: Pipeline, conversation: Conversation, begun: Sequence[int
     if not (sample.pictures and pipeline.config.unified.takes_reference):
         return sample
     newest = sample.pictures[-1]
-    known = replace(newest, features=pipeline.features([newest])[0])
-    return replace(sample, pictures=[*sample.pictures[:-1], known])
-
-
-def parts(count: int, batch_size: int, times: int = 1) -> list[slice]:
-    """Where batches of `times` a `batch_size` of items begin and end. Raises ConfigError for one out of bounds."""
-    size = times * whole("batch_size", batch_size)
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _batches(engine: Engine, count: int, progress: Progress | None) -> Iterator[slice]:
-    """The batches one by one, as many as the engine writes at once; when one is done, `progress` hears of it."""
-    for part in parts(count, engine.writer.capacity):
-        yield part
-        if progress is not None:
-            progress(part.stop, count)
+    with torch.inference_mode():
+        encoded = replace(newest, features=pipeline.features([newest])[0])
+    return replace(sample, pictures=[*sample.pictures[:-1], encoded])
 
 
 def _thinking(talk: Conversation) -> Conversation:

@@ -126,7 +126,7 @@ class Pipeline(nn.Module):
             features, rngs = self.features([pictures[i] for i in filled]), generators([seeds[i] for i in filled])
             null = self.space.blank() if self.space.decoder.guided else None
             images.append(
-                self.space.decoder(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
+                self.space.decoder.decode(features, rngs, steps=sampling.decoder_steps, null=null, size=sampling.size)[
                     : len(indices)
                 ]
             )

@@ -65,6 +65,11 @@ class Writer:
         self.rows: list[WritingRow] = []
         self.state: TextState | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is a row that is not done."""
+        return not all(row.done for row in (*self.rows, *self.waiting))
+
     def step(self) -> None:
         """One more token in every row."""
         self.waiting = [row for row in self.waiting if not row.done]

@@ -1,4 +1,4 @@
-"""What a run tells: progress to its observers, one JSON line per event to a file."""
+"""The log of a run: progress for its observer, and one JSON line per event in a file."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from blip3o.files import append
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProgress:
-    """A training step, or a step of preparation, as observers see it."""
+    """A training step, or a step of preparing the samples."""
 
     stage: str
     step: int
@@ -20,7 +20,7 @@ class TrainingProgress:
     losses: dict[str, float] = field(default_factory=dict)
     samples_per_s: float = 0.0
     left_s: float = 0.0
-    """Estimated time to the end of the stage."""
+    """Estimated seconds to the end of the stage."""
 
 
 Observer = Callable[[TrainingProgress], None]
@@ -39,13 +39,13 @@ class Journal:
         append(self.path, line + "\n")
 
     def holds(self, **facts: object) -> bool:
-        """Whether an event with these facts stands there."""
+        """Whether the file has an event with these facts."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         return any(facts.items() <= _read(line).items() for line in lines)
 
 
 def _read(line: str) -> dict[str, object]:
-    """An event; none of a line that a kill has cut."""
+    """An event; an empty one for the last line of a killed run, which may be cut."""
     try:
         return json.loads(line)
     except ValueError:
@@ -53,7 +53,7 @@ def _read(line: str) -> dict[str, object]:
 
 
 class Meter:
-    """Speed and mean losses since the last look."""
+    """Speed and mean losses since the last report."""
 
     def __init__(self, steps: int, samples_per_step: int) -> None:
         self.steps = steps
@@ -63,13 +63,13 @@ class Meter:
         self.sums: dict[str, float] = {}
 
     def add(self, losses: dict[str, float]) -> None:
-        """Take note of a step's losses."""
+        """Add the losses of one step."""
         self.count += 1
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def look(self, stage: str, step: int) -> TrainingProgress:
-        """What happened since the last look, at `step` steps done."""
+        """Mean losses and speed since the last call, after `step` steps of the stage."""
         took = max(time.perf_counter() - self.since, 1e-9)
         progress = TrainingProgress(
             stage=stage,

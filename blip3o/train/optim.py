@@ -41,6 +41,7 @@ class Optimizer:
         others = [value for name, value in parameters.items() if name not in linear]
         groups = [
             {"params": [value for value in others if value.ndim > 1], "weight_decay": stage.weight_decay},
+            # decay would pull gains and gates away from the scale that the layers need
             {"params": [value for value in others if value.ndim <= 1], "weight_decay": 0.0},
         ]
         rate = stage.learning_rate
@@ -58,7 +59,7 @@ class Optimizer:
         return [group for part in self.parts for group in part.param_groups]
 
     def step(self, learning_rate: float) -> None:
-        """One step along the gradients, which are gone afterwards."""
+        """Update the parameters by their gradients, which are then freed."""
         for group in self.groups:
             group["lr"] = learning_rate
         for part in self.parts:
@@ -66,11 +67,11 @@ class Optimizer:
             part.zero_grad(set_to_none=True)
 
     def state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        """What is remembered of a parameter, by name, not copied; empty before its first step."""
+        """The moments of a parameter by name, not copied; empty before its first step."""
         return next((part.state[parameter] for part in self.parts if parameter in part.state), {})
 
     def remember(self, parameter: nn.Parameter, state: Mapping[str, Tensor]) -> None:
-        """Go on from such a state."""
+        """Set the moments of a parameter, as `state` gives them."""
         part = next(p for p in self.parts for g in p.param_groups if any(parameter is q for q in g["params"]))
         part.state[parameter] = dict(state)
 
@@ -82,7 +83,8 @@ def linear_weights(pipeline: nn.Module, objective: nn.Module) -> set[str]:
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Linear rise over `warmup` steps, then a half cosine to a fiftieth at the last step."""
+    """The learning rate of step `step`, counted from 0: a linear rise over `warmup` steps times half a cosine over the
+    whole stage, which falls to a fiftieth."""
     rise = min(1.0, (step + 1) / max(stage.warmup, 1))
     fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / stage.steps))
     return stage.learning_rate * rise * (0.02 + 0.98 * fall)

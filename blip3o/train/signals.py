@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: answered for as long as a run lasts, and never in the middle of a step."""
+"""Ctrl-C and SIGTERM: handled while a run lasts, and never in the middle of a step."""
 
 import signal
 import threading
@@ -9,7 +9,8 @@ from types import FrameType
 
 @contextmanager
 def answered(numbers: Iterable[int], answer: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """These signals are answered so for as long as this lasts. (Only the main thread ever gets one.)"""
+    """Handle these signals by `answer` inside of this context; in other threads than the main one nothing changes,
+    because Python delivers signals to the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -23,7 +24,7 @@ def answered(numbers: Iterable[int], answer: Callable[[int, FrameType | None], o
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until this is done: no step is half in the state."""
+    """Hold Ctrl-C and SIGTERM back until the end of this context, so that no step is half in the state."""
     waiting: list[int] = []
     with answered((signal.SIGINT, signal.SIGTERM), lambda number, _: waiting.append(number)):
         yield

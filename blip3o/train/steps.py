@@ -18,7 +18,7 @@ from blip3o.train.signals import undivided
 from blip3o.weights import checkpoint
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
-"""What optimizers remember of a parameter."""
+"""The state of AdamW and Muon for a parameter, by the names torch gives it."""
 
 
 class StageSteps:
@@ -36,9 +36,13 @@ class StageSteps:
 
     def step(self) -> None:
         """One step of the optimizer."""
+        # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
         run = f"train/{self.recipe.seed}/{self.stage.name}"
         with arithmetic(self.recipe.precision, self.objective.device):
             losses = self.objective.losses(StepAddresses(run, self.done, self.stage.batch_size))
+            if not losses:  # every sample was skipped
+                self.done += 1
+                return
             total = self.objective.total(losses)
         if not total.isfinite():
             raise TrainingError(
@@ -55,6 +59,7 @@ class StageSteps:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The model with the average of its weights, for as long as this lasts."""
+        # an interrupt in the middle of a swap would leave a mixture of two sets of weights
         try:
             with undivided():
                 self.average.swap(self.parameters)

@@ -8,12 +8,14 @@ import torch
 
 from blip3o import __version__
 from blip3o.data.address import seeded
+from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import CheckpointError, ConfigError, DataError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
-from blip3o.processing.tokenizer import make
+from blip3o.processing.tokenizer import Tokenizer, learn, make
+from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
@@ -25,36 +27,51 @@ from blip3o.weights import checkpoint, hub
 from blip3o.weights.placement.device import find_device
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
-"""Draws samples of the model into a folder and scores it; given by the caller, because judging is not training."""
+"""(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
 LOG_EVERY = 20
+"""Steps between two lines of the log."""
 
 
 class Trainer:
-    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`."""
+    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`.
+
+    While it runs, the folder is locked against other processes; a caller that has locked it already gives its lock in
+    place of the folder.
+    """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, observe: Observer, score: ScoreModel | None = None, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        folder: Path | FolderLock,
+        observe: Observer,
+        score: ScoreModel | None = None,
+        device: str = "cpu",
     ) -> None:
         self.recipe = recipe
-        self.folder = folder
+        self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
+        self.folder = folder = self.lock.folder
         self.state = folder / "state.safetensors"
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
+        self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
-        self.pipeline = Pipeline(recipe.model, make(self.source.vocabulary()))
+        self.pipeline = Pipeline(recipe.model, self.tokenizer())
         if recipe.space_from:
             self.take_space(recipe.space_from)
         self.pipeline.to(find_device(device))
 
     def run(self, only: str | None = None) -> Pipeline:
-        """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use."""
+        """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.
+
+        Raises OutputError where another process trains in the folder, or where it cannot be written to.
+        """
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -79,15 +96,23 @@ class Trainer:
 
         return build(self.recipe.source, SOURCES, Source, report)
 
+    def tokenizer(self) -> Tokenizer:
+        """The words of the source, where they are few; else a tokenizer learned from its texts, of as many tokens as
+        the model has embeddings."""
+        words = self.source.vocabulary()
+        if words is not None:
+            return make(words)
+        return learn(self.source.texts(), self.recipe.model.unified.backbone.text.vocab_size)
+
     def take_space(self, model: str) -> None:
-        """Take the encoder, the decoder and the statistics of another model of the same sizes."""
+        """Copy encoder, decoder and statistics from another model of the same sizes."""
         other, _ = checkpoint.load(hub.find(model))
         if other.config.space != self.recipe.model.space:
             raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
         self.pipeline.space.load_state_dict(other.space.state_dict())
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
-        """Take the weights of a finished stage, in float32; its scores, too, where a stop came before them."""
+        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores."""
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.pipeline, tensors, folder)
@@ -101,8 +126,9 @@ class Trainer:
             while steps.done < stage.steps:
                 with undivided():
                     steps.step()
+                self.skipped.add(steps.meter.samples, steps.objective.take_skipped())
                 self.after_step(steps)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DataError):
             if steps.done:
                 steps.save()
             raise
@@ -121,7 +147,7 @@ class Trainer:
         return steps
 
     def after_step(self, steps: StageSteps) -> None:
-        """Tell, save and score where it is time to."""
+        """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
             self.report(steps.meter.look(stage.name, done))
@@ -132,7 +158,7 @@ class Trainer:
                 self.judge(stage, done)
 
     def report(self, progress: TrainingProgress) -> None:
-        """Tell observers and the journal."""
+        """Pass progress to the observer and write it to the journal."""
         self.observe(progress)
         facts = {name: round(value, 5) for name, value in progress.losses.items()}
         self.journal.write(
@@ -152,6 +178,7 @@ class Trainer:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
+        # the weights come last: with them the stage counts as done (`is_done`)
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
         self.state.unlink(missing_ok=True)
         self.judge(stage, stage.steps)
@@ -159,5 +186,6 @@ class Trainer:
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
         about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
-        checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
+        with self.lock:
+            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
         return self.folder / "checkpoint"

@@ -17,34 +17,35 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.deferred import DeferredModel, build
-from blip3o.weights.folders import CONFIG, about_in, write_json
+from blip3o.weights.folders import CONFIG, about_in, existing, opened, write_json
 from blip3o.weights.placement.device import DevicePlacement
-from blip3o.weights.safetensors_files import Shards, complain, opened, shapes_of, strange
+from blip3o.weights.safetensors_files import Shards, complain, shapes_of, strange
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object] | None = None) -> None:
     """Write tensors, and facts `about` them, as one safetensors file that is never half there."""
-    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with writing(path) as temporary:
         try:
-            save_file(held, temporary, {"about": json.dumps(dict(about or {}))})
+            save_file(contiguous, temporary, {"about": json.dumps(dict(about or {}))})
         except SafetensorError as error:  # the library's word for a full disk, too
             raise OutputError(f"cannot write {path} ({error}): make room, or choose another place") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a safetensors file, the facts about them; raises CheckpointError for a missing or broken file."""
-    with opened(path) as file:
+    with opened(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, about_in(path)  # noqa: SIM118
 
 
 def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Put tensors into the model of their names; raises CheckpointError for missing, unknown and misshapen ones."""
-    wanted = model.state_dict()
-    complain(source, shapes_of(wanted), shapes_of(tensors), (name for name, value in tensors.items() if strange(value)))
-    model.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()})
+    expected = model.state_dict()
+    not_finite = (name for name, value in tensors.items() if strange(value))
+    complain(source, shapes_of(expected), shapes_of(tensors), not_finite)
+    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()})
 
 
 def save(
@@ -55,15 +56,15 @@ def save(
     *,
     dtype: torch.dtype | None = torch.bfloat16,
 ) -> None:
-    """Write the checkpoint of a machine in `dtype`, None for that of its tensors; `tensors` in place of its own weights
-    (an average of them, say).
+    """Write the checkpoint of a pipeline in `dtype`, None for that of its tensors; `tensors` in place of its own
+    weights (an average of them, say).
 
     Until all of it is there, the folder's digest refuses it. Raises OutputError where it cannot be written.
     """
     make_folder(folder)
     write_json(folder / digest.FILE, digest.UNFINISHED)
-    held = dict(pipeline.state_dict() if tensors is None else tensors)
-    stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in held.items()}
+    weights = dict(pipeline.state_dict() if tensors is None else tensors)
+    stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in weights.items()}
     configs.dump(pipeline.config, folder / CONFIG)
     pipeline.template.words.save(folder)
     write_tensors(folder / WEIGHTS, stored, about)
@@ -102,9 +103,9 @@ model = BLIP3o.from_pretrained("owner/name")  # this repository's id, or a folde
 def load(
     folder: Path, *, dtype: torch.dtype | None = torch.float32, verify: bool = True
 ) -> tuple[Pipeline, dict[str, object]]:
-    """The machine of a checkpoint on the CPU, in `dtype` (None: that of its file), and the facts written with it."""
+    """The pipeline of a checkpoint on the CPU, in `dtype` (None: that of its file), and the facts written with it."""
     model = open_model(folder, verify=verify)
-    return model.load(DevicePlacement(device=torch.device("cpu"), dtype=dtype)), dict(model.about)
+    return model.load(DevicePlacement(dtype=dtype)), dict(model.about)
 
 
 def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:
@@ -112,9 +113,7 @@ def open_model(folder: Path, *, verify: bool = True) -> DeferredModel:
     `verify` also for a folder that changed since it was saved."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder: name the folder of a checkpoint")
-    if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG}: name the folder of a whole checkpoint")
-    config, words = configs.load(ModelConfig, folder / CONFIG), Tokenizer.load(folder)
+    config, words = configs.load(ModelConfig, existing(folder / CONFIG)), Tokenizer.load(folder)
     shards = Shards.find(folder)
     pipeline = build(config, words, shards.shapes)
     shards.match(pipeline, str)

@@ -15,19 +15,20 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer
 from blip3o.weights import digest
 from blip3o.weights.folders import Shapes
-from blip3o.weights.outline import check_sizes, peak, peaks, working_numbers
-from blip3o.weights.placement.device import ROUNDED_BYTES, DevicePlacement
+from blip3o.weights.placement.device import DevicePlacement
+from blip3o.weights.placement.memory import ROUNDED_BYTES, peak, peaks, working_numbers
 from blip3o.weights.placement.quantize import Quantizer
 from blip3o.weights.safetensors_files import Files, Shards, TensorReader, hollow, shapes_of
+from blip3o.weights.sizes import check_sizes
 
 PIECE_BYTES = 65_536
-CPU = DevicePlacement(device=torch.device("cpu"))
+ON_CPU = DevicePlacement()
 LOOKS = 16
 """Numbers of each tensor that are looked at to see whether there is anything in it."""
 
 
 def build(config: ModelConfig, words: Tokenizer, shapes: Shapes) -> Pipeline:
-    """The machine on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
+    """The pipeline on the meta device, for tensors of these shapes. Raises CheckpointError for a config of which no
     network can be built, or one far beyond these tensors."""
     check_sizes(config.name, to_dict(config), shapes)
     try:
@@ -43,7 +44,7 @@ def build(config: ModelConfig, words: Tokenizer, shapes: Shapes) -> Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class DeferredModel:
-    """A machine on the meta device, and its files."""
+    """A pipeline on the meta device, and its files."""
 
     pipeline: Pipeline
     files: Files
@@ -52,8 +53,8 @@ class DeferredModel:
     verify: bool = True
     """Whether tensors are refused that changed since they were saved or, where that cannot be told, that are empty."""
 
-    def load(self, placement: DevicePlacement = CPU) -> Pipeline:
-        """The machine, ready to use.
+    def load(self, placement: DevicePlacement = ON_CPU) -> Pipeline:
+        """The pipeline, ready to use.
 
         Raises CheckpointError where there is too little memory, and for tensors missing, unknown, misshapen or changed.
         """
@@ -67,9 +68,9 @@ class DeferredModel:
             offload(pipeline, self.files, placement)
             return pipeline.eval()
         kind = placement.quantize
-        rounds = None if kind is None else Quantizer(pipeline, kind, placement.device, placement.dtype)
+        quantizer = None if kind is None else Quantizer(pipeline, kind, placement.device, placement.dtype)
         for place, (shards, rename) in self.files.items():
-            put = None if rounds is None else partial(rounds.put, place)
+            put = None if quantizer is None else partial(quantizer.put, place)
             network = pipeline.get_submodule(place)
             shards.fill(network, rename, device=placement.device, dtype=placement.dtype, put=put)
         return pipeline.to(placement.device).eval()
@@ -80,8 +81,8 @@ class DeferredModel:
 
     def check_tensors(self) -> None:
         """Raise CheckpointError for tensors that changed since they were saved or, without a digest, are mostly 0."""
-        told = {folder: digest.check_tensors(folder) for folder in {path.parent for path in self.paths()}}
-        unknown = [shards for shards, _ in self.files.values() if not told[shards.folder]]
+        has_digest = {folder: digest.check_tensors(folder) for folder in {path.parent for path in self.paths()}}
+        unknown = [shards for shards, _ in self.files.values() if not has_digest[shards.folder]]
         zeros = [(zero, size) for shards in unknown for zero, size in _zeros(shards)]
         share = sum(zero * size for zero, size in zeros) / max(sum(size for _, size in zeros), 1)
         if share > 0.5:
@@ -92,14 +93,14 @@ class DeferredModel:
 
     def fingerprint(self) -> str:
         """What tells these weights from others of the same sizes: a digest of pieces of each file."""
-        made = hashlib.sha256()
+        digest_of_pieces = hashlib.sha256()
         for path in self.paths():
             size = path.stat().st_size
             with path.open("rb") as file:
                 for start in (0, size // 2, max(size - PIECE_BYTES, 0)):
                     file.seek(start)
-                    made.update(file.read(PIECE_BYTES))
-        return made.hexdigest()[:16]
+                    digest_of_pieces.update(file.read(PIECE_BYTES))
+        return digest_of_pieces.hexdigest()[:16]
 
     def check_room(self, placement: DevicePlacement) -> None:
         """Raise CheckpointError where the device has too little memory, with what would fit."""
@@ -127,11 +128,11 @@ class DeferredModel:
 
 def _zeros(shards: Shards) -> Iterator[tuple[float, int]]:
     """The share of zeros in each matrix, from a look here and there, and its size."""
-    shelf = TensorReader(shards)
+    reader = TensorReader(shards)
     for name, shape in shards.shapes.items():
         if len(shape) > 1 and (size := prod(shape)):
-            seen = shelf.read(name).flatten()[:: max(size // LOOKS, 1)]
-            yield float((seen.float() == 0).float().mean()), size
+            sample = reader.read(name).flatten()[:: max(size // LOOKS, 1)]
+            yield float((sample.float() == 0).float().mean()), size
 
 
 def _options(kind: str, memory: str, own: str) -> list[str]:

@@ -41,12 +41,12 @@ def check_tensors(folder: Path) -> bool:
     return (folder / FILE).is_file() and _compare(folder, _tensors(folder), tensors=True)
 
 
-def _compare(folder: Path, found: Mapping[str, str], *, tensors: bool) -> bool:
+def _compare(folder: Path, computed: Mapping[str, str], *, tensors: bool) -> bool:
     if not (folder / FILE).is_file():
         return False
     saved = read_json(folder / FILE)
-    wanted = {name: value for name, value in saved.items() if name.endswith(_TENSORS) == tensors}
-    changed = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    expected = {name: value for name, value in saved.items() if name.endswith(_TENSORS) == tensors}
+    changed = sorted(name for name in expected.keys() | computed.keys() if expected.get(name) != computed.get(name))
     if changed:
         what = (
             "was not saved to its end" if saved == UNFINISHED else f"changed since it was saved: {', '.join(changed)}"
@@ -72,7 +72,7 @@ def _small(folder: Path) -> dict[str, str]:
         raise CheckpointError(
             f"{folder} holds a file that is damaged ({error}): copy it again from its source"
         ) from error
-    return {name: _told(value) for name, value in values.items()}
+    return {name: _digest(value) for name, value in values.items()}
 
 
 def _values(path: Path) -> Any:
@@ -83,7 +83,7 @@ def _values(path: Path) -> Any:
     return json.loads(text) if path.suffix == ".json" else text.splitlines()
 
 
-def _told(values: Any) -> str:
+def _digest(values: Any) -> str:
     same = json.loads(json.dumps(values, default=str), parse_int=float)  # 1 and 1.0 are one number
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -94,10 +94,10 @@ def _tensors(folder: Path) -> dict[str, str]:
 
 def _checksum(path: Path) -> str:
     """CRC-32 of the tensors' bytes: at several GB/s, and enough against what happens to files by accident."""
-    found = 0
+    computed = 0
     with path.open("rb", buffering=0) as file:
         file.seek(8 + int.from_bytes(file.read(8), "little"))
         block = memoryview(bytearray(BLOCK_BYTES))
         while count := file.readinto(block):
-            found = zlib.crc32(block[:count], found)
-    return f"{found:08x}"
+            computed = zlib.crc32(block[:count], computed)
+    return f"{computed:08x}"

@@ -3,10 +3,12 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
 
 from blip3o.errors import CheckpointError
 from blip3o.files import write_text
@@ -16,8 +18,8 @@ CONFIG, PUBLISHED_CONFIG = "config.yaml", "config.json"
 """Of a checkpoint of ours, and of a published one."""
 DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 """In the folder of a published model."""
-METADATA, MOST_HEADER_BYTES = "__metadata__", 100_000_000
-"""In headers of safetensors files, as the format has them."""
+METADATA = "__metadata__"
+"""In headers of safetensors files, of which it is no tensor."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of a tensor -> its shape."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -47,6 +49,13 @@ def local(name_or_path: str | Path) -> Path | None:
 def is_published(folder: Path) -> bool:
     """Whether a folder holds a model in the published layout, and none of ours."""
     return (folder / PUBLISHED_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
+def existing(path: Path) -> Path:
+    """A file of a model's folder. Raises CheckpointError where it is missing."""
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} holds no {path.name}: name the folder of a whole checkpoint")
+    return path
 
 
 def tensor_files(folder: Path, stem: str = "model") -> list[Path]:
@@ -89,31 +98,37 @@ def _listed(index: Path) -> list[str]:
     return listed
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: tensor -> dtype, shape and place; `__metadata__` -> the facts beside them.
+@contextmanager
+def opened(path: Path, framework: str = "np", device: object = "cpu") -> Iterator[Any]:
+    """A safetensors file, whose tensors are those of a framework (np, pt) on a device.
 
-    Raises CheckpointError where the file is missing, cut, or of another kind.
+    Raises CheckpointError where it is missing, and for whatever is wrong while it is open.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(size, MOST_HEADER_BYTES)))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
-        if 8 + size + max(ends, default=0) != path.stat().st_size:
-            raise ValueError("its header tells another size")
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        with safe_open(path, framework, device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
+            yield file
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
-    return header
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: tensor -> dtype, shape and place; `__metadata__` -> the facts beside them.
+
+    Raises CheckpointError, as `opened` does: the library has looked through the header before it is read here.
+    """
+    with opened(path), path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(size))
 
 
 def about_in(path: Path) -> dict[str, Any]:
     """The facts written with the tensors of a file. Raises CheckpointError."""
-    try:
-        facts = json.loads(read_header(path).get(METADATA, {}).get("about", "{}"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error
+    with opened(path) as file:
+        facts = json.loads((file.metadata() or {}).get("about", "{}"))
     return facts if isinstance(facts, dict) else {}
 
 

@@ -94,25 +94,25 @@ def open_model(
     return published.open_model(folder, needs, encoder, decoder, verify=verify)
 
 
-def find_data(name: str, wanted: Sequence[str], told: Callable[[str], None]) -> Path:
+def find_data(name: str, patterns: Sequence[str], report: Callable[[str], None]) -> Path:
     """The folder of a data set on the Hub (owner/name) with those of its files that match a pattern.
 
-    What is not there yet is fetched, after `told` has heard how much it is. Raises CheckpointError, also where the data
-    set has no such file.
+    What is not there yet is fetched, after `report` has heard how much it is. Raises CheckpointError, also where the
+    data set has no such file.
     """
     if not HUB_ID.fullmatch(name):
         raise CheckpointError(f"no data {name!r}: name a folder, or a data set on the Hub (owner/name)")
-    asked: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(wanted)}
+    request: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(patterns)}
     if not constants.HF_HUB_OFFLINE:
         with _asking(name):
-            files = snapshot_download(name, **asked, dry_run=True)
+            files = snapshot_download(name, **request, dry_run=True)
         if not files:
-            raise CheckpointError(f"{name} has no file {' or '.join(wanted)}: name another data set with --data")
+            raise CheckpointError(f"{name} has no file {' or '.join(patterns)}: name another data set with --data")
         left = [file for file in files if isinstance(file, DryRunFileInfo) and file.will_download]
         if left:
-            told(f"fetching {len(left)} files of {name}, {sum(file.file_size or 0 for file in left) / 1e9:,.2f} GB")
+            report(f"fetching {len(left)} files of {name}, {sum(file.file_size or 0 for file in left) / 1e9:,.2f} GB")
     with _asking(name):
-        return Path(str(snapshot_download(name, **asked)))
+        return Path(str(snapshot_download(name, **request)))
 
 
 def push(folder: Path, repository: str, *, private: bool = True) -> str:

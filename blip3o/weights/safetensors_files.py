@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from blip3o.errors import CheckpointError
-from blip3o.weights.folders import Shapes, tensor_files
+from blip3o.weights.folders import Shapes, opened, shapes_in, tensor_files
 
 Rename = Callable[[str], str | None]
 """A tensor's name in the files -> its name in the network; None where the network has no use for it."""
@@ -41,11 +41,7 @@ class Shards:
 
         Raises CheckpointError for files that are missing or broken.
         """
-        files: dict[Path, Shapes] = {}
-        for path in tensor_files(folder, stem):
-            with opened(path) as file:  # the library sees more faults than `read_header`
-                files[path] = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        return cls(files=files)
+        return cls(files={path: shapes_in([path]) for path in tensor_files(folder, stem)})
 
     @property
     def shapes(self) -> Shapes:
@@ -54,10 +50,10 @@ class Shards:
 
     def read(self, names: Iterable[str], device: torch.device | str = "cpu") -> Iterable[tuple[str, Tensor]]:
         """These tensors, file by file, on a device."""
-        wanted = set(names)
+        requested = set(names)
         for path, held in self.files.items():
-            here = [name for name in held if name in wanted]
-            with opened(path, device) as file:
+            here = [name for name in held if name in requested]
+            with opened(path, "pt", device) as file:
                 for name in here:
                     yield name, file.get_tensor(name)
 
@@ -98,8 +94,8 @@ class Shards:
         """
         shapes = self.shapes
         old_names = {new: name for name in shapes if (new := rename(name)) is not None}
-        found = {new: shapes[old] for new, old in old_names.items()}
-        complain(self.folder, shapes_of(network.state_dict()), found)
+        renamed = {new: shapes[old] for new, old in old_names.items()}
+        complain(self.folder, shapes_of(network.state_dict()), renamed)
         return old_names
 
     @property
@@ -180,38 +176,26 @@ def strange(tensor: Tensor) -> bool:
     return not all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
-def complain(source: Path, wanted: Shapes, found: Shapes, not_finite: Iterable[str] = ()) -> None:
+def complain(source: Path, expected: Shapes, shapes: Shapes, not_finite: Iterable[str] = ()) -> None:
     """Raise CheckpointError where tensors are missing, unknown, misshapen or not finite; a leading axis of one does not
     count."""
     faults = {
-        "missing": [f"{name} {list(wanted[name])}" for name in sorted(wanted.keys() - found.keys())],
-        "unknown": [f"{name} {list(found[name])}" for name in sorted(found.keys() - wanted.keys())],
+        "missing": [f"{name} {list(expected[name])}" for name in sorted(expected.keys() - shapes.keys())],
+        "unknown": [f"{name} {list(shapes[name])}" for name in sorted(shapes.keys() - expected.keys())],
         "wrong shape": [
-            f"{name} is {list(found[name])}, not {list(wanted[name])}"
-            for name in sorted(wanted.keys() & found.keys())
-            if found[name] not in (wanted[name], (1, *wanted[name]))
+            f"{name} is {list(shapes[name])}, not {list(expected[name])}"
+            for name in sorted(expected.keys() & shapes.keys())
+            if shapes[name] not in (expected[name], (1, *expected[name]))
         ],
         "not finite": sorted(not_finite),
     }
-    told = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
-    if told:
-        raise CheckpointError(f"{source} does not fit its config: {'; '.join(told)}: use the files of one checkpoint")
+    misfits = [f"{what}: {_some(names)}" for what, names in faults.items() if names]
+    if misfits:
+        raise CheckpointError(
+            f"{source} does not fit its config: {'; '.join(misfits)}: use the files of one checkpoint"
+        )
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
-
-
-@contextmanager
-def opened(path: Path, device: torch.device | str = "cpu") -> Iterator[Any]:
-    """A safetensors file. Raises CheckpointError where it is missing, and for whatever is wrong while it is open."""
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist, but the checkpoint needs it: copy it from the same source")
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:  # pyright: ignore[reportGeneralTypeIssues]
-            yield file
-    except CheckpointError:
-        raise
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}): copy it again") from error

@@ -38,13 +38,13 @@ def asked(config, world):
 def drawn(config, world):
     """Two pictures, guided, and the features that were painted in each pass."""
     made, passes = pipeline(), []
-    decode = made.space.decoder.forward
+    decode = made.space.decoder.decode
 
     def counted(features, *given, **how):
         passes.append(features)
         return decode(features, *given, **how)
 
-    made.space.decoder.forward = counted
+    made.space.decoder.decode = counted
     model = BLIP3o(made)
     model.sampling = config
     return passes, [np.asarray(image) for image in model.generate(["a red dog", "a blue dog"])]

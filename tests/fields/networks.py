@@ -34,7 +34,7 @@ def painted(config, world, side=4):
     """Features as a picture, guided where the decoder can be."""
     network = world.awake(DECODERS[config.kind](config), std=0.1)
     features, null = normal(1, config.channels, side, side), normal(1, config.channels, side, side, seed=1)
-    return shapes(network), network(features, generators([0]), steps=2, null=null if network.guided else None)
+    return shapes(network), network.decode(features, generators([0]), steps=2, null=null if network.guided else None)
 
 
 def thought(config, world):
@@ -77,7 +77,7 @@ def imagined(config, world):
     data = normal(8, config.channels, config.side, config.side)
     filled = head.fill(data, Reference(features=data, given=torch.ones(8, dtype=torch.bool)), generators(range(8)))
     sample = head.sample(lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
-    return shapes(head), head.loss(filled.slot, filled), sample
+    return shapes(head), head(filled.slot, filled), sample
 
 
 def sampled(config, world):
@@ -205,6 +205,7 @@ NETWORKS = (
             "width": 8,
             "channels": 5,
             "side": Change(3, {"slot_length": 9}),
+            "with_reference": False,
         },
     ),
     Case(

@@ -98,7 +98,7 @@ def test_the_losses_of_a_head_are_those_recorded(golden, awake, kind):
 
     def loss(rngs):
         filled = head.fill(draw(5, 6, 2, 2), reference, rngs[:5])
-        return head.loss(filled.slot + draw(5, 4, 12, seed=2), filled)
+        return head(filled.slot + draw(5, 4, 12, seed=2), filled)
 
     golden(f"head/{kind}", descend(head, loss, 0.01), tolerance=DESCENT)
 
@@ -119,7 +119,7 @@ def test_the_losses_of_a_decoder_are_those_recorded(golden, awake, name):
     kind, config, shape, size = DECODERS[name]
     decoder = awake(kind(config), std=0.1)
     pixels = draw(2, 3, size, size, seed=1).clamp(-1, 1)
-    found = descend(decoder, lambda rngs: decoder.loss(draw(2, *shape), pixels, rngs[:2]), 0.01)
+    found = descend(decoder, lambda rngs: decoder(draw(2, *shape), pixels, rngs[:2]), 0.01)
     golden(f"decoder/{name}", found, tolerance=DESCENT)
 
 

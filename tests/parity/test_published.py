@@ -212,7 +212,7 @@ def test_a_training_batch():
     )
     embeddings = model.embed(batch).masked_scatter(slot[..., None], filled.slot)
     hidden = model.backbone(embeddings, batch.mask)[slot].view_as(filled.slot)
-    loss = head().loss(hidden, filled).mean()
+    loss = head()(hidden, filled).mean()
     model.zero_grad()
     loss.backward()
     gradients = [parameter.grad for parameter in denoiser().parameters() if parameter.grad is not None]

@@ -1,6 +1,7 @@
 """Options that a command hands on: each has its effect where it ends."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from torch import nn
@@ -44,11 +45,11 @@ def test_what_was_thought_before_a_picture_is_told(blip3o, weights, monkeypatch)
     thought = [words.control[tok.THINK_START], *words.encode("dog"), words.control[tok.THINK_END]]
     asked = []
 
-    def texts(engine, samples, options):
-        asked.append(samples)
-        return [thought for _ in samples]
+    def write(engine, sample, options):
+        asked.append(sample)
+        return SimpleNamespace(tokens=thought, done=True)
 
-    monkeypatch.setattr(Engine, "texts", texts)
+    monkeypatch.setattr(Engine, "write", write)
     assert blip3o("generate", "a cup", "--model", weights, *FAST).out == "a-cup.png\n"
     assert asked == []
     assert blip3o("generate", "a cup", "--model", weights, "--think", *FAST).out == "thought: dog\na-cup-2.png\n"

@@ -22,7 +22,7 @@ BASES = {
 }
 EXAMPLES = {
     "data": ("--data", "{data}/other"),
-    "group": ("--group", "vqa"),
+    "groups": ("--group", "vqa"),
     "limit": ("--limit", "2"),
     "seed": ("--seed", "3"),
     "output": ("-o", "elsewhere"),
@@ -47,9 +47,9 @@ CHOOSE = {"suite", "benchmark", "debug"}
 """The first two say what is run; the third has its effect on errors."""
 IDLE = {
     "picturebook": {"data", "judge", "judge_model", "ready", "detector", "bare", "restart"},
-    "pope": {"group", "seed", "judge", "judge_model", "ready", "detector"},
-    "geneval": {"group", "judge", "judge_model", "bare"},
-    "mmvet": {"group", "seed", "judge_model", "ready", "detector", "bare"},
+    "pope": {"groups", "seed", "judge", "judge_model", "ready", "detector"},
+    "geneval": {"groups", "judge", "judge_model", "bare"},
+    "mmvet": {"groups", "seed", "judge_model", "ready", "detector", "bare"},
 }
 
 

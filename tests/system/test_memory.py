@@ -18,8 +18,9 @@ from blip3o.api import BLIP3o
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.processing.images import open_picture
 from blip3o.weights import hub
-from blip3o.weights.outline import ROUNDED_MULTIPLES, held, is_rounded, read, saved_bytes
-from blip3o.weights.placement.memory import working_bytes
+from blip3o.weights.outline import read
+from blip3o.weights.placement.memory import ROUNDED_MULTIPLES, held, is_rounded, saved_bytes
+from blip3o.weights.placement.working_memory import working_bytes
 from blip3o.weights.published.convert import to_published
 from blip3o.weights.safetensors_files import shapes_of
 

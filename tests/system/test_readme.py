@@ -164,9 +164,20 @@ def test_every_command_of_a_page_runs(page, here):
         way_of(words)(words)
 
 
+@pytest.fixture
+def tables(monkeypatch):
+    """The tables that pages add lines to, as they were, when the page is through."""
+    from blip3o.cli import app
+    from blip3o.model import space, unified
+
+    for module, name in ((space, "ENCODERS"), (unified, "HEADS"), (unified, "BACKBONES")):
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
+    monkeypatch.setattr(app.app, "registered_commands", list(app.app.registered_commands))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_code_block_of_a_page_runs(page, here):
+def test_every_code_block_of_a_page_runs(page, here, tables):
     names: dict[str, object] = {}
     for block in blocks(page):
         if block.language == "python":

@@ -87,25 +87,25 @@ def test_two_commands_that_draw_at_once_keep_both_pictures(weights, tmp_path):
 
 
 def interrupt(monkeypatch, after):
-    """Ctrl-C when this many batches are drawn."""
-    from blip3o.pipeline import generation
+    """Ctrl-C when this many pictures are drawn."""
+    from blip3o.pipeline.drawing import Drawer
 
-    drawn, draw = [], generation._draw
+    drawn, decode = [], Drawer._decode
 
-    def pressed(*asked):
-        if len(drawn) == after:
+    def pressed(drawer, one, count):
+        if len(drawn) >= after:
             signal.raise_signal(signal.SIGINT)
-        drawn.append(asked)
-        return draw(*asked)
+        decode(drawer, one, count)
+        drawn.extend(row for row in one.rows if row.done)
 
-    monkeypatch.setattr(generation, "_draw", pressed)
+    monkeypatch.setattr(Drawer, "_decode", pressed)
 
 
 @pytest.mark.parametrize(
     "words", [("generate", "a red dog"), ("edit", "{picture}", "make it night")], ids=["generate", "edit"]
 )
-def test_ctrl_c_keeps_the_pictures_of_the_batches_before(blip3o, weights, picture, monkeypatch, words):
-    interrupt(monkeypatch, after=1)
+def test_ctrl_c_keeps_the_pictures_before(blip3o, weights, picture, monkeypatch, words):
+    interrupt(monkeypatch, after=16)
     asked = [word.format(picture=picture) for word in words]
     done = blip3o(*asked, "-n", 40, "--steps", 1, "--decoder-steps", 1, "-o", "out", "-m", weights)
     kept = sorted(Path("out").iterdir())

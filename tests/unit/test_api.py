@@ -1,6 +1,7 @@
 """What the Python API refuses, and what a chat remembers."""
 
 import copy
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_a_picture_is_the_same_in_whatever_form_it_is_given(model, picture, tmp_
     assert model.caption(forms[3]) == model.caption(forms[5]) == model.caption(picture)
 
 
-def test_each_image_is_handed_over_when_its_batch_is_drawn(model, picture):
+def test_each_image_is_handed_over_before_it_counts_as_done(model, picture):
     seen = []
 
     def keep(index, image):
@@ -125,10 +126,42 @@ def test_each_image_is_handed_over_when_its_batch_is_drawn(model, picture):
         seen.append(done)
 
     drawn = model.generate(["a dog"] * 3, batch_size=2, on_image=keep, progress=count)
-    assert [one if isinstance(one, int) else one[0] for one in seen] == [0, 1, 2, 2, 3]
+    assert [one if isinstance(one, int) else one[0] for one in seen] == [0, 1, 1, 2, 2, 3]
     assert [one[1] for one in seen if not isinstance(one, int)] == drawn
     seen.clear()
     assert model.edit([picture], "make it night", on_image=keep) == [image for _, image in seen]
+
+
+@pytest.mark.parametrize("verb", ["understand", "edit"])
+def test_pictures_are_opened_when_their_turn_comes_and_not_held_longer(model, picture, monkeypatch, verb):
+    template, opened, most = model.pipeline.template, weakref.WeakSet(), []
+    read = template.picture
+
+    def counted(image):
+        opened.add(original := read(image))
+        most.append(len(opened))
+        return original
+
+    monkeypatch.setattr(template, "picture", counted)
+    options = {"max_tokens": 2} if verb == "understand" else {"steps": 1, "decoder_steps": 1}
+    getattr(model, verb)([picture] * 24, "what is this?", batch_size=4, **options)
+    assert len(most) == 24
+    assert max(most) <= 2 * 4  # those under way, and those whose places they took
+
+
+def test_an_answer_that_is_done_makes_room_for_the_next(model, picture, monkeypatch):
+    rows, write, under_way = [], Engine.write, []
+
+    def written(engine, sample, options):
+        under_way.append(sum(not row.done for row in rows))
+        rows.append(write(engine, sample, replace(options, max_tokens=1 + len(rows) % 4 * 3)))
+        return rows[-1]
+
+    monkeypatch.setattr(Engine, "write", written)
+    answers = model.understand([picture] * 12, "what is this?", batch_size=4)
+    assert len(answers) == 12
+    assert max(under_way) < 4
+    assert 0 < under_way[4] < 4  # it did not wait for all of the first four
 
 
 def test_an_image_carries_numbers_as_numbers(model):

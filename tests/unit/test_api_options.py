@@ -1,5 +1,7 @@
 """Every option of the Python API has its effect."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,12 +32,11 @@ def asked(model, monkeypatch):
     """What the model was to write an answer to, as text; it writes nothing but an end."""
     seen = []
 
-    def texts(engine, samples, options):
-        words = model.pipeline.template.words
-        seen.extend((words.tokenizer.decode(sample.tokens), options.max_tokens) for sample in samples)
-        return [[options.stops[0]] for _ in samples]
+    def write(engine, sample, options):
+        seen.append((model.pipeline.template.words.tokenizer.decode(sample.tokens), options.max_tokens))
+        return SimpleNamespace(tokens=[options.stops[0]], done=True)
 
-    monkeypatch.setattr(Engine, "texts", texts)
+    monkeypatch.setattr(Engine, "write", write)
     return seen
 
 
@@ -120,13 +121,14 @@ def test_an_answer_may_be_as_long_as_it_is_told(model, picture, asked, monkeypat
     model.understand(picture, "what is this?", max_tokens=11)
     model.reply([(Turn("user", ("what is this?",)),)], max_tokens=12)
     assert [most for _, most in asked] == [11, 12]
+    monkeypatch.undo()
     dog = model.pipeline.template.words.encode("dog")[0]
     monkeypatch.setattr(Writer, "_choose", lambda writer, state: [row.tokens.append(dog) for row in writer.rows])
     assert "".join(model.stream(picture, "what is this?", max_tokens=5)).split() == ["dog"] * 5
 
 
 @pytest.mark.parametrize("verb", ["generate", "edit", "understand", "reply"])
-def test_progress_is_told_after_every_batch(model, picture, asked, verb):
+def test_progress_is_told_of_every_item(model, picture, asked, verb):
     told = []
     how = {"batch_size": 2, "progress": lambda *done: told.append(done)}
     calls = {
@@ -136,7 +138,7 @@ def test_progress_is_told_after_every_batch(model, picture, asked, verb):
         "reply": lambda: model.reply([(Turn("user", ("what is this?",)),)] * 3, **how),
     }
     calls[verb]()
-    assert told == [(2, 3), (3, 3)]
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_chat_keeps_what_was_said_and_gives_every_turn_a_seed_of_its_own(model, monkeypatch):

@@ -1,6 +1,6 @@
 """What sharding, LoRA, rounding and offloading hang on modules is reached: every module that has work is called for it.
 
-A module without a forward of its own is a container (ModuleList, ImageSpace, a head, ...). It may hold no parameter,
+A module without a forward of its own is a container (ModuleList, ImageSpace, ...). It may hold no parameter,
 but for what a head puts into the slot.
 """
 
@@ -42,7 +42,7 @@ def train(pipeline):
             if loss is not None:
                 loss.mean().backward(retain_graph=True)
     pixels = torch.zeros(1, 3, space.config.decoder.size, space.config.decoder.size)
-    space.decoder.loss(features, pixels, generators([0])).mean().backward()
+    space.decoder(features, pixels, generators([0])).mean().backward()
 
 
 @pytest.fixture(params=["picture book", "published, tied", "published, untied", "qwen3"])
@@ -79,6 +79,29 @@ def test_every_module_with_work_is_called_and_no_call_writes_to_a_config(model):
     assert settings(pipeline) == before
     train(pipeline)
     assert not [name for name, module in pipeline.named_modules() if works(module) and name not in called]
+
+
+def test_the_losses_of_words_images_and_decoders_are_made_inside_forward(model):
+    """What shards a network gathers it before its forward and lets it go after: no layer of it may work in between."""
+    pipeline, active, outside = model.pipeline, [], []
+    owners = ["unified", "unified.backbone", "unified.head", "unified.head.denoiser", "space.decoder"]
+    for name in owners:
+        module = pipeline.get_submodule(name)
+        module.register_forward_pre_hook(lambda *_, name=name: active.append(name))
+        module.register_forward_hook(lambda *_, name=name: active.remove(name))
+    for name, module in pipeline.named_modules():
+        if list(module.parameters(recurse=False)) and works(module):
+            above = {owner for owner in owners if f"{name}.".startswith(f"{owner}.")}
+            module.register_forward_pre_hook(
+                lambda *_, name=name, above=above: None if above <= {*active} or reads(name) else outside.append(name)
+            )
+    train(pipeline)
+    assert not outside
+
+
+def reads(name):
+    """Reading words and pictures comes before the backbone's forward: an embedding, and a tower called as a whole."""
+    return "embed_tokens" in name or ".visual." in name or "lm_head" in name
 
 
 def test_a_container_holds_no_parameter_but_what_fills_the_slot(model):

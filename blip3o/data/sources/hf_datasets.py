@@ -28,7 +28,7 @@ class HFDataset(RowSource):
     def __init__(self, config: HFDatasetConfig, progress: Callable[[int, int], None] | None = None) -> None:
         super().__init__(config, progress)
         try:
-            import datasets
+            import datasets  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError:
             raise ConfigError("this source takes datasets: pip install 'blip3o[train]'") from None
         try:

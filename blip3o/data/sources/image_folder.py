@@ -35,7 +35,7 @@ class ImageFolder(RowSource):
         if not self.folder.is_dir():
             raise DataError(f"{self.folder} is no folder: name a folder of images as the source's path")
         self.table = next((table for name in METADATA if (table := self.folder / name).is_file()), None)
-        self.rows = _files(self.folder) if self.table is None else _table(self.table)
+        self.rows: list[Row] = _files(self.folder) if self.table is None else _table(self.table)
         if not self.rows:
             raise DataError(f"{self.folder} holds no images ({', '.join(SUFFIXES)}): is it the right folder?")
 
@@ -43,27 +43,28 @@ class ImageFolder(RowSource):
         return len(self.rows)
 
     def row(self, index: int) -> Row:
-        name = self.rows[index]
-        if not isinstance(name, str):
-            return name
-        caption = (self.folder / name).with_suffix(".txt")
+        row = self.rows[index]
+        if self.table is not None:
+            return row
+        caption = (self.folder / row["file_name"]).with_suffix(".txt")
         if not caption.is_file():
             raise RowError("no caption", f"{caption.name} does not lie beside it")
-        return {"file_name": name, "caption": caption.read_bytes()}
+        return {**row, "caption": caption.read_bytes()}
 
     def place(self, index: int) -> tuple[str, str]:
         if self.table is None:
-            return str(self.folder), str(self.folder / self.rows[index])
+            return str(self.folder), str(self.folder / self.rows[index]["file_name"])
         return str(self.table), f"{self.table}:{index + 1}"
 
     def open_image(self, index: int, value: Any) -> Any:
         return beside(self.folder, super().open_image(index, value))
 
 
-def _files(folder: Path) -> list[str]:
+def _files(folder: Path) -> list[Row]:
     """The image files below a folder, by their paths from there, sorted: the same on every machine."""
     paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return sorted(path.relative_to(folder).as_posix() for path in paths if path.suffix.lower() in SUFFIXES)
+    names = sorted(path.relative_to(folder).as_posix() for path in paths if path.suffix.lower() in SUFFIXES)
+    return [{"file_name": name} for name in names]
 
 
 def _table(path: Path) -> list[Row]:

@@ -38,7 +38,7 @@ class RowSourceConfig(SourceConfig):
 class RowSource(Source):
     """Rows in files. A subclass finds them; how a row becomes a sample is the same for all (rows.py)."""
 
-    config: RowSourceConfig
+    config: Any
     tasks: ClassVar[tuple[str, ...]] = ("draw", "caption", "chat", "edit")
 
     @abstractmethod

@@ -24,7 +24,7 @@ class SourceConfig:
 
 
 class Source(ABC):
-    """Samples by number, each the same whenever it is asked for: the number is the sample's address.
+    """Samples by number; the same number always gives the same sample.
 
     A subclass annotates `config` with a `SourceConfig` of its own, which a recipe's `source` is read into.
     """

@@ -79,10 +79,10 @@ class ClipScorer:
         words = [self.way.prefix + prompt for prompt in prompts]
         length = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(words, padding=True, truncation=True, max_length=length, return_tensors="pt")
-        made = self.model(
+        output = self.model(
             input_ids=tokens["input_ids"].to(self.device),
             attention_mask=tokens["attention_mask"].to(self.device),
             pixel_values=prepared(pictures, self.preparation).to(self.device),
         )
-        features = (made.image_embeds.float().cpu().numpy(), made.text_embeds.float().cpu().numpy())
+        features = (output.image_embeds.float().cpu().numpy(), output.text_embeds.float().cpu().numpy())
         return cosines(*features)

@@ -49,8 +49,8 @@ CLIP_PREPARATION = Preparation(
 def prepared(pictures: Sequence[Image.Image], preparation: Preparation) -> Float[Tensor, "batch 3 height width"]:
     """Pixels as a network expects them: resized by Pillow, then (value / 255 - mean) / deviation."""
     shape = _central if preparation.cropped else _squashed
-    made = [shape(picture.convert("RGB"), preparation.size, preparation.filter) for picture in pictures]
-    pixels = np.stack([np.asarray(picture, dtype=np.float32) / 255 for picture in made])
+    resized = [shape(picture.convert("RGB"), preparation.size, preparation.filter) for picture in pictures]
+    pixels = np.stack([np.asarray(picture, dtype=np.float32) / 255 for picture in resized])
     mean, deviation = (np.array(part, dtype=np.float32) for part in (preparation.mean, preparation.deviation))
     return torch.from_numpy((pixels - mean) / deviation).permute(0, 3, 1, 2)
 
@@ -207,8 +207,8 @@ def _inception_encoder(source: str | None, device: str) -> FeatureExtractor:
     def encode(pictures: Sequence[Image.Image]) -> Float[np.ndarray, "batch dim"]:
         size = (INCEPTION_PX, INCEPTION_PX)
         pixels = np.stack([clean(np.asarray(picture.convert("RGB")), size) for picture in pictures])
-        made = network((torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device) - 128) / 128)
-        return made.reshape(len(pictures), -1).float().cpu().numpy()
+        output = network((torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device) - 128) / 128)
+        return output.reshape(len(pictures), -1).float().cpu().numpy()
 
     return encode
 

@@ -28,10 +28,10 @@ def picture_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: name a folder of pictures")
     below = (Path(place, name) for place, _, names in os.walk(folder) for name in names)  # passes over what vanishes
-    found = sorted(path for path in below if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+    paths = sorted(path for path in below if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
         raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}): is it the right folder?")
-    return found
+    return paths
 
 
 def compare(
@@ -59,13 +59,10 @@ def compare(
     for name, encoder in encoders.items():
         extracted: dict[str, Float[np.ndarray, "n dim"]] = {}
         for part, files in folders.items():
-            extracted[part] = features(
-                files, encoder, batch, lambda count, before=done: progress(before + count, total)
-            )
+            extracted[part] = features(files, encoder, batch, lambda count, done=done: progress(done + count, total))
             done += len(files)
-        distances[name] = frechet_distance(extracted["drawn"], extracted["real"])
-        metrics |= {f"fd/{name}": distances[name]}
-        metrics |= {f"kid/{name}": float(kernel_distances(extracted["drawn"], extracted["real"]).mean())}
+        distances[name] = metrics[f"fd/{name}"] = frechet_distance(extracted["drawn"], extracted["real"])
+        metrics[f"kid/{name}"] = float(kernel_distances(extracted["drawn"], extracted["real"]).mean())
         if validation is not None:
             of_validation[name] = frechet_distance(extracted["validation"], extracted["real"])
     return metrics if validation is None else {"fdr": ratio(distances, of_validation)} | metrics
@@ -88,12 +85,10 @@ def features(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Float[np.ndarray, "n dim"]:
     """One row for each picture file, a batch at a time."""
-    rows, done = [], 0
+    rows = []
     for start in range(0, len(files), batch):
-        chunk = files[start : start + batch]
-        rows.append(encoder([open_picture(path) for path in chunk]))
-        done += len(chunk)
-        progress(done)
+        rows.append(encoder([open_picture(path) for path in files[start : start + batch]]))
+        progress(min(start + batch, len(files)))
     return np.concatenate(rows)
 
 
@@ -129,16 +124,16 @@ def prompts_of(files: Sequence[Path], folder: Path, table: Path | None) -> list[
     table, of the text file of the same name beside the picture. Raises DataError where one has none, or a prompt of
     the table no picture."""
     if table is None:
-        found = {path: path.with_suffix(".txt") for path in files}
-        _complain([path for path, text in found.items() if not text.is_file()], f"{folder} has no text file beside")
-        return [text.read_text(encoding="utf-8").strip() for text in found.values()]
-    given = tables.read_json(table)
-    if not isinstance(given, dict) or not all(isinstance(prompt, str) for prompt in given.values()):
+        texts = {path: path.with_suffix(".txt") for path in files}
+        _complain([path for path, text in texts.items() if not text.is_file()], f"{folder} has no text file beside")
+        return [text.read_text(encoding="utf-8").strip() for text in texts.values()]
+    words = tables.read_json(table)
+    if not isinstance(words, dict) or not all(isinstance(prompt, str) for prompt in words.values()):
         raise DataError(f'{table} is no table of prompts: expected {{"picture.png": "its prompt", ...}}')
-    names = {path: next((name for name in _names(path, folder) if name in given), None) for path in files}
+    names = {path: next((name for name in _names(path, folder) if name in words), None) for path in files}
     _complain([path for path, name in names.items() if name is None], f"{table} has no prompt for")
-    _complain(sorted(given.keys() - set(names.values())), f"{folder} has no picture for the prompt of")
-    return [given[name] for name in names.values()]
+    _complain(sorted(words.keys() - set(names.values())), f"{folder} has no picture for the prompt of")
+    return [words[name] for name in names.values()]
 
 
 def _names(path: Path, folder: Path) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from blip3o.errors import DataError, JudgeError, JudgeRefusalError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
-from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts
+from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts
 
 GROUPS = (
     "background_change",
@@ -151,18 +151,12 @@ def _means(marks: Sequence[Mark], numbers: Sequence[float]) -> dict[str, float]:
     return {"average": sum(found.values()) / len(found)} | found if found else {}
 
 
-class Gedit(Benchmark):
+class Gedit(EditBenchmark):
     """Reads the files of the data set on the Hub, Arrow or Parquet, which are the official ones."""
 
     name = "gedit"
-    kind = "editing"
     protocols = tuple(LANGUAGES)
     mirror = "stepfun-ai/GEdit-Bench"
-    needs_judge = True
-
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.semantics = self.quality = ""
 
     def items(self, folder: Path) -> list[Item]:
         language = LANGUAGES[self.protocol]
@@ -174,8 +168,7 @@ class Gedit(Benchmark):
             raise DataError(f"{folder} has no instructions in {language!r}: is a part of GEdit-Bench missing?")
         if self.judge is not None:
             names = (*SEMANTICS, *QUALITY)
-            found = checkout_prompts(folder, "GEdit-Bench", names, "viescore/vie_prompts.py", "vie_prompts.py")
-            self.semantics, self.quality = ("\n".join(found[name] for name in part) for part in (SEMANTICS, QUALITY))
+            self.prompts = checkout_prompts(folder, "GEdit-Bench", names, "viescore/vie_prompts.py", "vie_prompts.py")
         return items
 
     def _item(self, row: tables.Row, folder: Path) -> Item:
@@ -192,34 +185,28 @@ class Gedit(Benchmark):
             facts={"shared": bool(tables.column(row, folder, "Intersection_exist"))},
         )
 
-    def score(self, item: Item, answer: Answer) -> Verdict | None:
-        """G_O, 0 to 10. Raises JudgeRefusalError where the replies cannot be used again and again.
-
-        The edit is scaled to the size of its source first. Without a picture the item is left out of the numbers, as
-        officially.
-        """
-        if self.judge is None:
-            return None
-        if not answer or isinstance(answer, str):
-            return Verdict(score=0.0)
+    def judged(self, judge: Judge, item: Item, edit: Path) -> Verdict:
+        """G_O, 0 to 10, of the edit scaled to the size of its source. Raises JudgeRefusalError where the replies cannot
+        be used again and again."""
         source = tables.opened(item.pictures[0])
-        edit = tables.opened(answer[0]).resize(source.size)
+        edited = tables.opened(edit).resize(source.size)
         for attempt in range(TRIES):
-            replies = self._asked(self.judge, item.prompt, source, edit, attempt)
+            replies = self._replies(judge, item.prompt, source, edited, attempt)
             found = [parse(reply, drawn(item.id, reply) if attempt else None) for reply in replies]
             try:
                 semantics, quality, overall = reduced(*(scores["score"] for scores in found))
             except (TypeError, ValueError, KeyError):
                 continue
             return Verdict(score=overall, parsed=[semantics, quality], details={"replies": replies})
-        raise JudgeRefusalError(f"{self.judge.name} gave no usable scores in {TRIES} tries: name another judge")
+        raise JudgeRefusalError(f"{judge.name} gave no usable scores in {TRIES} tries: name another judge")
 
-    def _asked(self, judge: Judge, prompt: str, source: Image.Image, edit: Image.Image, attempt: int) -> list[str]:
-        requests = ((self.semantics.replace(PLACE, prompt), [source, edit]), (self.quality, [edit]))
+    def _replies(self, judge: Judge, prompt: str, source: Image.Image, edit: Image.Image, attempt: int) -> list[str]:
+        semantics, quality = ("\n".join(self.prompts[name] for name in names) for names in (SEMANTICS, QUALITY))
+        requests = ((semantics.replace(PLACE, prompt), [source, edit]), (quality, [edit]))
         settings = JudgeCall(temperature=TEMPERATURE, max_tokens=MAX_TOKENS, attempt=attempt)
-        return [judge.ask(words, shown, settings=settings) for words, shown in requests]
+        return [judge.ask(request, images, settings=settings) for request, images in requests]
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """G_O, the mean over the groups, 0 to 10, then G_SC and G_PQ, the same of the instructions that both languages
         have, each group's numbers, and the share of items left out."""
         known = [(item, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]

@@ -10,8 +10,8 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
-from blip3o.evals.editing.judging import TEMPERATURE, keyed_rows
+from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, means, scored
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, keyed_rows
 
 TYPES = ("extract", "style", "add", "adjust", "background", "replace", "remove", "action", "compose")
 PLACE = "<edit_prompt>"
@@ -35,18 +35,12 @@ def type_scores(scores: Iterable[tuple[str | None, float]]) -> dict[str, float]:
     return {kind: round(mean, 2) for kind, mean in found.items()}
 
 
-class ImgEdit(Benchmark):
+class ImgEdit(EditBenchmark):
     """Reads `basic_edit.json` (`singleturn.json` in the Hub's archive) with its pictures, or a mirror's Parquet."""
 
     name = "imgedit"
-    kind = "editing"
     protocols = ("official",)
     mirror = "kcz358/imgedit"
-    needs_judge = True
-
-    def __init__(self, protocol: str, judge: Judge | None = None) -> None:
-        super().__init__(protocol, judge)
-        self.prompts: Mapping[str, str] = {}
 
     def items(self, folder: Path) -> list[Item]:
         path = tables.find(folder, "basic_edit.json", "singleturn.json")
@@ -57,7 +51,7 @@ class ImgEdit(Benchmark):
 
     def _official(self, folder: Path, path: Path) -> list[Item]:
         return [
-            self._item(key, row, path, _picture(folder, path, tables.column(row, path, "id")))
+            self._item(key, row, path, _image(folder, path, tables.column(row, path, "id")))
             for key, row in keyed_rows(path).items()
         ]
 
@@ -75,20 +69,15 @@ class ImgEdit(Benchmark):
             raise DataError(f"{source} has an edit of type {kind!r}, not {', '.join(TYPES)}: is it another suite?")
         return Item(id=key, prompt=prompt, pictures=(picture,), category=kind)
 
-    def score(self, item: Item, answer: Answer) -> Verdict | None:
-        """The mean of the three scores, 1 to 5; without a picture, or where a reply has no score, the item is left out
-        of the numbers, as officially."""
-        if self.judge is None:
-            return None
-        if not answer or isinstance(answer, str):
-            return Verdict(score=0.0)
+    def judged(self, judge: Judge, item: Item, edit: Path) -> Verdict:
+        """The mean of the three scores, 1 to 5; where a reply has no score, the item is left out, as officially."""
         prompt = self.prompts[item.category].replace(PLACE, item.prompt)
-        shown = [tables.opened(item.pictures[0]), tables.opened(answer[0])]
-        reply = self.judge.ask(prompt, shown, settings=SETTINGS)
-        found = reply_score(reply)
-        return Verdict(score=found or 0.0, parsed=found, details={"reply": reply})
+        images = [tables.opened(item.pictures[0]), tables.opened(edit)]
+        reply = judge.ask(prompt, images, settings=SETTINGS)
+        score = reply_score(reply)
+        return Verdict(score=score or 0.0, parsed=score, details={"reply": reply})
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean over the types, 1 to 5, as published; then each type's, and the share of items left out."""
         found = [(item.category, verdict.parsed) for item, verdict in scored(records) if verdict.parsed is not None]
         parts = type_scores(found)
@@ -100,7 +89,7 @@ class ImgEdit(Benchmark):
         )
 
 
-def _picture(folder: Path, table: Path, name: str) -> Path:
+def _image(folder: Path, table: Path, name: str) -> Path:
     beside = table.parent / name
     return beside if beside.is_file() else tables.picture_file(folder, name)
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
-from blip3o.evals.editing.judging import TEMPERATURE, checkout_prompts, keyed_rows
+from blip3o.evals.benchmark import Item, Judge, JudgeCall, Metrics, Record, Verdict, scored
+from blip3o.evals.editing.judging import TEMPERATURE, EditBenchmark, checkout_prompts, keyed_rows
 from blip3o.evals.editing.kris_replies import both_scores, known_score, plain_score, prefixed_score
 
 LEVELS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -173,21 +173,18 @@ SHOWING: Mapping[str, Callable[[Item, Path], list[Shown]]] = dict.fromkeys(PLACE
 }
 
 
-class Kris(Benchmark):
+class Kris(EditBenchmark):
     """Reads the official folders, one for each task with its annotation.json, or the mirror's Parquet files.
 
     An item of composition or of time has several pictures.
     """
 
     name = "kris"
-    kind = "editing"
     protocols = ("official",)
     mirror = "wukeming11/kris-bench"
-    needs_judge = True
 
     def __init__(self, protocol: str, judge: Judge | None = None) -> None:
         super().__init__(protocol, judge)
-        self.prompts: Mapping[str, str] = {}
         self.truths: dict[str, tables.PictureSource] = {}
         """Item -> the right picture, which the judge of another viewpoint sees."""
 
@@ -237,20 +234,14 @@ class Kris(Benchmark):
             facts={"explanation": row.get("explain_en") or "", "files": names},
         )
 
-    def score(self, item: Item, answer: Answer) -> Verdict | None:
-        """The mean of the item's scores, 0 to 100; `parsed` has each, None where a reply has none. Without a picture
-        all are None: the item is left out of the numbers, as officially."""
-        if self.judge is None:
-            return None
-        if not answer or isinstance(answer, str):
-            return Verdict(score=0.0)
-        scores, replies = self._judged(self.judge, item, Path(answer[0]))
+    def judged(self, judge: Judge, item: Item, edit: Path) -> Verdict:
+        """The mean of the item's scores, 0 to 100; `parsed` has each, None where a reply has none."""
+        scores, replies = self._scores(judge, item, edit)
         values = counted(item.category, scores).values()
-        return Verdict(
-            score=sum(values) / len(values) if values else 0.0, parsed=dict(scores), details={"replies": replies}
-        )
+        mean = sum(values) / len(values) if values else 0.0
+        return Verdict(score=mean, parsed=dict(scores), details={"replies": replies})
 
-    def _judged(self, judge: Judge, item: Item, edit: Path) -> tuple[dict[str, int | None], list[str]]:
+    def _scores(self, judge: Judge, item: Item, edit: Path) -> tuple[dict[str, int | None], list[str]]:
         way, shown = WAYS[item.category], SHOWING[item.category](item, edit)
         truth = [Shown("This is the ground truth image:", self.truths[item.id])] if item.id in self.truths else []
         requests = (
@@ -277,7 +268,7 @@ class Kris(Benchmark):
                 f"{name} of KRIS-Bench's prompts cannot be filled ({error!r}): copy the file again"
             ) from error
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean of all scores, 0 to 100, as published, then of each level, category and task; in a category and a
         task also of each kind of score; and the share of items left out."""
         known = [(item.category, verdict.parsed) for item, verdict in scored(records)]

@@ -262,7 +262,7 @@ class DpgBench(Benchmark):
         except (AttributeError, TypeError, ValueError) as error:
             raise DataError(f"the answers of item {item} are no list of objects, question -> answer") from error
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean of the items in percent, as published; then of the last picture's unzeroed answers, by category."""
         verdicts = [record.verdict for record in records if record.verdict is not None]
         items = [

@@ -149,7 +149,7 @@ class GenEval(Benchmark):
             kind, [geneval.crop(picture, one.box, None if masks is None else masks[one.row]) for one in found]
         )
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The mean over the tasks, 0 to 1, as published; then each task's share of right pictures, and in percent the
         shares of right pictures and of prompts with a right picture."""
         scores = [

@@ -233,7 +233,7 @@ class Wise(Benchmark):
             f"{self.judge.name} gave no score of prompt {item.id} in {TRIES} replies: {reply[:80]!r}"
         )
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The weighted mean of the categories, 0 to 1, as published (nan while one has no sample); then each one's."""
         found = means((item.category, verdict.score) for item, verdict in scored(records))
         overall = weighted(found, self._rules) if len(found) == len(CATEGORIES) else float("nan")

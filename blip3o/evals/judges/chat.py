@@ -43,16 +43,12 @@ class ChatJudge(Judge):
             import openai
         except ImportError as error:
             raise JudgeError("a judge needs the openai client: pip install 'blip3o[eval]'") from error
-        self.model, self.openai = model, openai
+        self.name, self.openai = model, openai
         self.client = openai.OpenAI(base_url=base_url, api_key=key, timeout=timeout_s, max_retries=TRIES)
         self.tokens = {"prompt": 0, "completion": 0}
         self.names: dict[str, str | None] = {}
         """Field -> what the server calls it; None for one that it does not take."""
         self.lock = Lock()
-
-    @property
-    def name(self) -> str:
-        return self.model
 
     def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """One chat completion, without its thoughts; pictures go as PNG. Raises JudgeError."""
@@ -66,23 +62,23 @@ class ChatJudge(Judge):
         try:
             reply = self._sent(messages, fields)
         except self.openai.RateLimitError as error:
-            raise JudgeError(f"{self.model} takes no more requests ({brief(error)}): wait, then run again") from error
+            raise JudgeError(f"{self.name} takes no more requests ({brief(error)}): wait, then run again") from error
         except self.openai.APITimeoutError as error:
-            raise JudgeError(f"{self.model} did not answer in time: run again, what is scored is kept") from error
+            raise JudgeError(f"{self.name} did not answer in time: run again, what is scored is kept") from error
         except (self.openai.APIError, ValueError) as error:
             if getattr(error, "status_code", None) in REFUSES:
-                raise JudgeRefusalError(f"{self.model} refuses this request ({brief(error)})") from error
-            raise JudgeError(f"{self.model} cannot be asked ({brief(error)}): check --judge and the key") from error
+                raise JudgeRefusalError(f"{self.name} refuses this request ({brief(error)})") from error
+            raise JudgeError(f"{self.name} cannot be asked ({brief(error)}): check --judge and the key") from error
         if isinstance(reply, str):
             raise JudgeError(
-                f"the server sent a page in place of a reply of {self.model}: does the base URL end in /v1?"
+                f"the server sent a page in place of a reply of {self.name}: does the base URL end in /v1?"
             )
         self._count(getattr(reply, "usage", None))
         choice = next(iter(getattr(reply, "choices", None) or ()), None)
         text = _words(getattr(choice, "message", None))
         if not text:
             reason = getattr(choice, "finish_reason", None) or "no reason"
-            raise JudgeRefusalError(f"{self.model} sent a reply without words ({reason} given)")
+            raise JudgeRefusalError(f"{self.name} sent a reply without words ({reason} given)")
         return text
 
     def _sent(self, messages: list[Any], fields: Mapping[str, Any]) -> Any:
@@ -91,14 +87,14 @@ class ChatJudge(Judge):
             names = {field: self.names.get(field, field) for field in fields}
             body = {name: fields[field] for field, name in names.items() if name is not None}
             try:
-                return self.client.chat.completions.create(model=self.model, messages=messages, extra_body=body)
+                return self.client.chat.completions.create(model=self.name, messages=messages, extra_body=body)
             except (self.openai.BadRequestError, self.openai.UnprocessableEntityError) as error:
-                found = _untaken(error, body)
-                if found is None:
+                refused = _untaken(error, body)
+                if refused is None:
                     raise
-                field = next(field for field, name in names.items() if name == found)
+                field = next(field for field, name in names.items() if name == refused)
                 with self.lock:
-                    self.names[field] = _other_name(error) if found == MOST_TOKENS else None
+                    self.names[field] = _other_name(error) if refused == MOST_TOKENS else None
 
     def _count(self, usage: Any) -> None:
         with self.lock:
@@ -111,19 +107,15 @@ class LocalJudge(Judge):
     """A unified model of ours as the judge, labelled so: its scores say little about a model that it resembles."""
 
     def __init__(self, model: Candidate, name: str) -> None:
-        self.model, self._name = model, name
+        self.model, self.name = model, f"local:{name}"
         self.lock = Lock()
-
-    @property
-    def name(self) -> str:
-        return f"local:{self._name}"
 
     def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """A greedy answer, whatever the temperature; ours does not think."""
         try:
             with self.lock:
-                asked = f"{settings.system}\n{prompt}".strip()
-                return self.model.understand([list(pictures)], [asked], max_tokens=settings.max_tokens)[0]
+                text = f"{settings.system}\n{prompt}".strip()
+                return self.model.understand([list(pictures)], [text], max_tokens=settings.max_tokens)[0]
         except (PromptError, PictureError) as error:
             raise JudgeRefusalError(f"{self.name} cannot be asked: {error}") from error
 
@@ -133,12 +125,8 @@ class Cached(Judge):
 
     def __init__(self, judge: Judge, folder: Path, place: str = "") -> None:
         """`place` tells judges of one name apart: the URL of a server, the fingerprint of weights."""
-        self.judge, self.folder, self.place = judge, folder, place
+        self.judge, self.name, self.folder, self.place = judge, judge.name, folder, place
         self.asked = self.kept = 0
-
-    @property
-    def name(self) -> str:
-        return self.judge.name
 
     def ask(self, prompt: str, pictures: Sequence[Image.Image] = (), settings: JudgeCall = USUAL) -> str:
         """The reply that is there, or a new one."""
@@ -169,10 +157,10 @@ def _whole(text: str) -> str:
 
 def _untaken(error: "openai.APIStatusError", names: Iterable[str]) -> str | None:
     """The field of a request that the server says it does not take."""
-    told = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     for name in names:
         near = rf"(?i){UNTAKEN}.{{0,60}}\b{name}\b|\b{name}\b.{{0,60}}{UNTAKEN}"
-        if name in (error.param or name) and re.search(near, told):
+        if name in (error.param or name) and re.search(near, message):
             return name
     return None
 
@@ -187,8 +175,8 @@ def _words(message: Any) -> str:
     content = getattr(message, "content", None)
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    given = (content, getattr(message, "reasoning_content", None), getattr(message, "reasoning", None))
-    said, *thoughts = (_whole(text) if isinstance(text, str) else "" for text in given)
-    said = said.replace("<think>", "")
-    spoken = (said.rpartition("</think>")[2], said.replace("</think>", ""), *thoughts)
-    return next((text for text in spoken if text.strip()), "").strip()
+    fields = (content, getattr(message, "reasoning_content", None), getattr(message, "reasoning", None))
+    reply, *thoughts = (_whole(text) if isinstance(text, str) else "" for text in fields)
+    reply = reply.replace("<think>", "")
+    candidates = (reply.rpartition("</think>")[2], reply.replace("</think>", ""), *thoughts)
+    return next((text for text in candidates if text.strip()), "").strip()

@@ -14,7 +14,6 @@ from typing import Any
 from blip3o.errors import DataError
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.picture_folder import PictureFolder
 from blip3o.evals.understanding.prompts import SHORT
 
 QUESTIONS = ("testdev_balanced_questions.json", "testdev_all_questions.json")
@@ -176,7 +175,7 @@ class Gqa(Benchmark):
         path = tables.need(folder, "GQA's testdev", *QUESTIONS, MIRRORED)
         if path.suffix == ".parquet":
             return self._mirrored(folder)
-        pictures = PictureFolder(folder)
+        pictures = tables.PictureFolder(folder)
         found = tables.find(folder, "*choices.json")
         choices = tables.read_json(found) if found else {}
         return self._made(
@@ -217,7 +216,7 @@ class Gqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return judged(item.facts, str(answer), self.protocol)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then all other numbers of the official script."""
         answered = {(item.unit, item.id): (item.facts, verdict) for item, verdict in scored(records)}
         return numbers(answered, self.protocol)

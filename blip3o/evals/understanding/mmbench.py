@@ -197,7 +197,7 @@ class Mmbench(Benchmark):
                 return letter, "judge"
         return random.Random(f"mmbench/{item.id}").choice([*options, letters.NONE_OF_THEM]), "chance"
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent; a question counts once all its rotations are there, nan where none does."""
         units: dict[str, list[Record]] = defaultdict(list)
         for record in records:

@@ -136,7 +136,7 @@ class Mme(Benchmark):
         parsed = PARSERS[self.protocol](str(answer))
         return Verdict(score=float(parsed == item.facts["label"]), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Perception and cognition in points, as published; then each subtask, 200 at most."""
         pictures: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
         for item, verdict in scored(records):

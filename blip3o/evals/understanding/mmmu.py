@@ -6,8 +6,7 @@ Most are asked by choice; the others are open, and the right answer is looked fo
 import ast
 import random
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -17,6 +16,7 @@ from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Judge, Metrics, Record, Verdict
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding.prompts import LETTER, SHORT
+from blip3o.evals.understanding.questions import percentages
 
 DOMAINS = {
     "Art and Design": ("Art", "Art_Theory", "Design", "Music"),
@@ -60,30 +60,27 @@ DECIMALS = 2
 Value = str | float
 
 
-def bracketed(question: str, options: Mapping[str, str]) -> str:
-    """As the official code asks."""
-    return f"{question}\n" + "".join(f"({letter}) {text}\n" for letter, text in options.items()) + LETTER
-
-
-def dotted(question: str, options: Mapping[str, str]) -> str:
-    """As lmms-eval asks."""
-    return f"{question}\n" + "".join(f"{letter}. {text}\n" for letter, text in options.items()) + LETTER
-
-
 @dataclass(frozen=True, kw_only=True)
 class MmmuProtocol:
     """How a protocol asks questions, and reads those by choice."""
 
-    prompt: Callable[[str, Mapping[str, str]], str]
+    option: str
+    """How a letter and its option are listed."""
     instruction: str
     """After an open question."""
     marks: tuple[str, ...]
     """How a letter can stand in an answer; the first that fits any letter is taken."""
 
+    def prompt(self, question: str, options: Mapping[str, str]) -> str:
+        """The question, with its options where it has any, and how it is to be answered."""
+        if not options:
+            return question + self.instruction
+        return f"{question}\n" + "".join(self.option.format(*option) for option in options.items()) + LETTER
+
 
 WAYS = {
-    "official": MmmuProtocol(prompt=bracketed, instruction=SHORT, marks=("({})", " {} ")),
-    "lmms": MmmuProtocol(prompt=dotted, instruction="\n" + SHORT, marks=("({})", "{} ", "{}.")),
+    "official": MmmuProtocol(option="({}) {}\n", instruction=SHORT, marks=("({})", " {} ")),
+    "lmms": MmmuProtocol(option="{}. {}\n", instruction="\n" + SHORT, marks=("({})", "{} ", "{}.")),
 }
 
 
@@ -158,14 +155,10 @@ def chosen(letter: str, right: str | Sequence[str]) -> bool:
 def report(scores: Sequence[tuple[str, float]]) -> Metrics:
     """Accuracy in percent over questions, given the subject and the score of each: in all, in each domain, in each
     subject."""
-    parts: dict[str, list[float]] = {"accuracy": [score for _, score in scores]}
-    for domain, subjects in DOMAINS.items():
-        parts[f"accuracy/{domain}"] = [score for subject, score in scores if subject in subjects]
-    by_subject: dict[str, list[float]] = defaultdict(list)
-    for subject, score in scores:
-        by_subject[f"accuracy/{subject}"].append(score)
-    parts |= dict(sorted(by_subject.items()))
-    return {name: 100 * sum(part) / len(part) for name, part in parts.items() if part}
+    domains = [(domain, score) for domain, names in DOMAINS.items() for subject, score in scores if subject in names]
+    subjects = sorted(scores, key=lambda score: f"accuracy/{score[0]}")
+    parts = [(f"accuracy/{name}", score) for name, score in (*domains, *subjects)]
+    return percentages([*(("accuracy", score) for _, score in scores), *parts])
 
 
 class Mmmu(Benchmark):
@@ -203,7 +196,7 @@ class Mmmu(Benchmark):
         named = PICTURE.findall(question + " ".join(options.values())) or ["1"]
         return Item(
             id=identity,
-            prompt=self.way.prompt(question, options) if options else question + self.way.instruction,
+            prompt=self.way.prompt(question, options),
             pictures=tuple(tables.picture(row.get(f"image_{number}"), source) for number in sorted(set(named))),
             category=identity.removeprefix("validation_").rpartition("_")[0],
             facts={"options": options, "answer": _list(answer) or answer},
@@ -219,7 +212,7 @@ class Mmmu(Benchmark):
         drawn = letter or random.Random(f"mmmu/{item.id}").choice(list(options))
         return Verdict(score=float(chosen(drawn, right)), parsed=drawn, details={"by_chance": letter is None})
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each domain and of each subject."""
         return report([(record.item.category, record.verdict.score) for record in records if record.verdict])
 

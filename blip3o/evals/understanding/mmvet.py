@@ -5,7 +5,7 @@ paper's judge is gpt-4-0613, and its numbers are means of five runs; the script 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,17 +60,19 @@ def grade_of(reply: str) -> float | None:
     return None if score > 1 or score < 0 else score
 
 
-def graded(ask: Callable[[str, float, int], str], text: str) -> Grade:
-    """Ask until a reply is a grade, given what asks a request at a temperature and which attempt it is.
+def graded(judge: Judge, text: str, run: int = 0) -> Grade:
+    """Ask until a reply is a grade; each of several runs has attempts of its own, so that it gets its own replies.
 
     After five replies that are none it is 0. The official script then asks a sixth time and does not read the reply.
     """
-    reply = ask(text, 0.0, 0)
-    for attempt, temperature in enumerate(TEMPERATURES, start=1):
+    reply = ""
+    for attempt, temperature in enumerate((0.0, *TEMPERATURES)):
+        number = run * TRIES + attempt
+        call = JudgeCall(temperature=temperature, max_tokens=MAX_TOKENS, attempt=number, think=False)
+        reply = judge.ask(text + AGAIN if attempt else text, settings=call)
         score = grade_of(reply)
-        if score is not None:
+        if score is not None and attempt < len(TEMPERATURES):
             return Grade(score=score, content=reply.split(" ")[0].strip())
-        reply = ask(text + AGAIN, temperature, attempt)
     return Grade(score=0.0, content=reply)
 
 
@@ -158,23 +160,12 @@ class Mmvet(Benchmark):
         if self.words is None:
             raise DataError(f"no words for the judge of {item.id}: read the items of a folder with {SCRIPT} first")
         text = request(self.words, item.facts["question"], item.facts["answer"], str(answer))
-        grades = [graded(_asking(self.judge, run), text) for run in range(RUNS[self.protocol])]
+        grades = [graded(self.judge, text, run) for run in range(RUNS[self.protocol])]
         scores = [grade.score for grade in grades]
         details = {"scores": scores, "replies": [grade.content for grade in grades]}
         return Verdict(score=sum(scores) / len(scores), parsed=scores[0], details=details)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """The total, 0 to 100, as published."""
         known = [(item.facts["abilities"], verdict.details["scores"]) for item, verdict in scored(records)]
         return report(known) if known else {"total": float("nan")}
-
-
-def _asking(judge: Judge, run: int) -> Callable[[str, float, int], str]:
-    """What asks the judge in one of several runs: each of them gets its own replies."""
-
-    def ask(text: str, temperature: float, attempt: int) -> str:
-        number = run * TRIES + attempt
-        settings = JudgeCall(temperature=temperature, max_tokens=MAX_TOKENS, attempt=number, think=False)
-        return judge.ask(text, settings=settings)
-
-    return ask

@@ -6,11 +6,13 @@ instruction.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.understanding.letters import ranked
+from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
 from blip3o.evals.understanding.words import NUMBERS
 
 OPTION = re.compile(r"\b([A-Z])\.\s+([^\n]*)")
@@ -43,34 +45,29 @@ def lmms_07(answer: str, question: str, label: str) -> str:
 RULES: Mapping[str, Callable[[str, str, str], str]] = {"lmms-0.3": lmms_03, "lmms-0.7": lmms_07}
 
 
-class RealWorldQa(Benchmark):
+class RealWorldQa(QuestionBenchmark):
     """Reads xAI's files or the mirror's, both Parquet."""
 
     name = "realworldqa"
-    kind = "understanding"
+    title = "RealWorldQA"
     protocols = tuple(RULES)
     mirror = "lmms-lab/RealWorldQA"
     wanted = ("*test-*.parquet",)
     max_tokens = 16
 
     def items(self, folder: Path) -> list[Item]:
-        rows = tables.read_rows(folder, "RealWorldQA", "test-*.parquet", "*.parquet")
-        return [
-            Item(
-                id=str(number),
-                prompt=tables.column(row, folder, "question").strip(),
-                pictures=(tables.picture(tables.column(row, folder, "image"), folder),),
-                facts={"label": tables.column(row, folder, "answer"), "question": row["question"]},
-            )
-            for number, row in enumerate(rows)
-        ]
+        """The questions bear no names: their ids are their places."""
+        return [replace(item, id=str(number)) for number, item in enumerate(super().items(folder))]
+
+    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+        question, label = (tables.column(row, source, name) for name in ("question", "answer"))
+        return Item(id="", prompt=question.strip(), pictures=(image,), facts={"label": label, "question": question})
 
     def score(self, item: Item, answer: Answer) -> Verdict:
         label = item.facts["label"]
         parsed = RULES[self.protocol](str(answer), item.facts["question"], label)
         return Verdict(score=float(parsed == label.lower().strip()), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        scores = [record.verdict.score for record in records if record.verdict]
-        return {"accuracy": 100 * sum(scores) / len(scores)}
+        return percentages(("accuracy", verdict.score) for _, verdict in scored(records))

@@ -14,6 +14,7 @@ from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Ver
 from blip3o.evals.tables import Row
 from blip3o.evals.understanding import letters
 from blip3o.evals.understanding.prompts import LETTER
+from blip3o.evals.understanding.questions import percentages
 
 TYPES = {
     1: "Scene Understanding",
@@ -57,16 +58,6 @@ READERS: dict[str, Callable[[str, Mapping[str, str]], str | None]] = {
     "llava": llava,
     "vlmevalkit": letters.vlmevalkit,
 }
-
-
-def report(scores: Sequence[tuple[str, int, float]]) -> Metrics:
-    """Accuracy in percent over questions, given the medium, the type and the score of each: of pictures, of videos, of
-    all, of each type; what no question asks about is left out."""
-    parts = {medium: [score for kind, _, score in scores if kind == medium] for medium in MEDIA}
-    parts["all"] = [score for _, _, score in scores]
-    for number, name in TYPES.items():
-        parts[f"all/{name}"] = [score for _, kind, score in scores if kind == number]
-    return {name: 100 * sum(part) / len(part) for name, part in parts.items() if part}
 
 
 class Seedbench(Benchmark):
@@ -113,9 +104,16 @@ class Seedbench(Benchmark):
         parsed = READERS[self.protocol](str(answer), item.facts["options"])
         return Verdict(score=float(parsed == item.facts["answer"]), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
-        """Accuracy in percent, of pictures first, as published."""
-        return report([(item.facts["medium"], item.facts["type"], verdict.score) for item, verdict in scored(records)])
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
+        """Accuracy in percent, of pictures first, as published; then of videos, of all, of each type of question."""
+        found = percentages(
+            (name, verdict.score)
+            for item, verdict in scored(records)
+            for name in (item.facts["medium"], "all", f"all/{TYPES[item.facts['type']]}")
+        )
+        return {
+            name: found[name] for name in (*MEDIA, "all", *(f"all/{kind}" for kind in TYPES.values())) if name in found
+        }
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -8,46 +8,33 @@ from pathlib import Path
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict
-from blip3o.evals.picture_folder import PictureFolder
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, means, scored
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
+from blip3o.evals.understanding.questions import QuestionBenchmark
 
-VALIDATION = "TextVQA_0.5.1_val.json"
 
-
-def share(answer: str, given: Sequence[str]) -> float:
+def share(answer: str, people: Sequence[str]) -> float:
     """How right an answer is, 0 to 1; both sides are normalised, also where all people agree."""
-    return words.agreement(words.evalai(answer), [words.evalai(one) for one in given])
+    return words.agreement(words.evalai(answer), [words.evalai(person) for person in people])
 
 
-def mean(scores: Sequence[float]) -> float:
-    """The accuracy of all questions, 0 to 1."""
-    return sum(scores) / len(scores)
-
-
-class TextVqa(Benchmark):
+class TextVqa(QuestionBenchmark):
     """Reads `TextVQA_0.5.1_val.json` and the pictures of `train_images`, or the mirror's validation files."""
 
     name = "textvqa"
-    kind = "understanding"
+    title = "TextVQA's validation split"
+    questions = "TextVQA_0.5.1_val.json"
+    parquet = ("validation-*.parquet",)
     protocols = ("official",)
     mirror = "lmms-lab/textvqa"
     wanted = ("*validation-*.parquet",)
 
-    def items(self, folder: Path) -> list[Item]:
-        path = tables.find(folder, VALIDATION)
-        if path is None:
-            return self._mirrored(folder)
-        pictures = PictureFolder(folder)
-        rows = tables.read_json(path)["data"]
-        return [self._item(row, pictures[f"{row['image_id']}.jpg"], path) for row in rows]
+    def official_items(self, folder: Path, path: Path) -> list[Item]:
+        images = tables.PictureFolder(folder)
+        return [self.item(row, images[f"{row['image_id']}.jpg"], path) for row in tables.read_json(path)["data"]]
 
-    def _mirrored(self, folder: Path) -> list[Item]:
-        rows = tables.read_rows(folder, "TextVQA's validation split", "validation-*.parquet")
-        return [self._item(row, tables.picture(tables.column(row, folder, "image"), folder), folder) for row in rows]
-
-    def _item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
         if not row.get("answers"):
             raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
         return Item(
@@ -60,6 +47,6 @@ class TextVqa(Benchmark):
     def score(self, item: Item, answer: Answer) -> Verdict:
         return Verdict(score=share(str(answer), item.facts["answers"]), parsed=words.evalai(str(answer)))
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published."""
-        return {"accuracy": 100 * mean([record.verdict.score for record in records if record.verdict])}
+        return {"accuracy": 100 * means(("", verdict.score) for _, verdict in scored(records))[""]}

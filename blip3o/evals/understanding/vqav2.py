@@ -3,19 +3,17 @@
 The answers of test and test-dev are hidden: what can be scored at home is val2014.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.evals import tables
-from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Verdict, scored
-from blip3o.evals.picture_folder import PictureFolder
+from blip3o.evals.benchmark import Answer, Item, Metrics, Record, Verdict, scored
 from blip3o.evals.understanding import words
 from blip3o.evals.understanding.prompts import SHORT
+from blip3o.evals.understanding.questions import QuestionBenchmark, percentages
 
-QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 Normalised = tuple[str, list[str]]
 """An answer and those of the ten people, as they are compared."""
@@ -51,62 +49,57 @@ INSTRUCTIONS = {"official": SHORT, "lmms-0.3": "", "lmms-0.7": SHORT}
 """BLIP3-o's copy of lmms-eval 0.3 asks the bare question."""
 
 
-def percent(scores: Sequence[float]) -> float:
-    """The mean in percent, with two decimals as the script gives it."""
-    return round(100 * sum(scores) / len(scores), 2)
-
-
 def summary(scores: Sequence[float], question_types: Sequence[str], answer_types: Sequence[str]) -> Metrics:
-    """Accuracy of all, of each type of answer and of each type of question."""
-    parts: dict[str, list[float]] = defaultdict(list)
-    for prefix, kinds in (("accuracy", answer_types), ("accuracy/question", question_types)):
-        for kind, score in sorted(zip(kinds, scores, strict=True)):
-            parts[f"{prefix}/{kind}"].append(score)
-    return {"accuracy": percent(scores)} | {name: percent(part) for name, part in parts.items()}
+    """Accuracy in percent, to two decimals as the script gives it, of all, of each type of answer and of question."""
+    answers = [(f"accuracy/{kind}", score) for kind, score in sorted(zip(answer_types, scores, strict=True))]
+    questions = [
+        (f"accuracy/question/{kind}", score) for kind, score in sorted(zip(question_types, scores, strict=True))
+    ]
+    found = percentages([*(("accuracy", score) for score in scores), *answers, *questions])
+    return {name: round(value, 2) for name, value in found.items()}
 
 
-class VqaV2(Benchmark):
+class VqaV2(QuestionBenchmark):
     """Reads the questions and annotations of val2014 and the pictures of COCO, or the mirror's validation files."""
 
     name = "vqav2"
-    kind = "understanding"
+    title = "VQAv2's val2014 (test has no answers)"
+    questions = "v2_OpenEnded_mscoco_val2014_questions.json"
+    parquet = ("validation-*.parquet",)
     protocols = tuple(RULES)
     mirror = "lmms-lab/VQAv2"
     wanted = ("*validation-*.parquet",)
     max_tokens = 16
 
-    def items(self, folder: Path) -> list[Item]:
-        questions = tables.find(folder, QUESTIONS)
-        if questions is None:
-            return list(self._mirrored(folder))
-        path = tables.need(folder, "VQAv2's val2014", ANNOTATIONS)
-        annotations = {row["question_id"]: row for row in tables.read_json(path)["annotations"]}
-        pictures = PictureFolder(folder)
+    def official_items(self, folder: Path, path: Path) -> list[Item]:
+        annotated = tables.need(folder, "VQAv2's val2014", ANNOTATIONS)
+        annotations = {row["question_id"]: row for row in tables.read_json(annotated)["annotations"]}
+        images = tables.PictureFolder(folder)
         return [
-            self._item(row, _annotation(row, annotations, path), pictures[f"COCO_val2014_{row['image_id']:012d}.jpg"])
-            for row in tables.read_json(questions)["questions"]
+            self.item(
+                row | _annotation(row, annotations, annotated),
+                images[f"COCO_val2014_{row['image_id']:012d}.jpg"],
+                annotated,
+            )
+            for row in tables.read_json(path)["questions"]
         ]
 
-    def _mirrored(self, folder: Path) -> Iterator[Item]:
-        for row in tables.read_rows(folder, "VQAv2's val2014 (test has no answers)", "validation-*.parquet"):
-            if not tables.column(row, folder, "answers"):
-                raise DataError(f"{folder} has no answers: take the validation split, for those of test are hidden")
-            yield self._item(row, row, tables.picture(tables.column(row, folder, "image"), folder))
-
-    def _item(self, question: tables.Row, annotation: tables.Row, image: tables.PictureSource) -> Item:
-        given = annotation["answers"]
+    def item(self, row: tables.Row, image: tables.PictureSource, source: Path) -> Item:
+        people = tables.column(row, source, "answers")
+        if not people:
+            raise DataError(f"{source} has no answers: take the validation split, for those of test are hidden")
         facts: dict[str, Any] = {
-            "answers": [row["answer"] for row in given],
-            "question_type": annotation["question_type"],
+            "answers": [person["answer"] for person in people],
+            "question_type": row["question_type"],
         }
-        numbers = [row.get("answer_id") for row in given]
+        numbers = [person.get("answer_id") for person in people]
         if len(set(numbers)) < len(numbers):
-            facts["marks"] = marks(given)
+            facts["marks"] = marks(people)
         return Item(
-            id=str(question["question_id"]),
-            prompt=question["question"] + INSTRUCTIONS[self.protocol],
+            id=str(row["question_id"]),
+            prompt=row["question"] + INSTRUCTIONS[self.protocol],
             pictures=(image,),
-            category=annotation["answer_type"],
+            category=row["answer_type"],
             facts=facts,
         )
 
@@ -114,7 +107,7 @@ class VqaV2(Benchmark):
         parsed, people = RULES[self.protocol](str(answer), item.facts["answers"])
         return Verdict(score=words.agreement(parsed, people, item.facts.get("marks")), parsed=parsed)
 
-    def metrics(self, records: Sequence[Record]) -> Metrics:
+    def aggregate(self, records: Sequence[Record]) -> Metrics:
         """Accuracy in percent, as published; then of each type of answer and of question."""
         known = [(verdict.score, item.facts["question_type"], item.category) for item, verdict in scored(records)]
         return summary(*map(list, zip(*known, strict=True)))

@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -94,20 +94,48 @@ class Backbone(nn.Module, ABC):
         attention_mask: Bool[Tensor, "batch past_and_seq"],
         cache: Cache | None = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
+        bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
-        """Hidden states after the last normalisation, causal.
+        """Hidden states after the last normalisation.
 
         The mask is False at padding, on either side; it covers what the cache already holds, too. A cache is extended
         in place. Without `positions` tokens that are no padding are counted.
+
+        Attention is causal, but the positions of each unbroken `bidirectional` run see each other; such a run must
+        enter in one call. None is no run, and then a mask of [seq, past_and_seq] is not built unless there is padding.
         """
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
+        mask = attention_mask.long()
+        if bidirectional is not None:
+            mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
         return self.language_model(
             inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask.long(),
+            attention_mask=mask,
             position_ids=counted if positions is None else positions,
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
+
+    def _mask_with_runs(
+        self,
+        inputs_embeds: Float[Tensor, "batch seq hidden"],
+        attention_mask: Bool[Tensor, "batch past_and_seq"],
+        cache: Cache | None,
+        bidirectional: Bool[Tensor, "batch past_and_seq"],
+    ) -> Shaped[Tensor, "batch 1 seq past_and_seq"]:
+        """The mask of all pairs, in the form that the chosen attention of `transformers` takes: Boolean, or added."""
+        from transformers.masking_utils import create_causal_mask
+
+        starts = bidirectional & ~F.pad(bidirectional[:, :-1], (1, 0))
+        mask = create_causal_mask(
+            config=self.language_model.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
+        )
+        assert isinstance(mask, Tensor), "only a mask that is plainly causal is left out"
+        return mask
 
     def positions(
         self,
@@ -205,18 +233,7 @@ class TextConfig:
 
     def published(self) -> dict[str, Any]:
         """What a config class of `transformers` takes."""
-        rope = {"rope_type": "default"} | (self.rope_scaling or {}) | {"rope_theta": self.rope_theta}
-        return {
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_hidden_layers,
-            "num_attention_heads": self.num_attention_heads,
-            "num_key_value_heads": self.num_key_value_heads,
-            "head_dim": self.head_dim,
-            "rms_norm_eps": self.rms_norm_eps,
-            "max_position_embeddings": self.max_position_embeddings,
-            "rope_parameters": rope,
-            "bos_token_id": None,
-            "eos_token_id": None,
-        }
+        published = asdict(self) | {"bos_token_id": None, "eos_token_id": None}
+        scaling, theta = published.pop("rope_scaling") or {}, published.pop("rope_theta")
+        del published["tie_word_embeddings"]  # the output head is ours (`TiedHead`)
+        return published | {"rope_parameters": {"rope_type": "default"} | scaling | {"rope_theta": theta}}

@@ -46,11 +46,11 @@ class Decoder(nn.Module, ABC):
         return size
 
     @abstractmethod
-    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
-        """How badly it paints these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
+    def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
+        """The loss of painting these pictures (in [-1, 1]) from their features, row k with the noise of generator k."""
 
     @abstractmethod
-    def forward(
+    def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k.
@@ -71,10 +71,10 @@ class NoDecoder(Decoder):
     def sizes(self) -> tuple[int, int | None]:
         raise _missing()
 
-    def loss(self, *_: object, **__: object) -> WeightedLoss:
+    def forward(self, *_: object, **__: object) -> WeightedLoss:
         raise _missing()
 
-    def forward(self, *_: object, **__: object) -> Pixels:
+    def decode(self, *_: object, **__: object) -> Pixels:
         raise _missing()
 
     def measure_memory(self) -> None:

@@ -141,7 +141,7 @@ class PixelDecoder(Decoder):
         error = self.sketch(features) - pixels
         return WeightedLoss.of_rows((error.square() + 0.5 * error.abs()).flatten(1).mean(1))
 
-    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
+    def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the velocity (flow/path.py, equation 2)."""
         noise = draw_noise(pixels.shape[1:], rngs).to(pixels.device)
         time = draw_times(self.config.shift, rngs).to(pixels.device)
@@ -155,7 +155,7 @@ class PixelDecoder(Decoder):
         sketched = self.sketcher(like.new_empty(1, self.config.channels, side, side))
         self.velocity(like.new_empty(1, 3, size, size), like.new_empty(1), sketched)
 
-    def forward(
+    def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1], of its own size; each step is one pass of the UNet, without guidance."""

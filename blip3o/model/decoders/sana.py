@@ -98,7 +98,7 @@ class SanaDecoder(Decoder):
             x.dtype
         )
 
-    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
+    def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the velocity, at times drawn evenly."""
         with torch.no_grad():
             latents = self.vae.encode(pixels, return_dict=False)[0] * self.vae.config["scaling_factor"]
@@ -107,7 +107,7 @@ class SanaDecoder(Decoder):
         guess = self.velocity(point(latents, noise, time), time, self.captions(features))
         return WeightedLoss.of_rows((guess.float() - velocity(latents, noise)).square().flatten(1).mean(1))
 
-    def forward(
+    def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k, away from `null` features where they are given."""

@@ -94,7 +94,7 @@ class SdxlDecoder(Decoder):
         """Pixels of the picture along the side of a latent."""
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
-    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
+    def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the noise, at steps drawn evenly."""
         scheduler = self.scheduler()
         with torch.no_grad():
@@ -107,7 +107,7 @@ class SdxlDecoder(Decoder):
         guess = self.noise_of(noised / scale, step.to(latents), features)
         return WeightedLoss.of_rows((guess.float() - noise.float()).square().flatten(1).mean(1))
 
-    def forward(
+    def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1], row k with the noise of generator k.

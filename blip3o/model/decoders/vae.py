@@ -25,11 +25,11 @@ class VaeDecoder(Decoder):
         """Only its own."""
         return self.config.size, None
 
-    def loss(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
+    def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the pixels."""
         return WeightedLoss.of_rows((self.decode_latents(features).float() - pixels).square().flatten(1).mean(1))
 
-    def forward(
+    def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
         """Pictures in [-1, 1] of the size that their latents have."""

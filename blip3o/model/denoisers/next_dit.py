@@ -206,14 +206,18 @@ class NextDiT(nn.Module):
         self,
         x: Float[Tensor, "batch channel height width"],
         time: Float[Tensor, " batch"],
-        condition: Condition,
+        condition: Condition | Float[Tensor, "conditions slot hidden"],
         reference: Float[Tensor, "batch channel height width"] | None = None,
         referenced: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
         """Velocity of `x` at `time` (0 noise, 1 data).
 
+        `condition` may be the hidden states themselves, of which row k serves row k of `x` and every
+        len(condition)-th after it: so in training, where hooks on this module are to see the projection, too.
         `reference` holds the features of an image to start from, where `referenced`; None is no image in any row.
         """
+        if isinstance(condition, Tensor):
+            condition = self.condition(condition).repeat(len(x) // len(condition))
         height, width = x.shape[-2:]
         tokens = self.patch_embedder(x.flatten(2).mT)
         if self.reference_embedder is not None and reference is not None and referenced is not None:

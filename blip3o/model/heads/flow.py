@@ -77,18 +77,17 @@ class FlowHead(Head):
             time=torch.cat([draw_times(shift, rngs) for _ in draws]).to(data.device),
         )
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
+    def forward(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Mean squared error of the velocity, the mean over the draws."""
         assert inputs.noise is not None
         assert inputs.time is not None
         draws = len(inputs.noise) // len(inputs.data)
         data = inputs.data.repeat(draws, 1, 1, 1)
-        condition = self.denoiser.condition(hidden * inputs.keep.view(-1, 1, 1)).repeat(draws)
         reference = inputs.reference
         guess = self.denoiser(
             point(data, inputs.noise, inputs.time),
             inputs.time,
-            condition,
+            hidden * inputs.keep.view(-1, 1, 1),
             None if reference is None else reference.features.repeat(draws, 1, 1, 1),
             None if reference is None else reference.given.repeat(draws),
         )

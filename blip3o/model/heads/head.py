@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -46,11 +46,12 @@ class Denoiser(Protocol):
         self,
         x: Float[Tensor, "batch channel height width"],
         time: Float[Tensor, " batch"],
-        condition: Condition,
+        condition: Condition | Float[Tensor, "conditions slot hidden"],
         reference: Float[Tensor, "batch channel height width"] | None = None,
         referenced: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
-        """Velocity of `x` at `time` (0 noise, 1 data)."""
+        """Velocity of `x` at `time` (0 noise, 1 data). In training, hidden states stand in place of their condition:
+        all of the denoiser's work is in this call then. Each row of them serves every len(hidden)-th row of `x`."""
         ...
 
 
@@ -139,6 +140,8 @@ class HeadState:
 class Head(nn.Module, ABC):
     """Generates features in a slot: `start`, then `step` until nothing remains: the sampler's `x`."""
 
+    attention: Literal["causal", "bidirectional"] = "causal"
+    """Whether a position of the slot sees those before it in the slot, or all of them."""
     options: frozenset[str] = frozenset()
     """The fields of `Sampling` that change what it imagines."""
 
@@ -152,8 +155,8 @@ class Head(nn.Module, ABC):
         """What enters the slot for these features, in training; what is drawn for row k comes from generator k."""
 
     @abstractmethod
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
-        """Grade what came out of the slot; a row weighs 1."""
+    def forward(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
+        """The loss of what came out of the slot; a row weighs 1."""
 
     @abstractmethod
     def start(

@@ -24,6 +24,8 @@ class RegressionHeadConfig(HeadSizes):
     """A position of the slot for each of the features."""
 
     kind: Literal["regression"] = "regression"
+    with_reference: bool = True
+    """Whether the picture of an edit is added to the features; where not, the map for it is there and unused."""
 
     def __post_init__(self) -> None:
         length, filled = self.slot_length, self.side**2
@@ -59,11 +61,11 @@ class RegressionHead(Head):
         """The features that the hidden states stand for."""
         side = self.config.side
         features = self.project(hidden)
-        if reference is not None:
+        if reference is not None and self.config.with_reference:
             features = features + self.refer(reference.features.flatten(2).mT) * reference.given.view(-1, 1, 1)
         return features.mT.unflatten(-1, (side, side))
 
-    def loss(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
+    def forward(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:
         """Mean squared error of the features."""
         guess = self.features(hidden, inputs.reference).float()
         return WeightedLoss.of_rows((guess - inputs.data).square().flatten(1).mean(1))

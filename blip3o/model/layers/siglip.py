@@ -1,6 +1,6 @@
 """The sizes of a SigLIP or SigLIP 2 tower, whose network stands in layers/siglip_tower.py."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -45,12 +45,4 @@ class SiglipConfig:
         """The same as the config class of `transformers`."""
         from transformers import SiglipVisionConfig
 
-        return SiglipVisionConfig(
-            hidden_size=self.hidden_size,
-            intermediate_size=self.intermediate_size,
-            num_hidden_layers=self.num_hidden_layers,
-            num_attention_heads=self.num_attention_heads,
-            image_size=self.image_size,
-            patch_size=self.patch_size,
-            vision_use_head=False,
-        )
+        return SiglipVisionConfig(**asdict(self), vision_use_head=False)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from blip3o.evals.benchmark import Answer, Response, Verdict
 from blip3o.evals.candidate import Candidate
-from blip3o.picturebook.benchmarks.group import Group, Wording, picture, verdict
+from blip3o.picturebook.benchmarks.group import BookQuestion, shown_pictures, verdict
 from blip3o.picturebook.world.captions import caption, content_of, parse_caption
-from blip3o.picturebook.world.questions import QUESTIONS, Question, sample_question
-from blip3o.picturebook.world.scene import Scene
+from blip3o.picturebook.world.questions import QUESTIONS, sample_question
 from blip3o.picturebook.world.stories import sample_scene
 
 KINDS = tuple(QUESTIONS)
@@ -25,49 +24,43 @@ def same_answer(answer: str, expected: str) -> bool:
     return plain(answer) == plain(expected) or (claim is not None and parse_caption(answer) == claim)
 
 
-class SceneQuestions(Group[tuple[Scene, Question]]):
-    """Questions about drawn scenes, all kinds in turn; an answer is right if it is the expected one to the letter."""
-
-    def question(self, rng: random.Random, index: int) -> tuple[Scene, Question]:
-        while True:
-            scene = sample_scene(rng)
-            try:
-                return scene, sample_question(rng, scene, KINDS[index % len(KINDS)])
-            except ValueError:  # this scene admits no such question
-                continue
-
-    def wording(self, question: tuple[Scene, Question]) -> Wording:
-        _, asked = question
-        return Wording(prompt=asked.text, expected=asked.answer, part=asked.kind)
-
-    def shown(self, question: tuple[Scene, Question]) -> Scene:
-        return question[0]
-
-    def ask(
-        self, candidate: Candidate, questions: Sequence[tuple[Scene, Question]], names: Sequence[str]
-    ) -> Sequence[Response]:
-        images, texts = [picture(scene) for scene, _ in questions], [asked.text for _, asked in questions]
-        return candidate.understand(images, texts, batch_size=len(images))
-
-    def score(self, question: tuple[Scene, Question], answer: Answer) -> Verdict:
-        _, asked = question
-        return verdict(asked.kind, correct=plain(str(answer)) == plain(asked.answer))
+def scene_question(rng: random.Random, index: int) -> BookQuestion:
+    """A question about a drawn scene, all kinds in turn."""
+    while True:
+        scene = sample_scene(rng)
+        try:
+            text = sample_question(rng, scene, KINDS[index % len(KINDS)])
+        except ValueError:  # this scene admits no such question
+            continue
+        return BookQuestion(prompt=text.text, expected=text.answer, part=text.kind, truth=text.answer, shown=scene)
 
 
-class Captions(Group[Scene]):
-    """Captions; right is one that claims exactly what the scene shows: objects, colours, counts, place and time."""
+def answer_questions(
+    candidate: Candidate, questions: Sequence[BookQuestion], names: Sequence[str]
+) -> Sequence[Response]:
+    """The words that answer each question about its picture; no seed plays a part in them."""
+    images, prompts = shown_pictures(questions), [question.prompt for question in questions]
+    return candidate.understand(images, prompts, batch_size=len(prompts))
 
-    def question(self, rng: random.Random, index: int) -> Scene:
-        return sample_scene(rng)
 
-    def wording(self, question: Scene) -> Wording:
-        return Wording(prompt="", expected=caption(question), part=str(len(question.objects)))
+def score_words(question: BookQuestion, answer: Answer) -> Verdict:
+    """Right is the expected answer to the letter."""
+    return verdict(question, correct=plain(str(answer)) == plain(question.truth))
 
-    def shown(self, question: Scene) -> Scene:
-        return question
 
-    def ask(self, candidate: Candidate, questions: Sequence[Scene], names: Sequence[str]) -> Sequence[Response]:
-        return candidate.caption(list(map(picture, questions)), batch_size=len(questions))
+def caption_question(rng: random.Random, index: int) -> BookQuestion:
+    """A scene to be described."""
+    scene = sample_scene(rng)
+    return BookQuestion(prompt="", expected=caption(scene), part=str(len(scene.objects)), truth=scene, shown=scene)
 
-    def score(self, question: Scene, answer: Answer) -> Verdict:
-        return verdict(str(len(question.objects)), correct=parse_caption(str(answer)) == content_of(question))
+
+def caption_pictures(
+    candidate: Candidate, questions: Sequence[BookQuestion], names: Sequence[str]
+) -> Sequence[Response]:
+    """A caption of each picture; no seed plays a part in it."""
+    return candidate.caption(shown_pictures(questions), batch_size=len(questions))
+
+
+def score_caption(question: BookQuestion, answer: Answer) -> Verdict:
+    """Right is what claims exactly what the scene shows: objects, colours, counts, place and time."""
+    return verdict(question, correct=parse_caption(str(answer)) == content_of(question.truth))

@@ -14,7 +14,7 @@ from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Response, Verdict
 from blip3o.evals.candidate import Candidate
 from blip3o.picturebook.benchmarks.expected import Position, after_edit, of_prompt
-from blip3o.picturebook.benchmarks.group import Group, Wording, seed_of, verdict
+from blip3o.picturebook.benchmarks.group import BookQuestion, seed_of, verdict
 from blip3o.picturebook.benchmarks.reading import same_answer
 from blip3o.picturebook.detector.matching import Want, differences, match
 from blip3o.picturebook.detector.scene_detector import SceneDetector, Sight
@@ -81,63 +81,59 @@ class Talk:
         if sight is None:
             self.fault = f"turn {turn + 1}: expected a picture, found words"
             return
-        there = match(self.wants, sight.clear())
-        faults = [*(["objects"] if there is None else []), *differences(sight, expected)]
+        objects = match(self.wants, sight.clear())
+        faults = [*(["objects"] if objects is None else []), *differences(sight, expected)]
         if faults:
             self.fault = (
                 f"turn {turn + 1}: wrong {', '.join(faults)}: expected {caption(expected)}, found {sight.in_words}"
             )
-        self.stood = [thing.center for thing in there or ()]
+        self.stood = [thing.center for thing in objects or ()]
 
 
-class Dialogues(Group[Dialogue]):
-    """Dialogues of three user turns; one is right if every turn is, and ends at its first fault."""
+def dialogue_question(rng: random.Random, index: int) -> BookQuestion:
+    """A dialogue of three user turns."""
+    while True:
+        dialogue = sample_dialogue(rng, sample_story(rng))
+        if len(dialogue.expected) == USER_TURNS:
+            break
+    contents = [part for turn in dialogue.turns if turn.role == "user" for part in turn.content]
+    right = [part if isinstance(part, str) else f"(picture: {caption(part)})" for part in dialogue.expected]
+    return BookQuestion(
+        prompt=" | ".join(part if isinstance(part, str) else "(picture)" for part in contents),
+        expected=" | ".join(right),
+        part=" ".join("draw" if isinstance(part, Scene) else "tell" for part in dialogue.expected),
+        truth=dialogue,
+    )
 
-    num_images = USER_TURNS
 
-    def question(self, rng: random.Random, index: int) -> Dialogue:
-        while True:
-            dialogue = sample_dialogue(rng, sample_story(rng))
-            if len(dialogue.expected) == USER_TURNS:
-                return dialogue
+def hold_dialogues(candidate: Candidate, questions: Sequence[BookQuestion], names: Sequence[str]) -> Sequence[Response]:
+    """All dialogues, turn by turn; one ends at its first fault."""
+    talks = [Talk(question.truth) for question in questions]
+    for turn in range(USER_TURNS):
+        live = [(talk, name) for talk, name in zip(talks, names, strict=True) if not talk.fault]
+        if live:
+            _turn(candidate, turn, *zip(*live, strict=True))
+    return [talk.answer for talk in talks]
 
-    def wording(self, question: Dialogue) -> Wording:
-        said = [part for turn in question.turns if turn.role == "user" for part in turn.content]
-        right = [part if isinstance(part, str) else f"(picture: {caption(part)})" for part in question.expected]
-        return Wording(
-            prompt=" | ".join(part if isinstance(part, str) else "(picture)" for part in said),
-            expected=" | ".join(right),
-            part=" ".join("draw" if isinstance(part, Scene) else "tell" for part in question.expected),
-        )
 
-    def ask(self, candidate: Candidate, questions: Sequence[Dialogue], names: Sequence[str]) -> Sequence[Response]:
-        talks = [Talk(dialogue) for dialogue in questions]
-        for turn in range(USER_TURNS):
-            live = [(talk, name) for talk, name in zip(talks, names, strict=True) if not talk.fault]
-            if live:
-                _turn(candidate, turn, *zip(*live, strict=True))
-        return [talk.answer for talk in talks]
-
-    def score(self, question: Dialogue, answer: Answer) -> Verdict:
-        """The dialogue again, with the answers that were given."""
-        talk, turn = Talk(question), -1
-        for text, image in replies(answer):
-            turn += 1
-            talk.ask(turn)
-            talk.hear(turn, text, image)
-        part = self.wording(question).part
-        return verdict(part, correct=not talk.fault and turn + 1 == USER_TURNS, note=talk.fault)
+def score_dialogue(question: BookQuestion, answer: Answer) -> Verdict:
+    """The dialogue again, with the answers that were given: right if every turn is."""
+    talk, turns = Talk(question.truth), replies(answer)
+    for turn, (text, image) in enumerate(turns):
+        talk.ask(turn)
+        talk.hear(turn, text, image)
+    return verdict(question, correct=not talk.fault and len(turns) == USER_TURNS, note=talk.fault)
 
 
 def replies(answer: Answer) -> list[tuple[str, Image.Image | None]]:
     """The words and the picture of each turn of an answer (`Talk.answer`)."""
-    found: list[tuple[str, Image.Image | None]] = []
+    turns: list[tuple[str, Image.Image | None]] = []
     for part in answer:
         if isinstance(part, Path):
-            found[-1] = found[-1][0], tables.opened(part)
+            turns[-1] = turns[-1][0], tables.opened(part)
         else:
-            found.append((part, None))
-    return found
+            turns.append((part, None))
+    return turns
 
 
 def _turn(candidate: Candidate, turn: int, talks: Sequence[Talk], names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations, repeat
 
 from blip3o.evals.generation.geneval import relative_position
 from blip3o.picturebook.detector.scene_detector import SceneObject, Sight
@@ -36,25 +37,14 @@ class Want:
 
 def match(wants: Sequence[Want], seen: Sequence[SceneObject]) -> tuple[SceneObject, ...] | None:
     """The objects that fulfil the wants, in the wants' order, using up all that is seen; None where that cannot be."""
-    return _extended(wants, seen, ()) if len(wants) == len(seen) else None
+    if len(wants) != len(seen):
+        return None
+    fitting = (order for order in permutations(seen) if all(map(Want.admits, wants, order)))
+    return next((order for order in fitting if all(map(_related, wants, order, repeat(order)))), None)
 
 
-def _extended(
-    wants: Sequence[Want], rest: Sequence[SceneObject], taken: tuple[SceneObject, ...]
-) -> tuple[SceneObject, ...] | None:
-    if len(taken) == len(wants):
-        return taken if all(_related(one, wants, taken) for one in range(len(wants))) else None
-    for index, thing in enumerate(rest):
-        if wants[len(taken)].admits(thing):
-            whole = _extended(wants, [*rest[:index], *rest[index + 1 :]], (*taken, thing))
-            if whole is not None:
-                return whole
-    return None
-
-
-def _related(index: int, wants: Sequence[Want], taken: Sequence[SceneObject]) -> bool:
-    relation = wants[index].relation
-    return relation is None or relation[0] in relative_position(taken[index].box, taken[relation[1]].box)
+def _related(want: Want, thing: SceneObject, order: Sequence[SceneObject]) -> bool:
+    return want.relation is None or want.relation[0] in relative_position(thing.box, order[want.relation[1]].box)
 
 
 def differences(sight: Sight, scene: Scene) -> list[str]:

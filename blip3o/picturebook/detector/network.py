@@ -8,9 +8,7 @@ probability and GenEval's thresholds mean what they say.)
 
 from typing import NamedTuple
 
-import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, SIZE
@@ -57,8 +55,3 @@ class HeatmapDetector(nn.Module):
         heat, color, box = self.heads(hidden).float().split((len(ALL_KINDS), len(COLORS), 4), dim=1)
         place, night = self.scenery(hidden.mean(dim=(2, 3))).float().split((len(PLACES), 2), dim=1)
         return Maps(heat, color, box, place, night)
-
-
-def to_pixels(pictures: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
-    """0..255 -> -1..1, channels last in memory."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

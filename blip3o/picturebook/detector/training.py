@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from blip3o.picturebook.detector.matching import shows
 from blip3o.picturebook.detector.network import HeatmapDetector, Maps
 from blip3o.picturebook.detector.scene_detector import SceneDetector
-from blip3o.picturebook.detector.training_data import Targets, any_scene, lesson
+from blip3o.picturebook.detector.training_data import Targets, any_scene, training_batch
 from blip3o.picturebook.world.draw import draw
 
 
@@ -33,16 +33,15 @@ class TrainingConfig:
 
 def grade(maps: Maps, targets: Targets) -> Tensor:
     """The loss of a batch: cross-entropies, and the distance of the boxes in cells."""
-    heat, near = torch.from_numpy(targets.heat), torch.from_numpy(targets.near)
+    heat, near = targets.heat, targets.near
     objects = (heat == 1).sum().clamp(min=1)
-    found = F.binary_cross_entropy_with_logits(
+    detection = F.binary_cross_entropy_with_logits(
         maps.heat, heat.clamp(min=0), weight=(heat >= 0).float(), reduction="sum"
     )
-    color = F.cross_entropy(maps.color.permute(0, 2, 3, 1)[near], torch.from_numpy(targets.color)[near])
-    box = F.l1_loss(maps.box.permute(0, 2, 3, 1)[near], torch.from_numpy(targets.box).permute(0, 2, 3, 1)[near])
-    place = F.cross_entropy(maps.place, torch.from_numpy(targets.place))
-    night = F.cross_entropy(maps.night, torch.from_numpy(targets.night))
-    return found / objects + color + box + 0.2 * (place + night)
+    color = F.cross_entropy(maps.color.permute(0, 2, 3, 1)[near], targets.color[near])
+    box = F.l1_loss(maps.box.permute(0, 2, 3, 1)[near], targets.box.permute(0, 2, 3, 1)[near])
+    place, night = F.cross_entropy(maps.place, targets.place), F.cross_entropy(maps.night, targets.night)
+    return detection / objects + color + box + 0.2 * (place + night)
 
 
 def train(config: TrainingConfig, report: Callable[[int, float], None] = lambda step, loss: None) -> HeatmapDetector:
@@ -58,7 +57,7 @@ def train(config: TrainingConfig, report: Callable[[int, float], None] = lambda 
         optimizer, config.learning_rate, config.steps, pct_start=0.1, cycle_momentum=False
     )
     for step in range(config.steps):
-        pixels, targets = lesson(rng, config.batch)
+        pixels, targets = training_batch(rng, config.batch)
         with torch.autocast("cpu", torch.bfloat16):
             maps = detector(pixels.contiguous(memory_format=torch.channels_last))
         loss = grade(maps, targets)

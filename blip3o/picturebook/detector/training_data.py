@@ -1,4 +1,4 @@
-"""What the judge learns from: random scenes of every combination, a little spoiled, and what is to be seen in them."""
+"""The detector's training data: random scenes of every combination, a little spoiled, and the target of every map."""
 
 import io
 import random
@@ -11,9 +11,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from blip3o.picturebook.detector.network import CELL, GRID, to_pixels
+from blip3o.picturebook.detector.network import CELL, GRID
 from blip3o.picturebook.world.draw import draw, object_box
 from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, PLACES, Object, Scene, stand
+from blip3o.processing.conversation import Picture
+from blip3o.processing.images import to_pixels
 
 MAX_OBJECTS = 6
 STRAY = 4.0
@@ -39,68 +41,47 @@ def any_scene(rng: random.Random, *, most: int = MAX_OBJECTS) -> Scene:
 
 def astray(rng: random.Random, scene: Scene) -> Scene:
     """The scene with its objects off their places and a little larger or smaller; they may overlap."""
-    moved = (
-        replace(
-            thing,
-            x=thing.x + rng.uniform(-STRAY, STRAY),
-            y=thing.y + rng.uniform(-STRAY, STRAY),
-            size=thing.size * rng.uniform(0.9, 1.1),
-        )
-        for thing in scene.objects
-    )
+    moved: list[Object] = []
+    for thing in scene.objects:
+        x, y = thing.x + rng.uniform(-STRAY, STRAY), thing.y + rng.uniform(-STRAY, STRAY)
+        moved.append(replace(thing, x=x, y=y, size=thing.size * rng.uniform(0.9, 1.1)))
     return replace(scene, objects=tuple(moved))
 
 
 class Targets:
-    """What the maps of a batch of scenes should say.
+    """What the maps of a batch of scenes should say; axes and units as in `Maps`.
 
-    `near`: the cells that learn colour and box. `heat` is -1 in the cells next to an object's, where either will do.
+    `near`: the cells that learn colour and box, of the nearest object where there are two. `heat` is -1 in the cells
+    next to an object's, where either will do.
     """
 
     def __init__(self, scenes: list[Scene]) -> None:
         shape = (len(scenes), GRID, GRID)
-        self.heat = np.zeros((len(scenes), len(ALL_KINDS), GRID, GRID), dtype=np.float32)
-        self.near = np.zeros(shape, dtype=bool)
-        self.color = np.zeros(shape, dtype=np.int64)
-        self.box = np.zeros((len(scenes), 4, GRID, GRID), dtype=np.float32)
-        self.place = np.array([PLACES.index(scene.place) for scene in scenes])
-        self.night = np.array([int(scene.night) for scene in scenes])
+        self.heat = torch.zeros(len(scenes), len(ALL_KINDS), GRID, GRID)
+        self.color = torch.zeros(shape, dtype=torch.long)
+        self.box = torch.zeros(len(scenes), 4, GRID, GRID)
+        self.place = torch.tensor([PLACES.index(scene.place) for scene in scenes])
+        self.night = torch.tensor([int(scene.night) for scene in scenes])
+        self._distance = torch.full(shape, torch.inf)
         for index, scene in enumerate(scenes):
             for thing in scene.objects:
-                self._neighbourhood(index, thing)
-            for thing in scene.objects:
-                x0, y0, x1, y1 = object_box(thing)
-                column, row = (_cell((a + b) / 2) for a, b in ((x0, x1), (y0, y1)))
-                self.heat[index, ALL_KINDS.index(thing.kind), row, column] = 1
+                self._add(index, thing)
+        self.near = self._distance.isfinite()
 
-    def _neighbourhood(self, index: int, thing: Object) -> None:
-        x0, y0, x1, y1 = object_box(thing)
-        x, y = (x0 + x1) / 2 / CELL, (y0 + y1) / 2 / CELL
-        rows, columns = _about(y), _about(x)
-        self.heat[index, ALL_KINDS.index(thing.kind), rows, columns] = -1
-        for row in range(rows.start, rows.stop):
-            for column in range(columns.start, columns.stop):
-                self._own(index, row, column, (x - column, y - row, (x1 - x0) / CELL, (y1 - y0) / CELL), thing.color)
-
-    def _own(self, index: int, row: int, column: int, box: tuple[float, float, float, float], color: str) -> None:
-        """Gives the cell to the object unless a nearer one has it."""
-        right, down = self.box[index, :2, row, column]
-        if self.near[index, row, column] and max(abs(right - 0.5), abs(down - 0.5)) <= max(
-            abs(box[0] - 0.5), abs(box[1] - 0.5)
-        ):
-            return
-        self.near[index, row, column] = True
-        self.color[index, row, column] = COLORS.index(color)
-        self.box[index, :, row, column] = box
-
-
-def _cell(position: float) -> int:
-    return min(max(int(position // CELL), 0), GRID - 1)
-
-
-def _about(middle: float) -> slice:
-    """The cells whose centres lie within REACH of a position given in cells."""
-    return slice(max(0, int(np.ceil(middle - 0.5 - REACH))), min(GRID, int(np.floor(middle - 0.5 + REACH)) + 1))
+    def _add(self, index: int, thing: Object) -> None:
+        x0, y0, x1, y1 = (edge / CELL for edge in object_box(thing))
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        right, down = (x - torch.arange(GRID)).expand(GRID, -1), (y - torch.arange(GRID))[:, None].expand(-1, GRID)
+        distance = torch.maximum((right - 0.5).abs(), (down - 0.5).abs())
+        around = distance <= REACH
+        heat = self.heat[index, ALL_KINDS.index(thing.kind)]
+        heat[around & (heat != 1)] = -1
+        heat[min(max(int(y), 0), GRID - 1), min(max(int(x), 0), GRID - 1)] = 1
+        nearer = around & (distance < self._distance[index])
+        self._distance[index][nearer] = distance[nearer]
+        self.color[index][nearer] = COLORS.index(thing.color)
+        sizes = torch.tensor([x1 - x0, y1 - y0])[:, None, None].expand(-1, GRID, GRID)
+        self.box[index] = torch.where(nearer, torch.cat([right[None], down[None], sizes]), self.box[index])
 
 
 def jpeg(picture: UInt8[np.ndarray, "height width 3"], quality: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -110,12 +91,12 @@ def jpeg(picture: UInt8[np.ndarray, "height width 3"], quality: int) -> UInt8[np
     return np.asarray(Image.open(buffer))
 
 
-def _chance(share: float, batch: int, rng: torch.Generator) -> Bool[Tensor, "batch 1 1 1"]:
-    return torch.rand(batch, 1, 1, 1, generator=rng) < share
-
-
 def _uniform(low: float, high: float, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(shape, generator=rng)
+
+
+def _half(batch: int, rng: torch.Generator) -> Bool[Tensor, "batch 1 1 1"]:
+    return torch.rand(batch, 1, 1, 1, generator=rng) < 0.5
 
 
 def blurred(
@@ -135,19 +116,19 @@ def spoiled(
 ) -> Float[Tensor, "batch 3 height width"]:
     """Slight blur, contrast, tint and noise, each on a part of the pictures; the first fifth stays clean."""
     batch = pixels.shape[0]
-    changed = torch.where(_chance(0.5, batch, rng), blurred(pixels, _uniform(0.25, 0.9, (batch,), rng)), pixels)
+    changed = torch.where(_half(batch, rng), blurred(pixels, _uniform(0.25, 0.9, (batch,), rng)), pixels)
     gain, shift = _uniform(0.92, 1.08, (batch, 1, 1, 1), rng), _uniform(-0.06, 0.06, (batch, 3, 1, 1), rng)
-    changed = torch.where(_chance(0.5, batch, rng), changed * gain + shift, changed)
+    changed = torch.where(_half(batch, rng), changed * gain + shift, changed)
     noise = torch.randn(pixels.shape, generator=rng) * _uniform(0.0, 0.07, (batch, 1, 1, 1), rng)
-    changed = torch.where(_chance(0.5, batch, rng), changed + noise, changed).clamp(-1, 1)
+    changed = torch.where(_half(batch, rng), changed + noise, changed).clamp(-1, 1)
     return torch.cat([pixels[: batch // 5], changed[batch // 5 :]])
 
 
-def lesson(rng: random.Random, batch: int) -> tuple[Float[Tensor, "batch 3 height width"], Targets]:
-    """A batch of spoiled pictures and what is to be seen in them."""
+def training_batch(rng: random.Random, batch: int) -> tuple[Float[Tensor, "batch 3 height width"], Targets]:
+    """Spoiled pictures in [-1, 1] and their targets."""
     scenes = [any_scene(rng) for _ in range(batch)]
     scenes = [scene if rng.random() < 0.6 else astray(rng, scene) for scene in scenes]
     pictures = [draw(scene) for scene in scenes]
     pictures = [jpeg(picture, rng.randint(60, 95)) if rng.random() < 0.1 else picture for picture in pictures]
     noise = torch.Generator().manual_seed(rng.randrange(2**31))
-    return spoiled(to_pixels(np.stack(pictures)), noise), Targets(scenes)
+    return spoiled(to_pixels([Picture(picture) for picture in pictures]), noise), Targets(scenes)

@@ -3,24 +3,16 @@
 import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, COLUMNS, ROWS, Cell, Object, Scene, relations
+from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, COLUMNS, ROWS, Cell, Object, Scene, relations
 
 COUNTS = ("zero", "one", "two", "three", "four")
 _IRREGULAR = {"fish": "fish", "bus": "buses", "cactus": "cacti"}
 PLACE_PHRASES = {"meadow": "in a meadow", "beach": "on a beach", "snow": "in the snow", "desert": "in the desert"}
-CELL_NAMES: dict[Cell, str] = {
-    (0, 0): "top left",
-    (0, 1): "top",
-    (0, 2): "top right",
-    (1, 0): "left",
-    (1, 1): "middle",
-    (1, 2): "right",
-    (2, 0): "bottom left",
-    (2, 1): "bottom",
-    (2, 2): "bottom right",
-}
+_NAMES = ("top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right")
+CELL_NAMES: dict[Cell, str] = dict(zip(CELLS, _NAMES, strict=True))
 CELL_PHRASES: dict[Cell, str] = {
     cell: f"{'in' if name == 'middle' else 'on' if cell[0] == 1 else 'at'} the {name}"
     for cell, name in CELL_NAMES.items()
@@ -62,20 +54,25 @@ def time_phrase(scene: Scene) -> str:
     return "at night" if scene.night else "by day"
 
 
+def scenery(scene: Scene) -> str:
+    """ "on a beach at night"."""
+    return f"{PLACE_PHRASES[scene.place]} {time_phrase(scene)}"
+
+
 def groups(scene: Scene, *, colored: bool = True) -> dict[tuple[str | None, str], list[Object]]:
     """The objects that one noun phrase names, by (colour, kind), in reading order of each group's first object.
 
     Without `colored` the colour of every key is None, and objects of one kind fall together.
     """
-    found: dict[tuple[str | None, str], list[Object]] = {}
+    members: dict[tuple[str | None, str], list[Object]] = {}
     for thing in scene.objects:
-        found.setdefault((thing.color if colored else None, thing.kind), []).append(thing)
-    return found
+        members.setdefault((thing.color if colored else None, thing.kind), []).append(thing)
+    return members
 
 
 def phrases(scene: Scene, *, colored: bool = True) -> list[str]:
-    """One noun phrase for every group of the scene."""
-    return [noun_phrase(len(members), color, kind) for (color, kind), members in groups(scene, colored=colored).items()]
+    """One noun phrase for every group of the scene, in the order of `groups`."""
+    return [noun_phrase(len(members), *look) for look, members in groups(scene, colored=colored).items()]
 
 
 def clear_relations(a: Object, b: Object) -> tuple[str, ...]:
@@ -98,14 +95,13 @@ def related(scene: Scene, rng: random.Random, *, colored: bool = True) -> tuple[
 
 def caption(scene: Scene) -> str:
     """The one short caption that the model is asked for: "a red dog and two blue cars on a beach at night"."""
-    return f"{listed(phrases(scene))} {PLACE_PHRASES[scene.place]} {time_phrase(scene)}"
+    return f"{listed(phrases(scene))} {scenery(scene)}"
 
 
 def short_caption(scene: Scene, rng: random.Random) -> str:
     """Like `caption`; of two different objects half of the time with their relation."""
     relation = related(scene, rng) if rng.random() < 0.5 else None
-    told = " ".join(relation) if relation else listed(phrases(scene))
-    return f"{told} {PLACE_PHRASES[scene.place]} {time_phrase(scene)}"
+    return f"{' '.join(relation)} {scenery(scene)}" if relation else caption(scene)
 
 
 def where(members: list[Object]) -> str:
@@ -115,8 +111,9 @@ def where(members: list[Object]) -> str:
 
 
 def _sentences(scene: Scene, verbs: tuple[str, str]) -> list[str]:
-    told = groups(scene).items()
-    return [f"{noun_phrase(len(m), *key)} {verbs[len(m) > 1]} {where(m)}." for key, m in told]
+    """One for each group, with the verb for one thing or for several."""
+    members = groups(scene).values()
+    return [f"{phrase} {verbs[len(m) > 1]} {where(m)}." for phrase, m in zip(phrases(scene), members, strict=True)]
 
 
 def _setting(scene: Scene) -> str:
@@ -136,8 +133,10 @@ def long_caption(scene: Scene, rng: random.Random) -> str:
 
 def retold(scene: Scene) -> str:
     """The content of `caption`, no more, in sentences: "there is a red dog. it is night on a beach."."""
-    told = [f"there {'is' if len(m) == 1 else 'are'} {noun_phrase(len(m), *key)}." for key, m in groups(scene).items()]
-    return " ".join([*told, _setting(scene)])
+    members = groups(scene).values()
+    verbs = ["is" if len(m) == 1 else "are" for m in members]
+    sentences = [f"there {verb} {phrase}." for verb, phrase in zip(verbs, phrases(scene), strict=True)]
+    return " ".join([*sentences, _setting(scene)])
 
 
 @dataclass(frozen=True)
@@ -149,15 +148,24 @@ class Content:
     night: bool
 
 
+def _content(counts: Mapping[tuple[str, str], int], place: str, night: bool) -> Content:
+    return Content(frozenset((count, *look) for look, count in counts.items()), place, night)
+
+
 def content_of(scene: Scene) -> Content:
     """What a complete caption of the scene has to claim."""
-    counted = Counter((thing.color, thing.kind) for thing in scene.objects)
-    return Content(frozenset((n, color, kind) for (color, kind), n in counted.items()), scene.place, scene.night)
+    return _content(Counter((thing.color, thing.kind) for thing in scene.objects), scene.place, scene.night)
 
 
-_SINGULAR = {kind: kind for kind in ALL_KINDS}
-_PLURAL = {plural(kind): kind for kind in ALL_KINDS}
-_NOUNS = "|".join(sorted({*_SINGULAR, *_PLURAL}, key=len, reverse=True))
+_CLAIMS: dict[str, tuple[int, str, str]] = {
+    noun_phrase(count, color, kind): (count, color, kind)
+    for count in range(1, len(COUNTS))
+    for color in COLORS
+    for kind in ALL_KINDS
+}
+"""Every noun phrase with a colour -> (count, colour, kind)."""
+# The patterns know the order of words only; whether article, number and noun agree is looked up in _CLAIMS.
+_NOUNS = "|".join(sorted({*ALL_KINDS, *map(plural, ALL_KINDS)}, key=len, reverse=True))
 _NP = rf"(?:an?|two|three|four) (?:{'|'.join(COLORS)}) (?:{_NOUNS})"
 _PLACE = "|".join(PLACE_PHRASES.values())
 _CELL = "|".join(sorted(CELL_PHRASES.values(), key=len, reverse=True))
@@ -166,7 +174,7 @@ _SETTING = rf"it is (?:night|day) (?:{_PLACE})\."
 _SENTENCE = rf"(?:{_NP} (?:is|are|stands|stand) {_WHERE}\.|there (?:is|are) {_NP}\.)"
 _SHORT = re.compile(rf"{_NP}(?:(?:, | and | (?:{'|'.join(OPPOSITES)}) ){_NP})* (?:{_PLACE}) (?:at night|by day)\.?")
 _LONG = re.compile(rf"(?:{_SETTING} {_SENTENCE}(?: {_SENTENCE})*|{_SENTENCE}(?: {_SENTENCE})* {_SETTING})")
-_NAMED = re.compile(rf"\b(an?|two|three|four) ({'|'.join(COLORS)}) ({_NOUNS})\b")
+_CLAIM = re.compile(rf"\b{_NP}\b")
 
 
 def parse_caption(text: str) -> Content | None:
@@ -175,18 +183,11 @@ def parse_caption(text: str) -> Content | None:
     Letter case, line ends and spaces before punctuation do not matter.
     """
     text = re.sub(r" ([.,])", r"\1", " ".join(text.lower().split()))
-    if not (_SHORT.fullmatch(text) or _LONG.fullmatch(text)):
+    claims = [_CLAIMS.get(phrase) for phrase in _CLAIM.findall(text)]
+    if None in claims or not (_SHORT.fullmatch(text) or _LONG.fullmatch(text)):
         return None
-    counted: Counter[tuple[str, str]] = Counter()
-    for count, color, noun in _NAMED.findall(text):
-        single = count in ("a", "an")
-        kind = (_SINGULAR if single else _PLURAL).get(noun)
-        if kind is None or (single and count != with_article(color).split()[0]):
-            return None
-        counted[color, kind] += 1 if single else COUNTS.index(count)
+    counts: Counter[tuple[str, str]] = Counter()
+    for count, color, kind in filter(None, claims):
+        counts[color, kind] += count
     place = next(place for place, phrase in PLACE_PHRASES.items() if phrase in text)
-    return Content(
-        frozenset((n, color, kind) for (color, kind), n in counted.items()),
-        place,
-        re.search(r"\bnight\b", text) is not None,
-    )
+    return _content(counts, place, re.search(r"\bnight\b", text) is not None)

@@ -1,20 +1,12 @@
 """Turns a scene into a picture: every object as a cached sprite in its colour over a cached background."""
 
-from functools import lru_cache
-
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from blip3o.picturebook.world.background import VARIANTS, background
 from blip3o.picturebook.world.palette import palette
 from blip3o.picturebook.world.scene import Object, Scene
 from blip3o.picturebook.world.sprite import PHASES, Sprite, sprite
-
-
-@lru_cache(maxsize=16384)
-def paint(color: str, night: bool, materials: tuple[int, ...]) -> Float[np.ndarray, "used 3"]:
-    """RGB 0..255 of these materials on an object of this colour."""
-    return palette(color, night)[list(materials)]
 
 
 def stamp(thing: Object) -> tuple[Sprite, int, int]:
@@ -35,7 +27,7 @@ def lay(picture: UInt8[np.ndarray, "height width 3"], thing: Object, night: bool
     under = picture[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
     rows = slice(max(0, -top), max(0, -top) + under.shape[0])
     columns = slice(max(0, -left), max(0, -left) + under.shape[1])
-    over = drawn.cover[rows, columns] @ paint(thing.color, night, drawn.materials)
+    over = drawn.cover[rows, columns] @ palette(thing.color, night)[list(drawn.materials)]
     under[...] = under * drawn.keep[rows, columns] + over + 0.5
 
 

@@ -21,19 +21,23 @@ REPLACES = ("replace {old} with {new}", "turn {old} into {new}", "change {old} i
 RECOLORS = ("make {old} {color}", "paint {old} {color}", "color {old} {color}", "turn {old} {color}")
 MOVES = ("move {old} to the {cell}", "put {old} at the {cell}")
 _PLACE_CHANGES = ("move it to {place}", "change the place to {place}", "make the place {place}")
+_SETTING_CHANGES = ("make it {}", "turn it into {}")
+_SETTING_NAMES = {
+    "snow": "a winter {}",
+    "meadow": "a summer {}",
+    "beach": "a {} on a beach",
+    "desert": "a {} in the desert",
+}
 PLACE_NAMES = {"meadow": "a meadow", "beach": "a beach", "snow": "the snow", "desert": "the desert"}
 SETTINGS: dict[tuple[str | None, bool | None], tuple[str, ...]] = {
     (None, True): ("make it night", "turn day into night", "change day to night"),
     (None, False): ("make it day", "turn night into day", "change night to day"),
     **{(place, None): tuple(t.format(place=name) for t in _PLACE_CHANGES) for place, name in PLACE_NAMES.items()},
-    ("snow", True): ("make it a winter night", "turn it into a winter night"),
-    ("snow", False): ("make it a winter day", "turn it into a winter day"),
-    ("meadow", True): ("make it a summer night", "turn it into a summer night"),
-    ("meadow", False): ("make it a summer day", "turn it into a summer day"),
-    ("beach", True): ("make it a night on a beach", "turn it into a night on a beach"),
-    ("beach", False): ("make it a day on a beach", "turn it into a day on a beach"),
-    ("desert", True): ("make it a night in the desert", "turn it into a night in the desert"),
-    ("desert", False): ("make it a day in the desert", "turn it into a day in the desert"),
+    **{
+        (place, night): tuple(t.format(words.format("night" if night else "day")) for t in _SETTING_CHANGES)
+        for place, words in _SETTING_NAMES.items()
+        for night in (True, False)
+    },
 }
 """(place or None, night or None) -> instructions that change it so; None leaves it as it was."""
 

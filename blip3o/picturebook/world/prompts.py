@@ -3,20 +3,7 @@
 import random
 from typing import Any
 
-from blip3o.picturebook.world.captions import (
-    COUNTS,
-    OPPOSITES,
-    PLACE_PHRASES,
-    listed,
-    long_caption,
-    noun_phrase,
-    phrases,
-    plural,
-    related,
-    short_caption,
-    time_phrase,
-    with_article,
-)
+from blip3o.picturebook.world import captions
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, Scene
 from blip3o.picturebook.world.split import HELD_OUT_COLORS, HELD_OUT_PAIRS
 
@@ -30,18 +17,18 @@ def _scenery(scene: Scene, rng: random.Random) -> str:
     roll = rng.random()
     if roll < 0.55:
         return ""
-    place, time = f" {PLACE_PHRASES[scene.place]}", f" {time_phrase(scene)}"
+    place, time = f" {captions.PLACE_PHRASES[scene.place]}", f" {captions.time_phrase(scene)}"
     return place if roll < 0.7 else time if roll < 0.8 else place + time
 
 
 def description(scene: Scene, rng: random.Random) -> str:
     """All objects of the scene, with or without colours, relation, place and time; what it leaves out is free."""
     if rng.random() < 0.1:
-        return short_caption(scene, rng)
+        return captions.short_caption(scene, rng)
     colored = rng.random() < 0.55
-    relation = related(scene, rng, colored=colored) if rng.random() < 0.5 else None
-    told = " ".join(relation) if relation else listed(phrases(scene, colored=colored))
-    return told + _scenery(scene, rng)
+    relation = captions.related(scene, rng, colored=colored) if rng.random() < 0.5 else None
+    objects = " ".join(relation) if relation else captions.listed(captions.phrases(scene, colored=colored))
+    return objects + _scenery(scene, rng)
 
 
 def prefix(rng: random.Random) -> str:
@@ -56,7 +43,7 @@ def draw_prompt(scene: Scene, rng: random.Random) -> str:
 
 def long_prompt(scene: Scene, rng: random.Random) -> str:
     """A prompt that says where everything stands."""
-    return rng.choice(LONG_PREFIXES) + long_caption(scene, rng)
+    return rng.choice(LONG_PREFIXES) + captions.long_caption(scene, rng)
 
 
 _PAIRS = sorted(tuple(sorted(pair)) for pair in HELD_OUT_PAIRS)
@@ -81,32 +68,32 @@ def _case(tag: str, words: str, include: list[dict[str, Any]]) -> dict[str, Any]
 
 def _single_object(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind = rng.choice(ALL_KINDS)
-    return _case("single_object", with_article(kind), [{"class": kind, "count": 1}])
+    return _case("single_object", captions.with_article(kind), [{"class": kind, "count": 1}])
 
 
 def _two_object(rng: random.Random, held_out: bool) -> dict[str, Any]:
     a, b = _pair(rng, held_out)
     include = [{"class": a, "count": 1}, {"class": b, "count": 1}]
-    return _case("two_object", f"{with_article(a)} and {with_article(b)}", include)
+    return _case("two_object", f"{captions.with_article(a)} and {captions.with_article(b)}", include)
 
 
 def _counting(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind, count = rng.choice(ALL_KINDS), rng.randint(2, 4)
-    case = _case("counting", f"{COUNTS[count]} {plural(kind)}", [{"class": kind, "count": count}])
+    case = _case("counting", f"{captions.COUNTS[count]} {captions.plural(kind)}", [{"class": kind, "count": count}])
     return {**case, "exclude": [{"class": kind, "count": count + 1}]}
 
 
 def _colors(rng: random.Random, held_out: bool) -> dict[str, Any]:
     kind = rng.choice(ALL_KINDS)
     color, kind = rng.choice(_TINTS) if held_out else (_tint(rng, kind), kind)
-    return _case("colors", noun_phrase(1, color, kind), [{"class": kind, "count": 1, "color": color}])
+    return _case("colors", captions.noun_phrase(1, color, kind), [{"class": kind, "count": 1, "color": color}])
 
 
 def _position(rng: random.Random, held_out: bool) -> dict[str, Any]:
     a, b = _pair(rng, held_out)
-    relation = rng.choice(tuple(OPPOSITES))
+    relation = rng.choice(tuple(captions.OPPOSITES))
     include = [{"class": b, "count": 1}, {"class": a, "count": 1, "position": [relation, 0]}]
-    return _case("position", f"{with_article(a)} {relation} {with_article(b)}", include)
+    return _case("position", f"{captions.with_article(a)} {relation} {captions.with_article(b)}", include)
 
 
 def _color_attr(rng: random.Random, held_out: bool) -> dict[str, Any]:
@@ -119,7 +106,9 @@ def _color_attr(rng: random.Random, held_out: bool) -> dict[str, Any]:
         if colors[0] != colors[1]:
             break
     include = [{"class": kind, "count": 1, "color": color} for kind, color in zip(kinds, colors, strict=True)]
-    return _case("color_attr", " and ".join(noun_phrase(1, *pair) for pair in zip(colors, kinds, strict=True)), include)
+    return _case(
+        "color_attr", " and ".join(captions.noun_phrase(1, *pair) for pair in zip(colors, kinds, strict=True)), include
+    )
 
 
 _CASES = {

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from blip3o.picturebook.world.captions import COUNTS, PLACE_PHRASES, groups, listed, noun_phrase, time_phrase
+from blip3o.picturebook.world.captions import COUNTS, PLACE_PHRASES, groups, listed, noun_phrase, phrases, time_phrase
 from blip3o.picturebook.world.scene import Object, Scene
 from blip3o.picturebook.world.stories import sample_scene
 
@@ -96,12 +96,11 @@ def pose(rng: random.Random, scene: Scene) -> Riddle:
     colored = rng.random() < 0.5
     placed, timed = rng.random() < 0.25, rng.random() < 0.35
     words, solved = _posed_all(rng, scene, colored)
-    scenery = [*([PLACE_PHRASES[scene.place]] if placed else []), *([time_phrase(scene)] if timed else [])]
-    prompt = rng.choice(VERBS) + listed(words) + "".join(f", {part}" for part in [" ".join(scenery)] if part)
-    told = groups(scene, colored=colored).items()
-    answer = [noun_phrase(len(m), *key) for key, m in told]
-    reasoning = " ".join([*solved, " ".join(["so", listed(answer), *scenery]) + "."])
-    include = [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in told]
+    scenery = [PLACE_PHRASES[scene.place]] * placed + [time_phrase(scene)] * timed
+    prompt = rng.choice(VERBS) + listed(words) + (f", {' '.join(scenery)}" if scenery else "")
+    reasoning = " ".join([*solved, " ".join(["so", listed(phrases(scene, colored=colored)), *scenery]) + "."])
+    members = groups(scene, colored=colored).items()
+    include = [{"class": kind, "count": len(m)} | ({"color": color} if color else {}) for (color, kind), m in members]
     requirement: dict[str, Any] = {"tag": "riddle", "include": include, "prompt": prompt}
     if placed:
         requirement["place"] = scene.place

@@ -1,23 +1,16 @@
 """An object as paint on pixels: how much of each pixel each material covers, whatever the colour."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 
 from blip3o.picturebook.world.palette import Material
-from blip3o.picturebook.world.pen import Pen
-from blip3o.picturebook.world.scene import KINDS
-from blip3o.picturebook.world.shapes import animals, buildings, plants, things, vehicles
-
-_FILES = {"animal": animals, "plant": plants, "building": buildings, "vehicle": vehicles, "thing": things}
-SHAPES: dict[str, Callable[[Pen], None]] = {
-    kind: getattr(_FILES[group], kind) for group, kinds in KINDS.items() for kind in kinds
-}
-"""Kind -> how it is drawn."""
+from blip3o.picturebook.world.pen import Length, Pen, Point
+from blip3o.picturebook.world.shapes import SHAPES
 
 SAMPLES = 8
 """Sample points per px and axis from which coverage is counted."""
@@ -66,18 +59,21 @@ def outlined(materials: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, 
     return np.where(grown & ~filled, np.uint8(Material.CONTOUR), materials)
 
 
+def sketch(kind: str, side: int, scale: Length, shift: Point) -> UInt8[np.ndarray, "height width"]:
+    """The material of every point of a sheet of `side` x `side` points on which the kind is drawn."""
+    image = Image.new("L", (side, side), Material.EMPTY)
+    SHAPES[kind](Pen(image, scale=scale, shift=shift))
+    return np.array(image)
+
+
 @lru_cache(maxsize=256)
 def drawing(kind: str, size: int) -> UInt8[np.ndarray, "height width"]:
     """The material of every sample point of a kind whose larger side is `size` px, cut to its tight box."""
-    sketch = Pen(side=320, scale=2, shift=(60, 60))
-    SHAPES[kind](sketch)
-    x0, y0, x1, y1 = bounds(sketch.materials != Material.EMPTY)
+    x0, y0, x1, y1 = bounds(sketch(kind, 320, 2, (60, 60)) != Material.EMPTY)
     room = CONTOUR_SAMPLES + 2
     scale = 2 * (size * SAMPLES - 2 * CONTOUR_SAMPLES) / max(x1 - x0, y1 - y0)
-    shift = tuple(room - scale * (edge - 60) / 2 for edge in (x0, y0))
-    pen = Pen(side=size * SAMPLES + 2 * room, scale=scale, shift=(shift[0], shift[1]))
-    SHAPES[kind](pen)
-    materials = outlined(pen.materials)
+    shift = (room - scale * (x0 - 60) / 2, room - scale * (y0 - 60) / 2)
+    materials = outlined(sketch(kind, size * SAMPLES + 2 * room, scale, shift))
     x0, y0, x1, y1 = bounds(materials != Material.EMPTY)
     return materials[y0:y1, x0:x1]
 
@@ -107,13 +103,13 @@ def sprite(kind: str, flip: bool, size: int, phase_x: int, phase_y: int) -> Spri
     drawn = drawing(kind, size)[:, ::-1] if flip else drawing(kind, size)
     half = ceil(size / 2) + MARGIN
     side = 2 * half * SAMPLES
-    sheet = np.zeros((side, side), dtype=np.uint8)
+    canvas = np.zeros((side, side), dtype=np.uint8)
     left = half * SAMPLES + phase_x * SAMPLES // PHASES - drawn.shape[1] // 2
     top = half * SAMPLES + phase_y * SAMPLES // PHASES - drawn.shape[0] // 2
     box = (left, top, left + drawn.shape[1], top + drawn.shape[0])
-    sheet[box[1] : box[3], box[0] : box[2]] = drawn
-    used = tuple(int(value) for value in np.unique(sheet) if value != Material.EMPTY)
-    cover = np.stack([per_pixel(sheet == value) for value in used], axis=-1)
+    canvas[box[1] : box[3], box[0] : box[2]] = drawn
+    used = tuple(int(value) for value in np.unique(canvas) if value != Material.EMPTY)
+    cover = np.stack([per_pixel(canvas == value) for value in used], axis=-1)
     keep = (1 - cover.sum(axis=-1)) * (1 - shadow(side, box))
     x0, y0, x1, y1 = bounds(keep < 1)
     return Sprite(

@@ -37,10 +37,11 @@ class DecoderObjective(Objective):
         encode_once(pipeline, source)
 
     def losses(self, step: StepAddresses) -> NamedLosses:
-        """Decoding from noised features; the loss is called as in the journals of older runs."""
-        indices, rngs = self.sampled(step)
-        pictures = [self.source.picture(index) for index in indices]
+        """The decoder's loss on noised features [batch, channel, rows, columns]; its name is that in older journals."""
+        _, pictures, rngs = self.sampled(step)
+        if not pictures:
+            return {}
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
         pixels = to_pixels(pictures).to(self.device)
-        return {"paint": self.pipeline.space.decoder.loss(noised.to(self.device), pixels, rngs)}
+        return {"paint": self.pipeline.space.decoder(noised.to(self.device), pixels, rngs)}

@@ -8,9 +8,10 @@ import torch
 
 from blip3o.config import check
 from blip3o.errors import ConfigError
-from blip3o.weights.outline import MEMORIES, ROUNDED_BYTES
+from blip3o.weights.placement.memory import MEMORIES, ROUNDED_BYTES
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CPU = torch.device("cpu")
 SMALL_BYTES = 1_000_000_000
 """In float32; a model below runs in float32 everywhere."""
 
@@ -19,7 +20,7 @@ SMALL_BYTES = 1_000_000_000
 class DevicePlacement:
     """Where a model's tensors are, and as what."""
 
-    device: torch.device
+    device: torch.device = CPU
     dtype: torch.dtype | None = torch.float32
     """None keeps that of the files."""
     memory: str = "full"
@@ -54,8 +55,8 @@ def find_device(name: str) -> torch.device:
 
     Raises ConfigError for one that it lacks.
     """
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    here = [kind for kind, there in found.items() if there]
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, there in available.items() if there]
     if name != "auto" and name.partition(":")[0] not in here:
         raise ConfigError(f"device is {name!r}, which this machine lacks: choose auto or one of {', '.join(here)}")
     chosen = here[0] if name == "auto" else name

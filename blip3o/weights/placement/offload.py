@@ -14,8 +14,8 @@ from accelerate.utils import set_module_tensor_to_device
 from torch import Tensor, nn
 
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.weights.outline import movable
 from blip3o.weights.placement.device import DevicePlacement
+from blip3o.weights.placement.memory import movable
 from blip3o.weights.safetensors_files import Files, TensorReader, place, restore_buffers, shapes_of
 
 
@@ -60,8 +60,10 @@ def offload(pipeline: Pipeline, files: Files, placement: DevicePlacement) -> Non
     scheduler = PartScheduler(weights, device)
     for name, part in parts.items():
         if placement.memory == "low":
+            # accelerate hooks each module inside: it brings the module's own tensors, and drops them after its forward
             attach_align_device_hook(part, device, offload=True, weights_map=weights, module_name=name)
         else:
+            # whichever module with parameters is called first brings the whole part
             for module in part.modules():
                 if next(module.parameters(recurse=False), None) is not None:
                     add_hook_to_module(module, LoadPartHook(scheduler, name, part))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
-from blip3o.weights.outline import ROUNDED_MULTIPLES, is_rounded
+from blip3o.weights.placement.memory import ROUNDED_MULTIPLES, is_rounded
 from blip3o.weights.safetensors_files import shapes_of
 
 LOOSEST = 0.2
@@ -18,7 +18,7 @@ LOOSEST = 0.2
 
 
 class Quantizer:
-    """Rounds the matrices of a machine, one at a time (weights/outline.py, `is_rounded`).
+    """Rounds the matrices of a pipeline, one at a time (memory.py, `is_rounded`).
 
     Raises ConfigError where there is none to round, and where the library cannot do it here.
     """
@@ -42,11 +42,11 @@ class Quantizer:
         value, x = (torch.randn(count, columns, generator=rng).to(device) for count in (rows, 4))
         try:
             with torch.inference_mode():
-                found = self._rounded(nn.Linear(columns, rows, bias=False), value).eval()(x)
+                product = self._rounded(nn.Linear(columns, rows, bias=False), value).eval()(x)
         except (AssertionError, RuntimeError) as error:  # whatever the library lacks here
             raise ConfigError(f"this machine cannot round to {self.kind} ({error}): leave out quantize") from error
-        wanted = x @ value.T
-        if not (found - wanted).norm() < LOOSEST * wanted.norm():
+        exact = x @ value.T
+        if not (product - exact).norm() < LOOSEST * exact.norm():
             raise ConfigError(f"this machine rounds wrongly to {self.kind}: leave out quantize")
 
     def put(self, place: str, name: str, value: Tensor) -> bool:
@@ -65,13 +65,13 @@ class Quantizer:
         shape = (linear.in_features, linear.out_features, linear.bias is not None)
         bits = self.bitsandbytes.nn
         if self.kind == "int8":
-            made = bits.Linear8bitLt(*shape, has_fp16_weights=False, threshold=6.0, device="meta")
-            made.weight = bits.Int8Params(value.cpu(), requires_grad=False, has_fp16_weights=False).to(value.device)
+            rounded = bits.Linear8bitLt(*shape, has_fp16_weights=False, threshold=6.0, device="meta")
+            rounded.weight = bits.Int8Params(value.cpu(), requires_grad=False, has_fp16_weights=False).to(value.device)
         else:
-            made = bits.Linear4bit(*shape, compute_dtype=self.dtype or value.dtype, quant_type="nf4", device="meta")
-            made.weight = bits.Params4bit(value, requires_grad=False, quant_type="nf4").to(value.device)
-        made.bias = linear.bias
-        return made
+            rounded = bits.Linear4bit(*shape, compute_dtype=self.dtype or value.dtype, quant_type="nf4", device="meta")
+            rounded.weight = bits.Params4bit(value, requires_grad=False, quant_type="nf4").to(value.device)
+        rounded.bias = linear.bias
+        return rounded
 
 
 def _library() -> ModuleType:

@@ -5,7 +5,6 @@ Ours is one folder with everything a model needs: config.yaml, model.safetensors
 
 from pathlib import Path
 
-import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from torch import Tensor
 
@@ -23,14 +22,13 @@ from blip3o.weights.published.eva_clip import EVA_CLIP, INSIDE
 from blip3o.weights.published.layout import SCHEDULE, WEIGHTS
 from blip3o.weights.published.sdxl import SDXL
 
-AS_IT_IS = DevicePlacement(device=torch.device("cpu"), dtype=None)
 SHARD_BYTES = 5_000_000_000
 """Most bytes of one file of the published layout."""
 
 
 def to_ours(source: Path, folder: Path, *, decoder: Path | None = None, verify: bool = True) -> Path:
     """Write a published model as one folder of ours, its tensors in their own dtype. Raises CheckpointError."""
-    pipeline = published.open_model(source, decoder=decoder, verify=verify).load(AS_IT_IS)
+    pipeline = published.open_model(source, decoder=decoder, verify=verify).load(DevicePlacement(dtype=None))
     checkpoint.save(pipeline, folder, dtype=None)
     return folder
 
@@ -53,15 +51,15 @@ def to_published(
     facts, names = unified.write(pipeline.config.unified)
     tensors = names.renamed(pipeline.unified.state_dict())
     tensors["model.latent_queries"] = tensors["model.latent_queries"][None]
-    said = {"gen_pooling": "early_pool2d_1"} if encoder is None else EVA_CLIP.write(encoder)
-    facts["gen_pooling"] = said.pop("gen_pooling")
+    encoder_facts = {"gen_pooling": "early_pool2d_1"} if encoder is None else EVA_CLIP.write(encoder)
+    facts["gen_pooling"] = encoder_facts.pop("gen_pooling")
     if encoder is not None:
         tower = pipeline.space.encoder.state_dict()
         if encoder_inside:
             tensors |= INSIDE.inverse.renamed(tower)
         else:
             write_tensors(folder / TOWER_FOLDER / checkpoint.WEIGHTS, tower)
-            write_json(folder / TOWER_FOLDER / PUBLISHED_CONFIG, said)
+            write_json(folder / TOWER_FOLDER / PUBLISHED_CONFIG, encoder_facts)
     _write_shards(folder, tensors, shard_bytes)
     write_json(folder / PUBLISHED_CONFIG, facts)
     pipeline.template.words.save(folder)

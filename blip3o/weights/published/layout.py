@@ -16,7 +16,7 @@ from typing import Any
 
 from blip3o.config import finite
 from blip3o.errors import CheckpointError, ConfigError
-from blip3o.weights.folders import PUBLISHED_CONFIG, TOWER_FOLDER, read_json
+from blip3o.weights.folders import PUBLISHED_CONFIG, TOWER_FOLDER, existing, read_json
 from blip3o.weights.published import unified
 from blip3o.weights.published.adapter import Adapter, recognised
 from blip3o.weights.published.eva_clip import EVA_CLIP, EVA_CLIP_INSIDE
@@ -70,8 +70,8 @@ def find_encoder(model: Path, apart: Path | None = None) -> NetworkFiles:
             f"{folder} holds no target encoder: put the tensors of jiuhai/eva_clip_vision_tower, as safetensors, into "
             f"{inside}, or name another place with --encoder"
         )
-    beside = _said(model) | _said(inside)
-    facts = {key: beside[key] for key in ENCODER_FACTS if key in beside} | _said(folder)
+    beside = _config_or_empty(model) | _config_or_empty(inside)
+    facts = {key: beside[key] for key in ENCODER_FACTS if key in beside} | _config_or_empty(folder)
     return _network(adapter, folder, facts, {"": shards})
 
 
@@ -90,7 +90,7 @@ def find_decoder(folder: Path) -> NetworkFiles:
     return _network(adapter, folder, facts | {"scheduler": read_config(folder / "scheduler", SCHEDULE)}, files)
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def _config_or_empty(folder: Path) -> dict[str, Any]:
     return read_config(folder) if (folder / PUBLISHED_CONFIG).is_file() else {}
 
 
@@ -107,9 +107,7 @@ def _network(adapter: Adapter, folder: Path, facts: dict[str, Any], files: dict[
 
 def read_config(folder: Path, name: str = PUBLISHED_CONFIG) -> dict[str, Any]:
     """What stands in a folder's config. Raises CheckpointError where it is missing or no JSON."""
-    path = folder / name
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {name}: name the folder of a whole checkpoint")
+    path = existing(folder / name)
     facts = read_json(path)
     with describing(path):
         return finite(facts)

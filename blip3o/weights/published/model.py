@@ -67,12 +67,12 @@ def gather(
     folder: Path, needs: Collection[Part] | None = None, encoder: Path | None = None, decoder: Path | None = None
 ) -> tuple[ModelConfig, Files]:
     """The config of a published model and the files of its networks; arguments and errors are those of `open_model`."""
-    paints = decoder or folder / DECODER_FOLDER
+    decoder_folder = decoder or folder / DECODER_FOLDER
     takes_encoder = (encoder or holds_encoder(folder)) if needs is None else "encoder" in needs
-    takes_decoder = (decoder or paints.is_dir()) if needs is None else "decoder" in needs
+    takes_decoder = (decoder or decoder_folder.is_dir()) if needs is None else "decoder" in needs
     unified = find_unified(folder)
     encoding = find_encoder(folder, encoder) if takes_encoder else None
-    painting = find_decoder(paints) if takes_decoder else None
+    painting = find_decoder(decoder_folder) if takes_decoder else None
     networks = {"unified": unified, "space.encoder": encoding, "space.decoder": painting}
     files = {
         f"{place}.{inside}".removesuffix("."): found

@@ -24,7 +24,7 @@ def found(protocol, rows):
         item = Item(id=str(row["index"]), prompt="", category=row["category"], facts=facts, unit=str(unit))
         verdict = benchmark.score(item, str(row["prediction"]))
         records.append(Record(item=item, answer=row["prediction"], verdict=verdict))
-    return {name: value / 100 for name, value in benchmark.metrics(records).items()}, records
+    return {name: value / 100 for name, value in benchmark.aggregate(records).items()}, records
 
 
 def circular(case):

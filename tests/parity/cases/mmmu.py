@@ -62,7 +62,7 @@ def full_run(case):
         verdict = benchmark.score(item, one["response"])
         assert ("Correct" if verdict.score else "Wrong") == case["expected"]["judge"][one["id"]]
         records.append(Record(item=item, answer=one["response"], verdict=verdict))
-    found = benchmark.metrics(records)
+    found = benchmark.aggregate(records)
     assert found["accuracy"] / 100 == pytest.approx(case["expected"]["overall"], abs=1e-6)
     for subject, part in case["expected"]["per_subject"].items():
         assert found[f"accuracy/{subject}"] / 100 == pytest.approx(part["acc"], abs=1e-6)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blip3o.evals.benchmark import USUAL
 from blip3o.evals.understanding import mmvet
 
 HERE = Path(__file__).parent.parent / "evaluation_cases"
@@ -19,21 +20,33 @@ def shown(value):
     return "nan" if isinstance(value, float) and math.isnan(value) else value
 
 
+class Scripted:
+    """A judge that replies as a case says, and keeps what it is asked."""
+
+    name = "scripted"
+
+    def __init__(self, replies):
+        self.replies, self.asked = iter(replies), []
+
+    def ask(self, prompt, pictures=(), settings=USUAL):
+        self.asked.append((prompt, settings))
+        return next(self.replies)
+
+
 def grades_of(case):
     """All grades by question, and what the judge was asked, run after run as the official script does."""
-    replies = {identity: iter(said) for identity, said in case["judge_replies"].items()}
+    judges = {identity: Scripted(replies) for identity, replies in case["judge_replies"].items()}
     grades, calls = {identity: [] for identity in META["data"]}, []
-    for _ in range(case["num_run"]):
+    for run in range(case["num_run"]):
         for identity, row in META["data"].items():
             text = mmvet.request("WORDS", row["question"], row["answer"], META["predictions"][identity])
-
-            def ask(asked, temperature, attempt, identity=identity, text=text):
-                assert asked == text + (mmvet.AGAIN if attempt else "")
-                call = {"id": identity, "max_tokens": mmvet.MAX_TOKENS, "suffix": attempt > 0}
-                calls.append(call | {"temperature": temperature})
-                return next(replies[identity])
-
-            grades[identity].append(mmvet.graded(ask, text))
+            judge, before = judges[identity], len(judges[identity].asked)
+            grades[identity].append(mmvet.graded(judge, text, run))
+            for attempt, (prompt, settings) in enumerate(judge.asked[before:]):
+                assert prompt == text + (mmvet.AGAIN if attempt else "")
+                assert settings.attempt == run * mmvet.TRIES + attempt
+                call = {"id": identity, "max_tokens": settings.max_tokens, "suffix": attempt > 0}
+                calls.append(call | {"temperature": settings.temperature})
     return grades, calls
 
 

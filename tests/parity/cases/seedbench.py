@@ -28,7 +28,7 @@ def numbers(protocol, items):
         facts = {"answer": one["answer"], "options": {}, "medium": one["data_type"], "type": one["question_type_id"]}
         item = Item(id=one["question_id"], prompt="", facts=facts)
         records.append(Record(item=item, answer=one["text"], verdict=benchmark.score(item, one["text"])))
-    return benchmark.metrics(records)
+    return benchmark.aggregate(records)
 
 
 def aggregate(case):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from blip3o.evals.benchmark import Item, Record
 from blip3o.evals.understanding import textvqa, words
 
 
@@ -14,8 +15,12 @@ def per_question(case):
 
 
 def aggregate(case):
-    scores = [textvqa.share(row["pred_answer"], row["gt_answers"]) for row in case["items"]]
-    assert textvqa.mean(scores) == pytest.approx(case["expected"], abs=1e-6)
+    benchmark, records = textvqa.TextVqa("official"), []
+    for row in case["items"]:
+        item = Item(id="x", prompt="", facts={"answers": row["gt_answers"]})
+        verdict = benchmark.score(item, row["pred_answer"])
+        records.append(Record(item=item, answer=row["pred_answer"], verdict=verdict))
+    assert benchmark.aggregate(records)["accuracy"] / 100 == pytest.approx(case["expected"], abs=1e-6)
 
 
 GROUPS = {"normalise": normalise, "per_question": per_question, "aggregate": aggregate}

@@ -204,7 +204,7 @@ def test_categories_have_scores_of_their_own(tmp_path):
 
 def test_an_end_of_line_inside_an_answer_ends_no_line(tmp_path):
     a = write(tmp_path / "a", [], lines=[line("q0", 1, answer="one\u2028two\x85three")])
-    assert only(compare(a, a)).pairs[0].a.given == "one\u2028two\x85three"
+    assert only(compare(a, a)).pairs[0].a.answer == "one\u2028two\x85three"
 
 
 def test_the_table_has_a_row_for_each_number_and_one_for_the_scores(two):
@@ -355,7 +355,7 @@ def test_the_page_shows_every_prompt_and_no_markup_of_others(two, drawn, tmp_pat
         text = (tmp_path / "page.html").read_text()
         shown = failures(only(comparison))
         assert len(shown) == text.count("<article") > 0
-        assert all(pair.prompt in unescape(text) for pair in shown)
+        assert all(pair.item.prompt in unescape(text) for pair in shown)
         assert NASTY not in text
         assert text.count("<script>") == 1
         assert not re.search(r"(src|href)=\"(https?:)?//", text)

@@ -113,12 +113,12 @@ def test_sana_paints_by_seed_features_and_null(space):
     features, null = space.encode(pictures()), space.blank()
 
     def painted(seed=1, of=features, null=None, **given):
-        return space.decoder(of, generators([seed, 9]), steps=2, null=null, **given)
+        return space.decoder.decode(of, generators([seed, 9]), steps=2, null=null, **given)
 
     plain = painted()
     assert plain.shape == (2, 3, 16, 16)
     assert torch.equal(plain, painted())
-    torch.testing.assert_close(plain[:1], space.decoder(features[:1], generators([1]), steps=2))
+    torch.testing.assert_close(plain[:1], space.decoder.decode(features[:1], generators([1]), steps=2))
     for other in (painted(seed=2), painted(of=features.flip(0)), painted(null=null)):
         assert (other[0] - plain[0]).abs().max() > 1e-3
     assert painted(size=24).shape == (2, 3, 24, 24)
@@ -142,7 +142,7 @@ def test_the_published_loop_of_sana_gives_the_same(space):
         )
         after = 1 - (index + 1) / steps
         x = x + (after - sigma) * (unasked + 3.0 * (moved - unasked))
-    ours = decoder(features, generators([4]), steps=steps, null=null)
+    ours = decoder.decode(features, generators([4]), steps=steps, null=null)
     torch.testing.assert_close(
         ours, decoder.vae.decode(x / 0.5, return_dict=False)[0].clamp(-1, 1), rtol=1e-4, atol=1e-4
     )
@@ -155,7 +155,7 @@ def test_the_connector_starts_at_the_size_of_words():
 
 def test_the_loss_of_sana_teaches_transformer_and_connector_alone(space):
     space.zero_grad()
-    loss = space.decoder.loss(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1]))
+    loss = space.decoder(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1]))
     assert loss.weight == 2
     loss.mean().backward()
     taught = {name.split(".")[0] for name, p in space.decoder.named_parameters() if p.grad is not None}
@@ -175,7 +175,7 @@ def test_a_sana_that_points_from_data_to_noise_has_no_loss_at_times_shifted_as_i
     monkeypatch.setattr(decoder.transformer, "forward", point_away)
     for shift in (1.0, 3.0):
         monkeypatch.setattr(decoder, "config", replace(decoder.config, shift=shift))
-        assert decoder.loss(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1])).mean() < 1e-6
+        assert decoder(torch.randn(2, 6, 2, 2), pictures(), generators([0, 1])).mean() < 1e-6
     torch.testing.assert_close(told[1], shifted(told[0], 3.0))
 
 
@@ -190,8 +190,8 @@ def test_latents_of_a_vae_come_back_as_the_library_decodes_them(awake):
     features = encoder(pictures())
     torch.testing.assert_close(features, (latents - 0.25) * 0.13025)
     assert features.shape == (2, encoder.config.channels, encoder.config.side, encoder.config.side)
-    painted = decoder(features, generators([0, 1]), steps=9)
+    painted = decoder.decode(features, generators([0, 1]), steps=9)
     torch.testing.assert_close(painted, library.decode(latents).sample.clamp(-1, 1), rtol=1e-4, atol=1e-4)
-    loss = decoder.loss(features, library.decode(latents).sample - 2, generators([0, 1]))
+    loss = decoder(features, library.decode(latents).sample - 2, generators([0, 1]))
     assert (loss.weight, loss.mean()) == (2, pytest.approx(4))
     assert parameters(encoder) + parameters(decoder) == parameters(library)

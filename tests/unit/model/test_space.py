@@ -22,7 +22,7 @@ def test_pictures_become_a_grid_of_features_and_features_pictures(space):
     features = space.encode(pictures(2))
     sizes = space.config.encoder
     assert features.shape == (2, sizes.channels, sizes.side, sizes.side)
-    painted = space.decoder(features, generators([0, 1]), steps=2)
+    painted = space.decoder.decode(features, generators([0, 1]), steps=2)
     assert painted.shape == (2, 3, SIZE, SIZE)
     assert painted.abs().max() <= 1
 

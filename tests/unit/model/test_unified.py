@@ -9,10 +9,10 @@ import torch
 
 from blip3o.batch import IGNORED
 from blip3o.config import from_dict, to_dict
-from blip3o.data.mixture import draw_conversation
+from blip3o.data.mixture import Mixture
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
-from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests, Unified, UnifiedConfig
 from blip3o.pipeline.engine import Engine
@@ -31,20 +31,26 @@ def unified(pipeline):
 def asked(book, template):
     """Three questions of different lengths, one about two pictures, one about none."""
     rng = random.Random(0)
-    return [template.ask(book.conversation(task, rng)[:-1]) for task in ("question", "dialogue", "retell")]
+    return [
+        template.ask(book.conversation(task, 1, rng)[:-1])
+        for task in ("question", "dialogue", "retell")
+    ]
 
 
 @pytest.fixture(scope="module")
 def drawn(book, template):
     """Three drawing conversations, with and without a picture before the slot."""
-    talks = [draw_conversation(book, {task: 1.0}, "drawn", drawing=True) for task in ("draw", "edit", "riddle")]
+    talks = [Mixture(book, {task: 1.0}, "drawn", drawing=True)[0] for task in ("draw", "edit", "riddle")]
     return [template.encode(talk) for talk in talks]
 
 
 @pytest.fixture(scope="module")
 def answered(book, template):
     rng = random.Random(1)
-    return [template.encode(book.conversation(task, rng)) for task in ("question", "caption_long", "retell")]
+    return [
+        template.encode(book.conversation(task, 1, rng))
+        for task in ("question", "caption_long", "retell")
+    ]
 
 
 def losses(unified, batch, seed=0):
@@ -52,7 +58,11 @@ def losses(unified, batch, seed=0):
 
 
 def write(pipeline, samples, max_tokens, stops=()):
-    return Engine(pipeline).texts(samples, WritingOptions(max_tokens=max_tokens, stops=stops))
+    engine = Engine(pipeline)
+    rows = [engine.write(sample, WritingOptions(max_tokens=max_tokens, stops=stops)) for sample in samples]
+    while not all(row.done for row in rows):
+        engine.step()
+    return [row.tokens for row in rows]
 
 
 def written(unified, batch):
@@ -133,6 +143,28 @@ def test_the_cached_thought_is_that_of_the_whole_sequence(unified, template, dra
     assert_close(think([2, 0], slot[[2, 0]]), whole[[2, 0]])  # and what came before left no trace
 
 
+class WholeSlotHead(RegressionHead):
+    """A toy whose slot is seen whole."""
+
+    attention = "bidirectional"
+
+
+@torch.no_grad()
+def test_a_head_says_whether_its_slot_is_seen_whole(tiny, template, drawn, awake):
+    """In training, and the same in drawing from a prompt that is kept; words are written as for any other head."""
+    config = RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
+    unified = awake(Unified(replace(tiny.model.unified, head=config, denoiser=None)))
+    batch, left = template.collate(drawn), template.collate(drawn, left=True)
+    causal = losses(unified, batch)
+    weights, unified.head = unified.head.state_dict(), WholeSlotHead(config)
+    unified.head.load_state_dict(weights)
+    whole = losses(unified, batch)
+    assert_close(whole.text.mean(), causal.text.mean())
+    assert (whole.image.mean() - causal.image.mean()).abs() > 1e-3
+    drawn_features = unified.sample_features([ImageRequests.each(left)], generators([0, 1, 2]), Sampling(steps=1))
+    assert_close((drawn_features - batch.target).square().mean(), whole.image.mean())
+
+
 @torch.no_grad()
 def test_what_stands_in_the_slot_is_left_to_the_head(unified, template, drawn):
     batch = template.collate(drawn, left=True)
@@ -188,7 +220,7 @@ def test_an_answer_counts_by_the_root_of_its_length(unified, template, answered)
 
 @torch.no_grad()
 def test_the_answers_of_one_conversation_count_like_those_of_several(unified, template, book):
-    encoded = template.encode(book.conversation("interview", random.Random(2)))
+    encoded = template.encode(book.conversation("interview", 2, random.Random(2)))
     batch = template.collate([encoded])
     marked = [label != IGNORED for label in encoded.labels]
     starts = [place for place, here in enumerate(marked) if here and not marked[place - 1]]
@@ -241,6 +273,17 @@ def test_a_config_of_the_first_design_is_read_as_it_was(tiny):
     config = from_dict(UnifiedConfig, values)
     assert config.head == RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
     assert config.denoiser is None
+
+
+@pytest.mark.parametrize("said", [{"with_reference": False}, {"with_reference": True}, {}])
+def test_a_regression_of_the_first_design_takes_a_reference_where_its_unused_denoiser_did(tiny, said):
+    values = to_dict(tiny.model.unified)
+    values["head"]["kind"] = "regression"
+    del values["denoiser"]["with_reference"]
+    values["denoiser"] |= said
+    config = from_dict(UnifiedConfig, values)
+    assert config.takes_reference == said.get("with_reference", False)
+    assert from_dict(UnifiedConfig, to_dict(config)) == config
 
 
 @pytest.mark.parametrize("place", ["width", "channels", "side"])

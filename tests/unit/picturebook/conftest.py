@@ -150,20 +150,19 @@ def outcomes(tmp_path):
         names = [f"evaluation/0/{name}/{index}" for index in range(begin, n)]
         found = []
         for question, response in zip(questions, group.ask(candidate, questions, names), strict=True):
-            words = group.wording(question)
             if isinstance(response, str):
                 answer, drawn = response, []
             else:
                 answer = tuple(part if isinstance(part, str) else kept(part) for part in response)
                 drawn = [part for part in response if not isinstance(part, str)]
             verdict = group.score(question, answer)
-            assert verdict.details["part"] == words.part
+            assert verdict.details["part"] == question.part
             found.append(
                 Outcome(
                     question=question,
-                    prompt=words.prompt,
-                    expected=words.expected,
-                    part=words.part,
+                    prompt=question.prompt,
+                    expected=question.expected,
+                    part=question.part,
                     answer=answer,
                     seen=verdict.parsed,
                     picture=drawn[-1] if drawn else None,

@@ -133,7 +133,7 @@ def write(pipeline, sample, **options: Any):
 
 
 def test_an_answer_that_joins_late_is_what_it_is_alone(pipeline, questions):
-    engine, rows = Engine(pipeline, writing_rows=2), []
+    engine, rows = Engine(pipeline, capacity=2), []
     for sample in questions:
         rows.append(engine.write(sample, WritingOptions(max_tokens=7)))
         engine.step()
@@ -147,7 +147,7 @@ def test_an_answer_that_joins_late_is_what_it_is_alone(pipeline, questions):
 
 
 def test_the_place_of_an_answer_that_is_done_is_taken_at_once(pipeline, questions):
-    engine = Engine(pipeline, writing_rows=2)
+    engine = Engine(pipeline, capacity=2)
     short, long, late = (
         engine.write(sample, WritingOptions(max_tokens=limit))
         for sample, limit in zip(questions, (1, 9, 3), strict=True)

@@ -1,6 +1,7 @@
 """The assistant's turn: what it is asked, what it writes before it draws, and which picture it starts from."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,6 @@ from blip3o.processing.conversation import THINK, Turn
 
 TALKS = [(Turn("user", (f"draw a {color} dog",)),) for color in ("red", "blue", "green")]
 SEEDS = [5, 6, 7]
-DRAW: dict[str, Any] = {"think": False, "progress": None, "on_image": None}
 
 
 @pytest.fixture
@@ -26,7 +26,29 @@ def sampling(tiny):
 
 @pytest.fixture
 def engine(pipeline):
-    return Engine(pipeline, writing_rows=2)
+    return Engine(pipeline, capacity=2)
+
+
+@pytest.fixture
+def draw(engine, sampling):
+    """The pictures of conversations."""
+
+    def drawn(conversations, seeds=SEEDS, progress=None, **how: Any):
+        begin = partial(generation.draw, engine, sampling=sampling, **how)
+        return generation.collect(engine, map(begin, conversations, seeds), len(conversations), progress)
+
+    return drawn
+
+
+@pytest.fixture
+def reply(engine, sampling):
+    """The replies in the conversations."""
+
+    def replies(think):
+        begin = partial(generation.reply, engine, sampling=sampling, think=think, max_tokens=9)
+        return generation.collect(engine, map(begin, TALKS, SEEDS), len(TALKS))
+
+    return replies
 
 
 @pytest.fixture
@@ -45,12 +67,11 @@ def writes(engine, monkeypatch):
     def make(*rows):
         left, asked = list(rows), []
 
-        def write(samples, options):
-            words = engine.pipeline.template.words
-            asked.extend(words.tokenizer.decode(sample.tokens) for sample in samples)
-            return [left.pop(0) for _ in samples]
+        def write(sample, options):
+            asked.append(engine.pipeline.template.words.tokenizer.decode(sample.tokens))
+            return SimpleNamespace(tokens=left.pop(0), done=True)
 
-        monkeypatch.setattr(engine, "texts", write)
+        monkeypatch.setattr(engine, "write", write)
         return asked
 
     return make
@@ -61,18 +82,18 @@ def draws(engine, monkeypatch):
     """What the model was to draw from, and the seeds; every picture is black."""
     seen = []
 
-    def draw(samples, seeds, sampling):
-        seen.extend(zip(samples, seeds, strict=True))
-        return list(torch.full((len(samples), 3, 8, 8), -1.0))
+    def draw(sample, seed, sampling):
+        seen.append((sample, seed))
+        return SimpleNamespace(image=torch.full((3, 8, 8), -1.0), done=True)
 
-    monkeypatch.setattr(engine, "images", draw)
+    monkeypatch.setattr(engine, "draw", draw)
     return seen
 
 
-def test_who_thinks_is_asked_to_and_draws_from_the_reasoning(engine, sampling, spoken, writes, draws):
+def test_who_thinks_is_asked_to_and_draws_from_the_reasoning(draw, spoken, writes, draws):
     thoughts = [spoken(tok.THINK_START, word, tok.THINK_END, tok.IMAGE_START) for word in ("one", "two", "three")]
     asked = writes(*thoughts)
-    images = generation.draw(engine, TALKS, SEEDS, sampling, **{**DRAW, "think": True})
+    images = draw(TALKS, think=True)
     assert [text.count(THINK.lower()) for text in map(str.lower, asked)] == [1, 1, 1]
     assert [image.info["reasoning"] for image in images] == ["one", "two", "three"]
     for (encoded, _), thought in zip(draws, thoughts, strict=True):
@@ -80,29 +101,28 @@ def test_who_thinks_is_asked_to_and_draws_from_the_reasoning(engine, sampling, s
         assert encoded.tokens[start - len(thought) + 1 : start] == thought[:-1]
 
 
-def test_who_does_not_think_writes_nothing_and_is_not_asked_to(engine, sampling, writes, draws):
+def test_who_does_not_think_writes_nothing_and_is_not_asked_to(draw, reply, writes, draws):
     asked = writes()
-    images = generation.draw(engine, TALKS, SEEDS, sampling, **DRAW)
+    images = draw(TALKS)
     assert asked == []
     assert all("reasoning" not in image.info for image in images)
     asked = writes([1], [1], [1])
-    generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, progress=None)
+    reply(think=False)
     assert not any(THINK.lower() in text.lower() for text in asked)
 
 
-def test_a_reply_thinks_too_and_tells_reasoning_and_words_apart(engine, sampling, spoken, writes, draws):
+def test_a_reply_thinks_too_and_tells_reasoning_and_words_apart(reply, spoken, writes, draws):
     said = spoken(tok.THINK_START, "red", tok.THINK_END, "dog", tok.TURN_END)
     asked = writes(said, said, spoken("two", tok.TURN_END))
-    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=True, max_tokens=9, progress=None)
+    replies = reply(think=True)
     assert all(THINK.lower() in text.lower() for text in asked)
     assert [(reply.text, reply.reasoning) for reply in replies] == [("dog", "red"), ("dog", "red"), ("two", "")]
 
 
-def test_in_a_batch_of_replies_each_picture_has_its_own_prompt_and_seed(engine, sampling, spoken, writes, draws):
+def test_in_a_batch_of_replies_each_picture_has_its_own_prompt_and_seed(reply, spoken, writes, draws):
     drawn = spoken(tok.IMAGE_START)
     writes(spoken("two", tok.TURN_END), drawn, drawn)
-    engine.writer.capacity = 3
-    replies = generation.reply(engine, TALKS, SEEDS, sampling, think=False, max_tokens=9, progress=None)
+    replies = reply(think=False)
     assert [reply.image is not None for reply in replies] == [False, True, True]
     assert [seed for _, seed in draws] == [6, 7]
     facts = [reply.image.info for reply in replies if reply.image is not None]
@@ -113,16 +133,16 @@ def test_in_a_batch_of_replies_each_picture_has_its_own_prompt_and_seed(engine, 
 
 
 @torch.no_grad()
-def test_an_edit_starts_from_the_newest_picture_of_its_conversation(engine, sampling, template, draws):
+def test_an_edit_starts_from_the_newest_picture_of_its_conversation(engine, draw, template, draws):
     pictures = [template.picture(Image.new("RGB", (72, 72), color)) for color in ("red", "blue")]
-    generation.draw(engine, [(Turn("user", (*pictures, "make it night")),)], [0], sampling, **DRAW)
+    draw([(Turn("user", (*pictures, "make it night")),)])
     read = draws[0][0].pictures
     assert read[0].features is None
     wanted = engine.pipeline.features([pictures[1]])[0].numpy()
     np.testing.assert_allclose(read[1].features, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_an_edit_that_starts_from_other_features_is_another_picture(engine, sampling, template, monkeypatch):
+def test_an_edit_that_starts_from_other_features_is_another_picture(engine, draw, template, monkeypatch):
     talk = (Turn("user", (template.picture(Image.new("RGB", (72, 72), "red")), "make it night")),)
     config = engine.pipeline.config.unified.head
 
@@ -130,7 +150,7 @@ def test_an_edit_that_starts_from_other_features_is_another_picture(engine, samp
         rng = torch.Generator().manual_seed(seed)
         features = torch.randn(1, config.channels, config.side, config.side, generator=rng)
         monkeypatch.setattr(engine.pipeline, "features", lambda pictures: features)
-        return np.asarray(generation.draw(engine, [talk], [0], sampling, **DRAW)[0], np.int16)
+        return np.asarray(draw([talk], [0])[0], np.int16)
 
     assert np.abs(drawn(1) - drawn(2)).max() > 2
 
@@ -151,7 +171,7 @@ def test_a_letter_is_told_when_it_is_whole(engine, monkeypatch, template):
     assert not any("\ufffd" in piece for piece in pieces)
 
 
-def test_progress_hears_of_every_batch(engine, sampling, draws):
+def test_progress_hears_of_every_picture(draw, draws):
     told = []
-    generation.draw(engine, TALKS, SEEDS, sampling, **{**DRAW, "progress": lambda *done: told.append(done)})
-    assert told == [(2, 3), (3, 3)]
+    draw(TALKS, progress=lambda *done: told.append(done))
+    assert told == [(1, 3), (2, 3), (3, 3)]

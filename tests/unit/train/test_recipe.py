@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blip3o.config import from_dict, load, to_dict
-from blip3o.data.mixture import draw_conversation
+from blip3o.data.mixture import Mixture
 from blip3o.errors import ConfigError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives import OBJECTIVES
@@ -46,7 +46,7 @@ def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, book):
     for objective in (stage.objective for stage in shipped.stages if stage.objective.kind == "unified"):
         for drawing, weights in ((True, objective.draw), (False, objective.text)):
             for task in weights:
-                draw_conversation(book, {task: 1.0}, "shipped", drawing=drawing)
+                assert Mixture(book, {task: 1.0}, "shipped", drawing=drawing)[0]
 
 
 def test_every_objective_is_trained_by_the_tiny_recipe(tiny):

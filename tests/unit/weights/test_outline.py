@@ -20,8 +20,9 @@ from blip3o.model.layers.vae import VaeConfig
 from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.weights import checkpoint, hub
 from blip3o.weights.folders import SHIPPED, read_header
-from blip3o.weights.outline import MEMORIES, held, is_rounded, movable, peaks, read, working_numbers
-from blip3o.weights.placement.memory import count_numbers
+from blip3o.weights.outline import read
+from blip3o.weights.placement.memory import MEMORIES, held, is_rounded, movable, peaks, working_numbers
+from blip3o.weights.placement.working_memory import count_numbers
 from blip3o.weights.safetensors_files import shapes_of
 
 BACKBONES = ["qwen2_5_vl", "qwen3", "llama3"]

@@ -9,7 +9,7 @@ import pytest
 from blip3o.config import from_dict, to_dict
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.pipeline import ModelConfig
-from blip3o.weights.outline import check_sizes
+from blip3o.weights.sizes import check_sizes
 
 MAY_BE_NOTHING = ("time_parts", "rows", "fullatt_block_indexes")
 AS_FILES_HAVE_THEM = ("space.decoder.unet.", "space.decoder.vae.", "space.decoder.scheduler.")

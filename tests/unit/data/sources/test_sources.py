@@ -148,6 +148,7 @@ UNMARKED = {
 def test_both_dialects_of_conversations_are_read(folder, row):
     asked, answered = opened("jsonl", jsonl(folder / "talk.jsonl", row)).conversation("chat", 0, random.Random(0))
     picture, question = asked.content
+    assert isinstance(picture, Picture)
     assert tuple(picture.pixels[0, 0]) == COLORS["red"]
     assert (question, answered.content) == ("Which colour?", ("Red.",))
 
@@ -167,6 +168,7 @@ def test_several_images_stand_where_their_marks_are(folder):
 def test_an_edit_ends_in_its_target(folder):
     row = {"source": "red.png", "instruction": "make it blue", "target": "blue.png"}
     asked, drawn = opened("jsonl", jsonl(folder / "edits.jsonl", row)).conversation("edit", 0, random.Random(0))
+    assert isinstance(drawn.content[0], Picture)
     assert (asked.content[1], tuple(drawn.content[0].pixels[0, 0])) == ("make it blue", COLORS["blue"])
 
 
@@ -254,7 +256,7 @@ def test_pixels_are_those_of_the_file(folder):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (8, 9, 3), np.uint8)).save(folder / "red.png")
     expected = np.asarray(Image.open(folder / "red.png"))
-    assert (opened("image_folder", folder)[2].picture.pixels == expected).all()
+    assert (opened("image_folder", folder).picture(2).pixels == expected).all()
 
 
 def test_a_path_of_one_shard_needs_no_pattern(folder):

@@ -18,12 +18,10 @@ from blip3o.evals.editing.gedit import Gedit
 class Judging(Judge):
     """Gives the replies of a list, then the last one again and again, and keeps what it was asked."""
 
+    name = "judging"
+
     def __init__(self, *replies):
         self.replies, self.asked = list(replies), []
-
-    @property
-    def name(self):
-        return "judging"
 
     def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.size for picture in pictures], settings.attempt))
@@ -60,7 +58,7 @@ def test_one_language_is_read_and_judged(tmp_path, protocol):
         ("Context.\nTwo pictures.\nAsked for: Make the car blue.", [data.SIZE, data.SIZE], 0),
         ("Context.\nOne picture.", [data.SIZE], 0),
     ]
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert next(iter(metrics)) == "overall"
     assert {metrics[name] for name in ("overall", "semantics", "quality", "overall/subject-add")} == {10}
     assert metrics["overall_intersection"] == 10
@@ -72,7 +70,7 @@ def test_the_smaller_scores_count(tmp_path):
     benchmark, _judge, records = judged(tmp_path, '{"score": [9, 4]}', '{"score": [9, 9]}', GOOD)
     assert verdicts(records)[0].score == pytest.approx(6)
     assert verdicts(records)[0].parsed == [4, 9]
-    assert benchmark.metrics(records)["overall"] == pytest.approx((8 + 10) / 2)
+    assert benchmark.aggregate(records)["overall"] == pytest.approx((8 + 10) / 2)
 
 
 def test_from_the_second_try_on_a_reply_without_json_is_guessed(tmp_path):
@@ -104,7 +102,7 @@ def test_a_missing_picture_is_left_out(tmp_path):
     data.write(tmp_path)
     benchmark = Gedit("official", Judging(GOOD))
     records = [Record(item=item, answer=(), verdict=benchmark.score(item, ())) for item in benchmark.items(tmp_path)]
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 

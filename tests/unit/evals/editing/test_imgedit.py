@@ -14,12 +14,10 @@ from blip3o.evals.editing.imgedit import ImgEdit
 class Judging(Judge):
     """Gives one reply, and keeps what it was asked."""
 
+    name = "judging"
+
     def __init__(self, reply):
         self.reply, self.asked = reply, []
-
-    @property
-    def name(self):
-        return "judging"
 
     def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.size for picture in pictures]))
@@ -51,7 +49,7 @@ def test_both_formats_hold_the_same_edits_and_are_judged(tmp_path, write):
         (key, row["prompt"], row["edit_type"]) for key, row in data.ROWS.items()
     ]
     assert judge.asked[0] == ("Judge this add: Give the cat a hat.", [(64, 48), (32, 32)])
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert metrics == {"overall": 5, "overall/style": 5, "overall/add": 5, "overall/remove": 5, "left_out": 0}
     assert next(iter(metrics)) == "overall"
 
@@ -59,7 +57,7 @@ def test_both_formats_hold_the_same_edits_and_are_judged(tmp_path, write):
 def test_a_poor_edit_scores_what_the_judge_says(tmp_path):
     data.write(tmp_path)
     benchmark, _, records = asked(tmp_path, BAD)
-    assert benchmark.metrics(records)["overall"] == 1.33
+    assert benchmark.aggregate(records)["overall"] == 1.33
 
 
 @pytest.mark.parametrize(("reply", "pictures"), [("", True), ("nan", True), ("Score: five", True), (GOOD, False)])
@@ -68,7 +66,7 @@ def test_replies_without_a_score_and_missing_pictures_are_left_out(tmp_path, rep
     benchmark, _, records = asked(tmp_path, reply, pictures)
     verdicts = [record.verdict for record in records if record.verdict is not None]
     assert [(verdict.parsed, verdict.score) for verdict in verdicts] == [(None, 0)] * 4
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 
@@ -76,7 +74,7 @@ def test_replies_without_a_score_and_missing_pictures_are_left_out(tmp_path, rep
 def test_a_part_of_the_items_has_numbers(tmp_path):
     data.write(tmp_path)
     benchmark, _, records = asked(tmp_path, GOOD)
-    assert benchmark.metrics(records[:1]) == {"overall": 5, "overall/add": 5, "left_out": 0}
+    assert benchmark.aggregate(records[:1]) == {"overall": 5, "overall/add": 5, "left_out": 0}
 
 
 def test_without_a_judge_nothing_is_scored_and_no_prompts_are_needed(tmp_path):

@@ -17,12 +17,10 @@ from blip3o.evals.editing.kris import Kris
 class Judging(Judge):
     """Gives one reply, and keeps what it was asked."""
 
+    name = "judging"
+
     def __init__(self, reply):
         self.reply, self.asked = reply, []
-
-    @property
-    def name(self):
-        return "judging"
 
     def ask(self, prompt, pictures=(), settings=USUAL):
         self.asked.append((prompt, [picture.getpixel((0, 0)) for picture in pictures]))
@@ -62,7 +60,7 @@ def test_both_formats_hold_the_same_items_and_are_judged(tmp_path, write):
         f"{task}/{key}" for task, rows in data.TASKS.items() for key in rows
     ]
     assert [len(record.item.pictures) for record in records] == [1, 1, 2, 3, 1]
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert next(iter(metrics)) == "overall"
     assert {metrics[name] for name in ("overall", "overall/Factual Knowledge", "KP/Natural Science", "VC/biology")} == {
         100
@@ -90,7 +88,7 @@ def test_both_formats_hold_the_same_items_and_are_judged(tmp_path, write):
 def test_a_poor_edit_scores_less(tmp_path):
     data.write(tmp_path)
     benchmark, _judge, records = judged(tmp_path, reply(2))
-    assert benchmark.metrics(records)["overall"] == 25
+    assert benchmark.aggregate(records)["overall"] == 25
     assert [record.verdict.score for record in records if record.verdict] == [25] * 5
 
 
@@ -98,7 +96,7 @@ def test_a_poor_edit_scores_less(tmp_path):
 def test_replies_without_a_score_are_left_out(tmp_path, said):
     data.write(tmp_path)
     benchmark, _judge, records = judged(tmp_path, said)
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert math.isnan(metrics["overall"])
     assert metrics["left_out"] == 1
 
@@ -107,8 +105,8 @@ def test_a_missing_picture_is_left_out_and_any_part_has_numbers(tmp_path):
     data.write(tmp_path)
     benchmark, _judge, records = judged(tmp_path, reply(4))
     empty = Record(item=records[0].item, answer=(), verdict=benchmark.score(records[0].item, ()))
-    assert benchmark.metrics([empty, records[1]])["overall"] == 75
-    assert benchmark.metrics([empty, records[1]])["left_out"] == 0.5
+    assert benchmark.aggregate([empty, records[1]])["overall"] == 75
+    assert benchmark.aggregate([empty, records[1]])["left_out"] == 0.5
 
 
 def test_every_task_has_a_way_and_twenty_there_are():

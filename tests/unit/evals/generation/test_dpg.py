@@ -46,7 +46,7 @@ def read(folder, protocol="fixed", **options):
 def numbers(benchmark, items, answer=NOBODY):
     records = [Record(item=item, answer=answer, verdict=benchmark.score(item, answer)) for item in items]
     json.dumps([dict(record.verdict.details) for record in records if record.verdict])
-    return benchmark.metrics(records)
+    return benchmark.aggregate(records)
 
 
 def test_prompts_are_read_with_their_questions(tmp_path):
@@ -187,7 +187,7 @@ def test_an_item_without_pictures_counts_nothing_officially_it_is_left_out(tmp_p
             Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)
         ]
-        return benchmark.metrics(records)
+        return benchmark.aggregate(records)
 
     found = scored(benchmark)
     assert found["dpg"] == pytest.approx(100 * 2 / 3)

@@ -48,7 +48,7 @@ def test_right_pictures_score_full_marks(items, tmp_path):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps(detections(items)))
     benchmark = GenEval("mmdet-json", detections=path)
-    numbers = benchmark.metrics(records(benchmark, items))
+    numbers = benchmark.aggregate(records(benchmark, items))
     assert next(iter(numbers)) == "overall"
     assert numbers["overall"] == numbers["task/colors"] == 1
     assert numbers["images_percent"] == numbers["prompts_percent"] == 100
@@ -57,7 +57,7 @@ def test_right_pictures_score_full_marks(items, tmp_path):
 def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
     benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00004",)))
     scored = records(benchmark, items)
-    numbers = benchmark.metrics(scored)
+    numbers = benchmark.aggregate(scored)
     assert numbers["task/position"] == 0.25
     assert numbers["overall"] == pytest.approx(5.25 / 6)
     assert numbers["images_percent"] == pytest.approx(100 * 21 / 24)
@@ -69,9 +69,9 @@ def test_wrong_pictures_count_as_pictures_and_a_prompt_needs_only_one(items):
 def test_a_part_of_the_prompts_has_numbers_and_a_unit_drawn_twice_is_two_prompts(items):
     benchmark = GenEval("mmdet-json", detections=detections(items, wrong=("00000",)))
     (one,) = records(benchmark, items[:1])
-    assert benchmark.metrics([one])["overall"] == 0.25
+    assert benchmark.aggregate([one])["overall"] == 0.25
     again = replace(one, item=replace(one.item, unit="again"))
-    assert benchmark.metrics([one, again])["prompts_percent"] == 100
+    assert benchmark.aggregate([one, again])["prompts_percent"] == 100
 
 
 def test_without_a_detector_nothing_is_scored(items):

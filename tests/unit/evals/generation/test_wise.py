@@ -44,7 +44,7 @@ def read(folder, protocol, *replies):
 
 def numbers(benchmark, items, drawn):
     records = [Record(item=item, answer=drawn, verdict=benchmark.score(item, drawn)) for item in items]
-    return benchmark.metrics(records)
+    return benchmark.aggregate(records)
 
 
 def test_both_formats_hold_the_same_prompts(tmp_path):

@@ -21,7 +21,7 @@ def records(protocol, items, answers):
 
 
 def asked(protocol, items, answers):
-    return Gqa(protocol).metrics(records(protocol, items, answers))
+    return Gqa(protocol).aggregate(records(protocol, items, answers))
 
 
 def told(items):
@@ -74,7 +74,7 @@ def test_units_that_are_drawn_twice_count_twice(tmp_path):
     data.write(tmp_path)
     once = records("official", Gqa("official").items(tmp_path), RIGHT | {"202": "blue"})
     twice = [replace(one, item=replace(one.item, unit=f"{k}/{one.item.unit}")) for k in (0, 1) for one in once]
-    found, again = Gqa("official").metrics(once), Gqa("official").metrics(twice)
+    found, again = Gqa("official").aggregate(once), Gqa("official").aggregate(twice)
     assert (found["consistency"], found["accuracy"]) == (again["consistency"], again["accuracy"]) == (0, 75)
 
 

@@ -61,7 +61,7 @@ def test_both_formats_hold_the_same_items(tmp_path, protocol):
 
 def answered_all(protocol, items):
     benchmark = Mmbench(protocol)
-    return benchmark.metrics(answered(benchmark, items, right))
+    return benchmark.aggregate(answered(benchmark, items, right))
 
 
 def test_prompts_leave_out_what_a_row_does_not_have(items, tmp_path):
@@ -78,15 +78,15 @@ def test_prompts_leave_out_what_a_row_does_not_have(items, tmp_path):
 def test_one_wrong_rotation_makes_its_question_wrong(items):
     benchmark = Mmbench("vlmevalkit")
     records = answered(benchmark, items, lambda item: "Q" if item.id == "2000003" else right(item))
-    assert benchmark.metrics(records)["accuracy"] == pytest.approx(100 * 2 / 3)
-    assert benchmark.metrics(records)["accuracy/naming"] == 0
+    assert benchmark.aggregate(records)["accuracy"] == pytest.approx(100 * 2 / 3)
+    assert benchmark.aggregate(records)["accuracy/naming"] == 0
 
 
 def test_a_part_counts_whole_questions_only(items):
     benchmark = Mmbench("vlmevalkit")
     records = answered(benchmark, items, right)
-    assert benchmark.metrics(records[:5]) == {"accuracy": 100, "accuracy/naming": 100, "accuracy/object_naming": 100}
-    assert math.isnan(benchmark.metrics(records[:3])["accuracy"])
+    assert benchmark.aggregate(records[:5]) == {"accuracy": 100, "accuracy/naming": 100, "accuracy/object_naming": 100}
+    assert math.isnan(benchmark.aggregate(records[:3])["accuracy"])
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n\n", "😀", "A or B"])

@@ -53,10 +53,10 @@ def test_the_fields_protocol_puts_its_own_instruction_in_place(tmp_path):
 def test_right_answers_score_full_marks_and_wrong_ones_do_not(tmp_path, protocol):
     data.write(tmp_path)
     items = Mme(protocol).items(tmp_path)
-    found = Mme(protocol).metrics(records(protocol, items))
+    found = Mme(protocol).aggregate(records(protocol, items))
     assert list(found)[:2] == ["perception", "cognition"]
     assert (found["perception"], found["cognition"], found["score/OCR"]) == (2000, 800, 200)
-    always = Mme(protocol).metrics(records(protocol, items, lambda item: "Yes"))
+    always = Mme(protocol).aggregate(records(protocol, items, lambda item: "Yes"))
     assert (always["perception"], always["score/OCR"]) == (500, 50)
 
 
@@ -64,23 +64,23 @@ def test_right_answers_score_full_marks_and_wrong_ones_do_not(tmp_path, protocol
 @pytest.mark.parametrize("protocol", Mme.protocols)
 def test_an_answer_that_is_neither_counts_nothing(tmp_path, protocol, answer):
     data.write(tmp_path)
-    found = Mme(protocol).metrics(records(protocol, Mme(protocol).items(tmp_path), lambda item: answer))
+    found = Mme(protocol).aggregate(records(protocol, Mme(protocol).items(tmp_path), lambda item: answer))
     assert set(found.values()) == {0}
 
 
 def test_a_part_has_the_numbers_of_its_whole_pictures(tmp_path):
     data.write(tmp_path)
     items = Mme("official").items(tmp_path)
-    found = Mme("official").metrics(records("official", items[:3]))
+    found = Mme("official").aggregate(records("official", items[:3]))
     assert found == {"perception": 200, "score/existence": 200}
-    assert Mme("official").metrics(records("official", items[:1])) == {}
+    assert Mme("official").aggregate(records("official", items[:1])) == {}
 
 
 def test_pictures_that_are_drawn_twice_stay_apart(tmp_path):
     data.write(tmp_path)
     once = records("official", Mme("official").items(tmp_path), lambda item: "yes")
     twice = [replace(one, item=replace(one.item, unit=f"{k}/{one.item.unit}")) for k in (0, 1) for one in once]
-    assert Mme("official").metrics(twice) == Mme("official").metrics(once)
+    assert Mme("official").aggregate(twice) == Mme("official").aggregate(once)
 
 
 def test_missing_parts_are_told(tmp_path):

@@ -36,7 +36,7 @@ def test_both_formats_hold_the_same_items(tmp_path, protocol):
     items = benchmark.items(tmp_path / "official")
     assert looked_at(items) == looked_at(benchmark.items(tmp_path / "mirror"))
     assert [item.id.removeprefix("validation_") for item in items] == [name for name, *_ in data.QUESTIONS]
-    metrics = benchmark.metrics(answered(benchmark, items, best))
+    metrics = benchmark.aggregate(answered(benchmark, items, best))
     assert metrics.keys() == WHOLE | {"accuracy/Art", "accuracy/Math", "accuracy/Music"}
     assert set(metrics.values()) == {100}
 
@@ -55,10 +55,10 @@ def test_prompts_and_pictures(items, tmp_path):
 def test_a_question_counts_in_its_subject_its_domain_and_in_all(items):
     benchmark = Mmmu("official")
     records = answered(benchmark, items, lambda item: "12" if item.category == "Math" else best(item))
-    metrics = benchmark.metrics(records)
+    metrics = benchmark.aggregate(records)
     assert (metrics["accuracy/Math"], metrics["accuracy/Art and Design"]) == (0, 100)
     assert metrics["accuracy"] == pytest.approx(100 * 4 / 6)
-    assert benchmark.metrics(records[:1]).keys() == {"accuracy", "accuracy/Art and Design", "accuracy/Art"}
+    assert benchmark.aggregate(records[:1]).keys() == {"accuracy", "accuracy/Art and Design", "accuracy/Art"}
 
 
 @pytest.mark.parametrize("protocol", Mmmu.protocols)

@@ -45,10 +45,10 @@ def test_both_formats_hold_the_same_questions(tmp_path):
         benchmark = Mmvet("official", Grader(good="yes"))
         items = benchmark.items(folder)
         made.append([(item.id, item.prompt, item.category, item.facts) for item in items])
-        metrics = benchmark.metrics(answered(benchmark, items, "yes"))
+        metrics = benchmark.aggregate(answered(benchmark, items, "yes"))
         assert list(metrics)[:2] == ["total", "std"]
         assert {value for name, value in metrics.items() if name != "std"} == {100}
-        assert benchmark.metrics(answered(benchmark, items, "no"))["total"] == 0
+        assert benchmark.aggregate(answered(benchmark, items, "no"))["total"] == 0
     assert made[0] == made[1]
     assert [row[0] for row in made[0]] == list(data.QUESTIONS)
 
@@ -65,7 +65,7 @@ def test_the_judge_is_asked_in_the_words_of_the_script(tmp_path):
 def test_a_question_counts_for_each_ability_it_needs_and_for_their_set(tmp_path):
     benchmark, items = read(tmp_path, Grader("0.4"))
     records = answered(benchmark, items, "something")
-    assert benchmark.metrics(records) == pytest.approx(
+    assert benchmark.aggregate(records) == pytest.approx(
         {
             "total": 40,
             "std": 0,
@@ -73,7 +73,7 @@ def test_a_question_counts_for_each_ability_it_needs_and_for_their_set(tmp_path)
             **{f"integration/{name}": 40 for name in ("math_ocr", "rec", "rec_spat")},
         }
     )
-    assert benchmark.metrics(records[:1]).keys() == {
+    assert benchmark.aggregate(records[:1]).keys() == {
         "total",
         "std",
         "capability/math",
@@ -98,15 +98,15 @@ def test_five_runs_have_their_own_replies_and_give_a_deviation(tmp_path):
     judge.replies = tuple(reply for grade in ("0.1", "0.2", "0.3", "0.4", "0.5") for reply in [grade] * TRIES)
     records = answered(benchmark, items[:1], "2")
     assert [attempt for *_, attempt in judge.asked] == [0, TRIES, 2 * TRIES, 3 * TRIES, 4 * TRIES]
-    assert benchmark.metrics(records)["total"] == pytest.approx(30)
-    assert benchmark.metrics(records)["std"] == pytest.approx(100 * math.sqrt(0.02))
+    assert benchmark.aggregate(records)["total"] == pytest.approx(30)
+    assert benchmark.aggregate(records)["std"] == pytest.approx(100 * math.sqrt(0.02))
 
 
 def test_without_a_judge_nothing_is_scored(tmp_path):
     benchmark, items = read(tmp_path)
     records = answered(benchmark, items, "anything")
     assert [record.verdict for record in records] == [None] * 3
-    assert math.isnan(benchmark.metrics(records)["total"])
+    assert math.isnan(benchmark.aggregate(records)["total"])
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n\n", "a | b", "😀"])
@@ -169,7 +169,7 @@ def test_an_empty_answer_is_worth_nothing_without_asking_the_judge(tmp_path):
     verdict = benchmark.score(items[0], "")
     assert verdict is not None
     assert (verdict.score, verdict.details["scores"], judge.asked) == (0, [0.0] * 5, [])
-    assert benchmark.metrics([Record(item=items[0], answer="", verdict=verdict)])["total"] == 0
+    assert benchmark.aggregate([Record(item=items[0], answer="", verdict=verdict)])["total"] == 0
 
 
 def test_a_judge_that_has_three_tokens_is_told_not_to_think(tmp_path):

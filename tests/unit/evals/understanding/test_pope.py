@@ -19,8 +19,8 @@ def test_both_formats_are_read(tmp_path, write):
         Record(item=item, answer=item.facts["label"], verdict=benchmark.score(item, item.facts["label"]))
         for item in items
     ]
-    assert benchmark.metrics(records)["f1"] == 100
-    assert benchmark.metrics(records)["yes_ratio/random"] == 0.5
+    assert benchmark.aggregate(records)["f1"] == 100
+    assert benchmark.aggregate(records)["yes_ratio/random"] == 0.5
 
 
 def test_a_missing_picture_and_a_missing_folder_are_told(tmp_path):
@@ -49,7 +49,7 @@ def test_a_missing_file_of_the_mirror_is_told(tmp_path):
 
 def metrics_of(protocol, items, answers):
     benchmark = Pope(protocol)
-    return benchmark.metrics(
+    return benchmark.aggregate(
         [
             Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)

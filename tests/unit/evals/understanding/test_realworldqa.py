@@ -15,7 +15,7 @@ from blip3o.evals.understanding.realworldqa import RealWorldQa
 
 def asked(protocol, items, answers):
     benchmark = RealWorldQa(protocol)
-    return benchmark.metrics(
+    return benchmark.aggregate(
         [
             Record(item=item, answer=answer, verdict=benchmark.score(item, answer))
             for item, answer in zip(items, answers, strict=True)

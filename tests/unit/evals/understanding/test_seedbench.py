@@ -33,7 +33,7 @@ def test_both_formats_hold_the_same_questions(tmp_path, protocol):
         write(folder)
         items = benchmark.items(folder)
         made.append([(item.id, item.prompt, item.category, item.facts, len(item.pictures)) for item in items])
-        metrics = benchmark.metrics(answered(benchmark, items, right))
+        metrics = benchmark.aggregate(answered(benchmark, items, right))
         assert list(metrics)[:3] == ["image", "video", "all"]
         assert set(metrics.values()) == {100}
     assert made[0] == made[1]
@@ -52,11 +52,11 @@ def test_a_question_and_its_pictures(items):
 def test_pictures_count_apart_from_videos_and_what_is_not_asked_is_left_out(items):
     benchmark = Seedbench("lmms")
     records = answered(benchmark, items, lambda item: "A")
-    assert benchmark.metrics(records)["image"] == pytest.approx(100 / 3)
-    assert benchmark.metrics(records)["video"] == 50
-    assert benchmark.metrics(records)["all"] == 40
-    assert benchmark.metrics(records[:1]) == {"image": 0, "all": 0, "all/Scene Understanding": 0}
-    assert benchmark.metrics(records[3:4]).keys() == {"video", "all", "all/Action Recognition"}
+    assert benchmark.aggregate(records)["image"] == pytest.approx(100 / 3)
+    assert benchmark.aggregate(records)["video"] == 50
+    assert benchmark.aggregate(records)["all"] == 40
+    assert benchmark.aggregate(records[:1]) == {"image": 0, "all": 0, "all/Scene Understanding": 0}
+    assert benchmark.aggregate(records[3:4]).keys() == {"video", "all", "all/Action Recognition"}
 
 
 @pytest.mark.parametrize("answer", ["", " ", "nan", "\n", "😀", "Z"])

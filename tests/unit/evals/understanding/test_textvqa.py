@@ -14,7 +14,7 @@ RIGHT = {"34602": "STOP.", "34603": "10:30", "34604": "Tom's"}
 
 def asked(items, answers):
     benchmark = TextVqa("official")
-    return benchmark.metrics(
+    return benchmark.aggregate(
         [Record(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
     )
 

@@ -16,7 +16,7 @@ RIGHT = {"1000": "yes", "1001": "2", "2000": "books", "2001": "grey"}
 
 def asked(protocol, items, answers):
     benchmark = VqaV2(protocol)
-    return benchmark.metrics(
+    return benchmark.aggregate(
         [Record(item=item, answer=answers[item.id], verdict=benchmark.score(item, answers[item.id])) for item in items]
     )
 

@@ -41,15 +41,15 @@ PIXELS = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)
 
 @torch.no_grad()
 def test_a_picture_is_painted_by_its_seed_in_any_batch(decoder):
-    among = decoder(FEATURES, generators([3, 4, 5]), steps=2)
-    alone = decoder(FEATURES[1:2], generators([4]), steps=2)
+    among = decoder.decode(FEATURES, generators([3, 4, 5]), steps=2)
+    alone = decoder.decode(FEATURES[1:2], generators([4]), steps=2)
     torch.testing.assert_close(among[1:2], alone, rtol=1e-3, atol=1e-3)
-    assert torch.equal(alone, decoder(FEATURES[1:2], generators([4]), steps=2))
+    assert torch.equal(alone, decoder.decode(FEATURES[1:2], generators([4]), steps=2))
 
 
 @torch.no_grad()
 def test_seeds_and_features_change_the_picture(decoder):
-    first, second = decoder(FEATURES[:1].expand(2, -1, -1, -1), generators([0, 1]), steps=1)
+    first, second = decoder.decode(FEATURES[:1].expand(2, -1, -1, -1), generators([0, 1]), steps=1)
     assert (first - second).abs().max() > 0.01
     assert (decoder.sketch(FEATURES[:1]) - decoder.sketch(FEATURES[1:2])).abs().max() > 0.01
 
@@ -82,13 +82,13 @@ def test_a_right_sketch_has_no_loss_and_a_right_guess_the_right_velocity(sketche
 
 def test_the_loss_teaches_sketcher_and_unet():
     decoder = PixelDecoder(CONFIG)
-    decoder.loss(FEATURES, PIXELS, generators(range(3))).mean().backward()
+    decoder(FEATURES, PIXELS, generators(range(3))).mean().backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
 
 
 @torch.no_grad()
 def test_the_losses_of_a_batch_are_those_of_its_pictures_one_by_one(decoder):
-    for grade in (decoder.sketch_loss, lambda *given: decoder.loss(*given, generators([7] * len(given[0])))):
+    for grade in (decoder.sketch_loss, lambda *given: decoder(*given, generators([7] * len(given[0])))):
         whole = grade(FEATURES, PIXELS)
         parts = [grade(FEATURES[row : row + 1], PIXELS[row : row + 1]) for row in (2, 0, 1)]
         assert (whole.weight, [part.weight for part in parts]) == (3, [1, 1, 1])
@@ -116,7 +116,7 @@ def right(monkeypatch):
 def test_a_right_velocity_has_no_loss_at_times_shifted_as_the_decoder_is_told(right):
     (plain, asked), (moved, later) = right(1.0), right(3.0)
     for decoder in (plain, moved):
-        assert decoder.loss(FEATURES, PIXELS, generators([2, 3, 4])).mean() < 1e-6
+        assert decoder(FEATURES, PIXELS, generators([2, 3, 4])).mean() < 1e-6
     torch.testing.assert_close(torch.tensor(later), shifted(torch.tensor(asked), 3.0))
 
 
@@ -140,4 +140,4 @@ def test_a_grid_that_the_unet_cannot_halve_is_refused():
 
 @torch.no_grad()
 def test_a_picture_stays_in_its_range_whatever_the_features(decoder):
-    assert decoder(1000 * FEATURES, generators([0, 1, 2]), steps=2).abs().max() == 1
+    assert decoder.decode(1000 * FEATURES, generators([0, 1, 2]), steps=2).abs().max() == 1

@@ -33,7 +33,7 @@ def features(seed, count=2):
 
 @torch.no_grad()
 def test_pictures_have_the_size_asked_for_and_the_range_of_pixels(decoder):
-    pictures = decoder(features(0), generators([1, 2]), steps=2, null=features(1, 1))
+    pictures = decoder.decode(features(0), generators([1, 2]), steps=2, null=features(1, 1))
     assert pictures.shape == (2, 3, 32, 32)
     assert pictures.abs().max() <= 1
 
@@ -59,7 +59,7 @@ def test_guidance_away_from_the_features_themselves_changes_nothing(decoder):
 
 def test_the_loss_teaches_the_unet_and_leaves_the_vae_alone(decoder):
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    loss = decoder.loss(features(0), pixels, generators([0, 1]))
+    loss = decoder(features(0), pixels, generators([0, 1]))
     assert loss.weight == 2
     loss.mean().backward()
     assert decoder.unet.conv_in.weight.grad.abs().sum() > 0
@@ -80,9 +80,7 @@ def test_a_unet_that_finds_the_noise_of_its_scaled_latents_has_no_loss(decoder, 
 
     monkeypatch.setattr(decoder.unet, "forward", find)
     count = 64
-    loss = decoder.loss(
-        features(0, 1).expand(count, -1, -1, -1), pixels.expand(count, -1, -1, -1), generators(range(count))
-    )
+    loss = decoder(features(0, 1).expand(count, -1, -1, -1), pixels.expand(count, -1, -1, -1), generators(range(count)))
     assert loss.mean() < 1e-6
     total = len(scheduler.timesteps)
     assert torch.tensor(steps).histc(4, 0, total).min() > 4

@@ -54,7 +54,7 @@ def test_a_head_fills_its_slot_and_grades_every_row(head, kind, draws):
     network = head(kind, draws=draws)
     inputs = network.fill(draw(5, *SHAPE), None, generators(range(5)))
     assert inputs.slot.shape == (5, SLOT, 12)
-    loss = network.loss(inputs.slot, inputs)
+    loss = network(inputs.slot, inputs)
     assert loss.weight == 5
     assert 0 < loss.mean() < torch.inf
 
@@ -70,7 +70,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_one_by_one(head, kind, draws):
     def loss(*rows):
         at = list(rows)
         reference = Reference(features=features[at], given=given[at])
-        return network.loss(hidden[at], network.fill(data[at], reference, generators(rows)))
+        return network(hidden[at], network.fill(data[at], reference, generators(rows)))
 
     whole, alone = loss(0, 1, 2, 3), [loss(row) for row in (3, 1, 2, 0)]
     assert len({part.sum.item() for part in alone}) == 4
@@ -86,7 +86,7 @@ def test_a_reference_is_heard_in_training_by_the_rows_that_have_one(head, kind):
     def loss(seed, given):
         reference = Reference(features=draw(1, *SHAPE, seed=seed), given=torch.tensor([given]))
         inputs = network.fill(draw(1, *SHAPE), reference, generators([0]))
-        return network.loss(draw(1, SLOT, 12, seed=1), inputs).mean()
+        return network(draw(1, SLOT, 12, seed=1), inputs).mean()
 
     assert (loss(2, given=True) - loss(3, given=True)).abs() > 1e-3
     assert torch.equal(loss(2, given=False), loss(3, given=False))
@@ -111,7 +111,7 @@ def test_the_loss_teaches_every_part_that_is_used(head, kind):
     network = head(kind)
     reference = Reference(features=draw(5, *SHAPE, seed=1), given=torch.ones(5, dtype=torch.bool))
     inputs = network.fill(draw(5, *SHAPE), reference, generators(range(5)))
-    network.loss(think(inputs.slot), inputs).mean().backward()
+    network(think(inputs.slot), inputs).mean().backward()
     untaught = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert untaught == []
 
@@ -205,7 +205,7 @@ def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
     for dropout, heard in ((1.0, False), (0.0, True)):
         network = head("flow", dropout=dropout)
         inputs = network.fill(draw(2, *SHAPE), None, generators([0, 1]))
-        one, other = (network.loss(draw(2, SLOT, 12, seed=seed), inputs).mean() for seed in (1, 2))
+        one, other = (network(draw(2, SLOT, 12, seed=seed), inputs).mean() for seed in (1, 2))
         assert torch.equal(one, other) != heard
 
 
@@ -240,10 +240,10 @@ def test_more_draws_average_over_more_noise(head):
     inputs = network.fill(data, None, generators([0, 1]))
     hidden = draw(2, SLOT, 12, seed=1)
     parts = [
-        network.loss(hidden, replace(inputs, noise=noise, time=time)).mean()
+        network(hidden, replace(inputs, noise=noise, time=time)).mean()
         for noise, time in zip(inputs.noise.chunk(3), inputs.time.chunk(3), strict=True)
     ]
-    torch.testing.assert_close(network.loss(hidden, inputs).mean(), torch.stack(parts).mean(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(network(hidden, inputs).mean(), torch.stack(parts).mean(), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -251,7 +251,7 @@ def test_a_regression_that_is_right_has_no_loss(head):
     network = head("regression")
     hidden = draw(2, SLOT, 12)
     inputs = network.fill(network.features(hidden, None), None, generators([0, 1]))
-    assert network.loss(hidden, inputs).sum < 1e-10
+    assert network(hidden, inputs).sum < 1e-10
 
 
 def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
@@ -272,7 +272,7 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
             sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random) * 2 - 1
             inputs = network.fill(sign * mode, None, [random] * 64)
             optimizer.zero_grad()
-            network.loss(inputs.slot, inputs).mean().backward()
+            network(inputs.slot, inputs).mean().backward()
             optimizer.step()
         with torch.no_grad():
             answers[kind] = network.sample(think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))

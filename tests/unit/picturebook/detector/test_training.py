@@ -10,7 +10,7 @@ from blip3o.picturebook.detector.matching import shows
 from blip3o.picturebook.detector.network import CELL, HeatmapDetector, Maps
 from blip3o.picturebook.detector.scene_detector import read_maps
 from blip3o.picturebook.detector.training import TrainingConfig, grade, train
-from blip3o.picturebook.detector.training_data import Targets, any_scene, lesson
+from blip3o.picturebook.detector.training_data import Targets, any_scene, training_batch
 from blip3o.picturebook.world.draw import object_box
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, SIZE, Object, Scene
 from blip3o.picturebook.world.split import is_held_out
@@ -23,9 +23,9 @@ def scenes(n, **options):
 
 def perfect(targets):
     """Maps that say exactly what the targets say."""
-    heat = torch.from_numpy(np.where(targets.heat == 1, 16.0, -16.0)).float()
-    color = torch.nn.functional.one_hot(torch.from_numpy(targets.color), len(COLORS)).permute(0, 3, 1, 2).float() * 20
-    box = torch.from_numpy(targets.box)
+    heat = torch.where(targets.heat == 1, 16.0, -16.0)
+    color = torch.nn.functional.one_hot(targets.color, len(COLORS)).permute(0, 3, 1, 2).float() * 20
+    box = targets.box
     place = torch.eye(4)[targets.place] * 20
     return Maps(heat, color, box, place, torch.eye(2)[targets.night] * 20)
 
@@ -57,7 +57,7 @@ def test_an_object_of_which_the_judge_is_certain_is_seen_once():
 def test_an_object_lies_in_the_cell_of_its_boxs_centre():
     thing = Object(kind="fish", color="blue", x=30.0, y=22.0, size=20.0)
     targets = Targets([Scene(place="beach", night=False, objects=(thing,))])
-    (index, kind, row, column) = np.argwhere(targets.heat == 1)[0]
+    (index, kind, row, column) = (targets.heat == 1).nonzero()[0].tolist()
     x0, y0, x1, y1 = object_box(thing)
     assert (index, ALL_KINDS[kind]) == (0, "fish")
     assert (row, column) == ((y0 + y1) / 2 // CELL, (x0 + x1) / 2 // CELL)
@@ -65,7 +65,7 @@ def test_an_object_lies_in_the_cell_of_its_boxs_centre():
 
 
 def test_a_batch_holds_pixels_within_range():
-    pixels, targets = lesson(random.Random(0), 10)
+    pixels, targets = training_batch(random.Random(0), 10)
     assert pixels.shape == (10, 3, SIZE, SIZE)
     assert -1 <= pixels.min() <= pixels.max() <= 1
     assert len(targets.place) == 10

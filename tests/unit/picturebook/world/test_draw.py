@@ -10,7 +10,8 @@ from blip3o.picturebook.world.background import VARIANTS, background
 from blip3o.picturebook.world.draw import draw, object_box
 from blip3o.picturebook.world.palette import COLOR_RGB, NIGHT_TINT, Material, palette
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, COLUMNS, PLACES, ROWS, SIZE, SIZES, Object, Scene
-from blip3o.picturebook.world.sprite import SHAPES, sprite
+from blip3o.picturebook.world.shapes import SHAPES
+from blip3o.picturebook.world.sprite import sprite
 
 MIDDLE = sum(SIZES) / 2
 """Size of a middling object."""

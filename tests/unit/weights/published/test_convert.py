@@ -54,7 +54,12 @@ def test_a_converted_model_draws_the_same(published, tmp_path):
     def drawn(made):
         asked = [made.template.nothing()]
         sampling = made.config.sampling
-        return Engine(made).images(asked, [3], type(sampling)(steps=2, guidance=3.0, decoder_steps=2))[0]
+        engine = Engine(made)
+        row = engine.draw(asked[0], 3, type(sampling)(steps=2, guidance=3.0, decoder_steps=2))
+        while not row.done:
+            engine.step()
+        assert row.image is not None
+        return row.image
 
     ours = to_ours(published, tmp_path / "ours")
     assert torch.equal(drawn(checkpoint.load(ours)[0]), drawn(published_model(published)))

@@ -77,7 +77,7 @@ def test_what_is_loaded_encodes_and_paints(write):
     encoder, decoder = load(find_encoder(folder, folder)), load(find_decoder(folder))
     features = encoder(torch.rand(1, 3, 16, 16) * 2 - 1)
     assert features.shape == (1, 32, 2, 2)
-    assert decoder(features, [torch.Generator()], steps=2).shape == (1, 3, 16, 16)
+    assert decoder.decode(features, [torch.Generator()], steps=2).shape == (1, 3, 16, 16)
 
 
 @LAYOUTS

@@ -1,1 +1,0 @@
-"""The shapes of the kinds of object, a file for each group."""
