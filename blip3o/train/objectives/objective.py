@@ -59,7 +59,7 @@ class Objective(nn.Module, ABC):
         self.config = config
         self.source = source
         self.skipped: list[SampleError] = []
-        self._order: Order | None = None
+        self._orders: dict[str, Order] = {}
         self._pipeline = [pipeline]
 
     @property
@@ -88,11 +88,11 @@ class Objective(nn.Module, ABC):
     def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[Generator]]:
         """The samples of a step by their indices in the source, their pictures, and a generator for each. What cannot
         be read is skipped."""
-        if self._order is None:
-            self._order = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
+        if step.run not in self._orders:
+            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
         indices, pictures, rngs = [], [], []
         for number in step.numbers:
-            _, index = self._order[number]
+            _, index = self._orders[step.run][number]
             try:
                 pictures.append(self.source.picture(index))
             except SampleError as error:

@@ -131,10 +131,10 @@ class UnifiedObjective(Objective):
 
     def mixture(self, name: str, seed: str) -> Mixture:
         """The mixture of a kind of batch, made when it is first asked for."""
-        if name not in self._mixtures:
+        if seed not in self._mixtures:
             weights = self.config.draw if name == "draw" else self.config.text
-            self._mixtures[name] = Mixture(self.source, weights, seed, drawing=name == "draw")
-        return self._mixtures[name]
+            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
+        return self._mixtures[seed]
 
 
 def alike(lengths: Sequence[int]) -> Iterator[list[int]]:
