@@ -11,7 +11,6 @@ from blip3o.data.address import StepAddresses
 from blip3o.data.sources.source import Source
 from blip3o.flow.noise import draw_noise
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.processing.images import to_pixels
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 
@@ -43,5 +42,5 @@ class DecoderObjective(Objective):
             return {}
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
-        pixels = to_pixels(pictures).to(self.device)
+        pixels = self.pipeline.pixels(pictures)
         return {"paint": self.pipeline.space.decoder(noised.to(self.device), pixels, rngs)}
