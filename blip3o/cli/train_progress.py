@@ -145,7 +145,7 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
         except SampleError:
             continue
         match conversation:
-            case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))):
+            case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))) if prompt.strip():
                 prompts.append(prompt)
             case (Turn("user", (Picture() as picture, str() as instruction)), Turn("assistant", (Picture(),))):
                 edits.append((picture.pixels, instruction))

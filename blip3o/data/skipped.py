@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from blip3o.data.sample import SampleError
@@ -22,8 +23,7 @@ class SkippedSamples:
         self.path, self.limit = folder / LISTED, limit
         self.seen = self.count = 0
         self.by_reason: Counter[tuple[str, str]] = Counter()
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        self.listed = {json.loads(line)["address"] for line in lines if line.endswith("}")}
+        self.listed = set(_addresses(self.path))
 
     def add(self, seen: int, errors: Iterable[SampleError]) -> None:
         """Count `seen` samples, of which these were skipped. Raises DataError where too many are."""
@@ -45,3 +45,10 @@ class SkippedSamples:
         """The most frequent reasons and where they are found."""
         frequent = self.by_reason.most_common(4)
         return ", ".join(f"{count} x {reason} in {shard}" for (reason, shard), count in frequent)
+
+
+def _addresses(path: Path) -> Iterator[str]:
+    """The addresses in a list of skipped samples; a line that a kill has cut is passed over."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            yield json.loads(line)["address"]

@@ -31,10 +31,7 @@ def unified(pipeline):
 def asked(book, template):
     """Three questions of different lengths, one about two pictures, one about none."""
     rng = random.Random(0)
-    return [
-        template.ask(book.conversation(task, 1, rng)[:-1])
-        for task in ("question", "dialogue", "retell")
-    ]
+    return [template.ask(book.conversation(task, 1, rng)[:-1]) for task in ("question", "dialogue", "retell")]
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,10 @@ UNIFIED = {"kind": "unified", "draw": {"draw": 1.0}}
         ({"objective": {"kind": "decoder", "feature_nose": 1.0}}, "objective.feature_nose, did you mean feature_noise"),
         ({"objective": {"kind": "decodr"}}, "nothing is called 'decodr', did you mean decoder"),
         ({"objective": {"kind": "picturebook.source:Scenes"}}, "'picturebook.source:Scenes' is no Objective"),
-        ({"objective": {"feature_noise": 1.0}}, "expected keys and values with a kind: one of unified, decoder"),
+        (
+            {"objective": {"feature_noise": 1.0}},
+            "a kind: one of unified, autoencoder, decoder",
+        ),
     ],
 )
 def test_a_stage_that_cannot_be_run_is_refused(stage, change, said):

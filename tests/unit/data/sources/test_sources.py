@@ -76,7 +76,8 @@ def table(folder):
 
 
 def saved(folder):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     rows = {"image": [str(folder / f"{c}.png") for c in COLORS], "text": [f"a {c} field" for c in COLORS]}
     datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image()).save_to_disk(folder / "saved")
     return opened("hf_datasets", folder / "saved")
@@ -262,3 +263,17 @@ def test_pixels_are_those_of_the_file(folder):
 def test_a_path_of_one_shard_needs_no_pattern(folder):
     shards(folder)
     assert len(opened("webdataset", Path(folder, "00.tar"))) == 2
+
+
+def test_the_configuration_of_a_data_set_is_asked_of_the_hub(monkeypatch):
+    import datasets
+
+    requests = []
+
+    def load_dataset(*names, split):
+        requests.append((*names, split))
+        return datasets.Dataset.from_dict({"text": ["a red field"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert len(opened("hf_datasets", "somebody/pictures", name="small", split="test")) == 1
+    assert requests == [("somebody/pictures", "small", "test")]
