@@ -99,7 +99,7 @@ def options(verb):
 
 
 VERBS = (
-    *("generate", "edit", "understand", "chat", "demo", "train", "info", "convert", "data preview"),
+    *("generate", "edit", "understand", "chat", "demo", "train", "info", "convert", "data preview", "data check"),
     *("evaluate", "evaluate compare", "evaluate distance"),
 )
 

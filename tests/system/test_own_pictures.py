@@ -95,7 +95,6 @@ def test_a_run_on_a_folder_goes_on_where_it_was_stopped(blip3o, pictures, monkey
     assert all((whole[name] == parts[name]).all() for name in whole)
 
 
-def test_a_folder_that_is_not_named_is_asked_for(blip3o):
-    done = blip3o("train", "--config", "folder")
-    assert (done.code, done.err.count("\n")) == (2, 1)
-    assert done.err.endswith("source: path is empty: name the data\n")
+def test_a_folder_that_is_not_there_is_one_line(blip3o):
+    done = blip3o("train", "--config", "folder", "source.path=nowhere")
+    assert (done.code, done.err) == (2, "error: nowhere is no folder: name a folder of images as the source's path\n")

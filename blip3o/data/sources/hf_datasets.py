@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blip3o.data.sources.row_source import RowSource, RowSourceConfig
-from blip3o.data.sources.rows import Row
+from blip3o.data.sources.rows import SourceRow
 from blip3o.errors import ConfigError, DataError, brief
 
 
@@ -49,7 +49,7 @@ class HFDataset(RowSource):
     def __len__(self) -> int:
         return len(self.data)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> SourceRow:
         return self.data[index]
 
     def place(self, index: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blip3o.data.sources.row_source import RowSource, RowSourceConfig, beside
-from blip3o.data.sources.rows import Row, RowError
+from blip3o.data.sources.rows import RowError, SourceRow
 from blip3o.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -35,14 +35,14 @@ class ImageFolder(RowSource):
         if not self.folder.is_dir():
             raise DataError(f"{self.folder} is no folder: name a folder of images as the source's path")
         self.table = next((table for name in METADATA if (table := self.folder / name).is_file()), None)
-        self.rows: list[Row] = _files(self.folder) if self.table is None else _table(self.table)
+        self.rows: list[SourceRow] = _files(self.folder) if self.table is None else _table(self.table)
         if not self.rows:
             raise DataError(f"{self.folder} holds no images ({', '.join(SUFFIXES)}): is it the right folder?")
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> SourceRow:
         row = self.rows[index]
         if self.table is not None:
             return row
@@ -60,14 +60,14 @@ class ImageFolder(RowSource):
         return beside(self.folder, super().open_image(index, value))
 
 
-def _files(folder: Path) -> list[Row]:
+def _files(folder: Path) -> list[SourceRow]:
     """The image files below a folder, by their paths from there, sorted: the same on every machine."""
     paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
     names = sorted(path.relative_to(folder).as_posix() for path in paths if path.suffix.lower() in SUFFIXES)
     return [{"file_name": name} for name in names]
 
 
-def _table(path: Path) -> list[Row]:
+def _table(path: Path) -> list[SourceRow]:
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".csv":
         return list(csv.DictReader(text.splitlines()))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.data.sources.row_source import RowSource, RowSourceConfig, beside
-from blip3o.data.sources.rows import Row, RowError
+from blip3o.data.sources.rows import RowError, SourceRow
 from blip3o.errors import DataError
 
 
@@ -44,7 +44,7 @@ class JsonLines(RowSource):
     def __len__(self) -> int:
         return len(self.offsets) if self.listed is None else len(self.listed)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> SourceRow:
         if self.listed is not None:
             row = self.listed[index]
         else:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from blip3o.config import check
 from blip3o.data.sample import Sample, SampleError
-from blip3o.data.sources.rows import Row, RowError, read_row, texts_of
+from blip3o.data.sources.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sources.source import Source, SourceConfig
 from blip3o.processing.conversation import Conversation, Turn
 
@@ -42,8 +42,8 @@ class RowSource(Source):
     tasks: ClassVar[tuple[str, ...]] = ("draw", "caption", "chat", "edit")
 
     @abstractmethod
-    def row(self, index: int) -> Row:
-        """Row `index` as it stands in the data. Raises RowError for one that cannot be read, OSError."""
+    def row(self, index: int) -> SourceRow:
+        """SourceRow `index` as it stands in the data. Raises RowError for one that cannot be read, OSError."""
 
     @abstractmethod
     def place(self, index: int) -> tuple[str, str]:
@@ -84,7 +84,7 @@ class RowSource(Source):
             return super().caption(sample, rng)
         return (max if self.config.captions == "longest" else min)(sample.captions, key=len)
 
-    def _renamed(self, row: Row) -> Row:
+    def _renamed(self, row: SourceRow) -> SourceRow:
         return {**row, **{ours: row[theirs] for ours, theirs in self.config.columns.items() if theirs in row}}
 
 

@@ -9,7 +9,7 @@ from blip3o.errors import PictureError
 from blip3o.processing.conversation import Conversation, Picture, Role, Turn
 from blip3o.processing.images import read_picture
 
-Row = Mapping[str, Any]
+SourceRow = Mapping[str, Any]
 OpenImage = Callable[[Any], Any]
 """The value of an image column -> a `Picturelike`."""
 
@@ -42,7 +42,7 @@ class RowError(ValueError):
         self.reason, self.detail = reason, detail
 
 
-def read_row(row: Row, open_image: OpenImage, place: tuple[str, str]) -> Sample:
+def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> Sample:
     """The sample of a row, by the names of its columns: turns of a conversation; source, instruction and target of an
     edit; or an image with one or more captions. `place`: its shard and address. Raises RowError for one that
     cannot be trained on."""
@@ -60,7 +60,7 @@ def read_row(row: Row, open_image: OpenImage, place: tuple[str, str]) -> Sample:
     return Sample(picture=_picture(images[0], open_image), captions=captions, shard=place[0], address=place[1])
 
 
-def captions_of(row: Row) -> tuple[str, ...]:
+def captions_of(row: SourceRow) -> tuple[str, ...]:
     """The captions of a row, without empty ones. Raises RowError for what is no text."""
     values = [value for name in CAPTIONS for value in _list(row.get(name))]
     return tuple(text for value in values if (text := checked_text(value).strip()))
@@ -82,7 +82,7 @@ def checked_text(value: object) -> str:
     return value
 
 
-def texts_of(row: Row) -> tuple[str, ...]:
+def texts_of(row: SourceRow) -> tuple[str, ...]:
     """All that is written in a row, for a tokenizer to learn from; "" of faulty ones."""
     try:
         spoken = [text for _, text in _spoken(_column(row, CONVERSATIONS) or ())]
@@ -92,7 +92,7 @@ def texts_of(row: Row) -> tuple[str, ...]:
         return ()
 
 
-def _column(row: Row, names: Sequence[str]) -> Any:
+def _column(row: SourceRow, names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) not in (None, "", [], ())), None)
 
 
@@ -156,7 +156,7 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
     return tuple(conversation)
 
 
-def _edit(row: Row, target: Any, open_image: OpenImage) -> Conversation:
+def _edit(row: SourceRow, target: Any, open_image: OpenImage) -> Conversation:
     sources = [_picture(image, open_image) for image in _list(_column(row, SOURCES))]
     instruction = _column(row, INSTRUCTIONS)
     if not sources or instruction is None or not (text := checked_text(instruction).strip()):

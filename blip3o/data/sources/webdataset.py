@@ -14,7 +14,7 @@ from typing import Any, Literal
 import fsspec
 
 from blip3o.data.sources.row_source import RowSource, RowSourceConfig
-from blip3o.data.sources.rows import Row, RowError
+from blip3o.data.sources.rows import RowError, SourceRow
 from blip3o.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
@@ -68,7 +68,7 @@ class WebDataset(RowSource):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> SourceRow:
         members = self.samples[index]
         shard = self.shards[members.shard]
         if members.fault:
