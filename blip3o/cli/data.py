@@ -66,7 +66,7 @@ def check(source: Where, json: Json = False, debug: Debug = False) -> None:
     """
     with working(f"reading {source}") as progress:
         from blip3o.data.check import check_source
-        from blip3o.data.sources.found import source_at
+        from blip3o.data.opening import source_at
 
         report = check_source(source_at(source), progress)
     print(as_json(report.values()) if json else "\n".join(_lines(report)))
@@ -90,8 +90,8 @@ def _samples(path: str, count: int, seed: int) -> list[Tile]:
     """Pictures of a source in random order; of conversations the last one, with what is said last."""
     from PIL import Image
 
+    from blip3o.data.opening import source_at
     from blip3o.data.sample import SampleError
-    from blip3o.data.sources.found import source_at
     from blip3o.errors import DataError
     from blip3o.processing.conversation import Picture
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from blip3o.data.sources.row_source import RowSource, RowSourceConfig
-from blip3o.data.sources.rows import SourceRow
+from blip3o.data.rows import SourceRow
+from blip3o.data.sources.source import RowSource, RowSourceConfig
 from blip3o.errors import ConfigError, DataError, brief
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from blip3o.data.sources.row_source import RowSource, RowSourceConfig, beside
-from blip3o.data.sources.rows import RowError, SourceRow
+from blip3o.data.rows import RowError, SourceRow
+from blip3o.data.sources.source import RowSource, RowSourceConfig, beside
 from blip3o.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from blip3o.data.sources.row_source import RowSource, RowSourceConfig, beside
-from blip3o.data.sources.rows import RowError, SourceRow
+from blip3o.data.rows import RowError, SourceRow
+from blip3o.data.sources.source import RowSource, RowSourceConfig, beside
 from blip3o.errors import DataError
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import fsspec
 
-from blip3o.data.sources.row_source import RowSource, RowSourceConfig
-from blip3o.data.sources.rows import RowError, SourceRow
+from blip3o.data.rows import RowError, SourceRow
+from blip3o.data.sources.source import RowSource, RowSourceConfig
 from blip3o.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
