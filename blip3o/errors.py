@@ -27,7 +27,12 @@ class CheckpointError(UserError):
 
 
 class PictureError(UserError):
-    """A picture that cannot be read: missing, empty, huge, truncated, or no picture at all."""
+    """A picture that cannot be read: missing, empty, huge, truncated, or no picture at all. `reason` is one of these
+    in two words, by which faults of data are counted."""
+
+    def __init__(self, message: str, reason: str = "unreadable image") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PromptError(UserError):

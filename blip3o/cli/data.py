@@ -1,15 +1,28 @@
-"""blip3o data: a look at what the models learn from."""
+"""blip3o data: a look at what the models learn from, before they do."""
 
 import random
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import Gallery, as_json, check_writable
 from blip3o.cli.options import Debug, Json, Output, Seed, examples
+from blip3o.cli.progress import working
 
-EXAMPLES = examples("blip3o data preview picturebook", "blip3o data preview picturebook --seed 3 -n 12 -o scenes.png")
+if TYPE_CHECKING:
+    from blip3o.cli.contact_sheet import Tile
+    from blip3o.data.check import DataReport
+
+EXAMPLES = examples(
+    "blip3o data preview picturebook --seed 3 -n 12 -o scenes.png",
+    "blip3o data preview my-pictures",
+    "blip3o data check my-pictures",
+    "blip3o data check 'shards/{00000..00099}.tar' --json",
+)
+BOOK = "picturebook"
+SHOWN = 10
+"""Duplicates that are listed; all of them are in --json."""
 
 app = typer.Typer(help="Look at what the models learn from.", no_args_is_help=False)
 
@@ -19,28 +32,104 @@ def _data() -> None:
     """Look at what the models learn from."""
 
 
+Where = Annotated[str, typer.Argument(help="picturebook, a folder of images, a .jsonl file, or shards (.tar).")]
+
+
 @app.command(epilog=EXAMPLES)
 def preview(
-    source: Annotated[Literal["picturebook"], typer.Argument(help="The data set.")] = "picturebook",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=600, help="How many scenes.")] = 24,
+    source: Where = BOOK,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=600, help="How many pictures.")] = 24,
     output: Output = None,
     seed: Seed = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a contact sheet of scenes, each with its caption."""
+    """Write a contact sheet of pictures, each with its caption.
+
+    They are drawn at random by the seed; what cannot be read is left out.
+    """
+    check_writable(output)
+    with working(f"reading {source}"):
+        tiles = _scenes(count, seed) if source == BOOK else _samples(source, count, seed)
+    page = sheet([("", tiles)])
+    page.info |= {"source": source, "seed": seed}
+    with Gallery(output, [source], columns=1) as gallery:
+        gallery.add(0, page)
+    (path,) = gallery.paths
+    print(as_json({"path": str(path), "captions": [caption for _, caption in tiles]}) if json else path)
+
+
+@app.command(epilog=EXAMPLES)
+def check(source: Where, json: Json = False, debug: Debug = False) -> None:
+    """Read everything once: sizes, duplicates, and what training will skip and why.
+
+    Exits 1 where something would be skipped.
+    """
+    with working(f"reading {source}") as progress:
+        from blip3o.data.check import check_source
+        from blip3o.data.opening import source_at
+
+        report = check_source(source_at(source), progress)
+    print(as_json(report.values()) if json else "\n".join(_lines(report)))
+    if report.skipped:
+        raise typer.Exit(1)
+
+
+def _scenes(count: int, seed: int) -> list["Tile"]:
     from PIL import Image
 
     from blip3o.picturebook.world.captions import caption
     from blip3o.picturebook.world.draw import draw
     from blip3o.picturebook.world.stories import sample_scene
 
-    check_writable(output)
     rng = random.Random(f"preview/{seed}")
     scenes = [sample_scene(rng) for _ in range(count)]
-    page = sheet([("", [(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes])])
-    page.info |= {"source": source, "seed": seed}
-    with Gallery(output, [source], columns=1) as gallery:
-        gallery.add(0, page)
-    (path,) = gallery.paths
-    print(as_json({"path": str(path), "captions": [caption(scene) for scene in scenes]}) if json else path)
+    return [(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes]
+
+
+def _samples(path: str, count: int, seed: int) -> list["Tile"]:
+    """Pictures of a source in random order; of conversations the last one, with what is said last."""
+    from PIL import Image
+
+    from blip3o.data.opening import source_at
+    from blip3o.data.sample import SampleError
+    from blip3o.errors import DataError
+    from blip3o.processing.conversation import Picture
+
+    source = source_at(path)
+    tiles: list[Tile] = []
+    for index in random.Random(f"preview/{seed}").sample(range(len(source)), len(source)):
+        try:
+            sample = source[index]
+        except SampleError:
+            continue
+        parts = [part for turn in sample.conversation for part in turn.content]
+        pictures = [sample.picture] if sample.picture else [part for part in parts if isinstance(part, Picture)]
+        texts = [*sample.captions[:1], *(part for part in reversed(parts) if isinstance(part, str))]
+        if pictures:
+            tiles.append((Image.fromarray(pictures[-1].pixels), texts[0] if texts else ""))
+        if len(tiles) == count:
+            break
+    if not tiles:
+        raise DataError(f"{path} holds no sample with a picture that can be read: see `blip3o data check {path}`")
+    return tiles
+
+
+def _lines(report: "DataReport") -> list[str]:
+    """The report for a terminal."""
+    lines = [f"{report.usable} of {report.samples} samples can be trained on"]
+    if report.conversations:
+        lines.append(f"{report.conversations} of them are conversations or edits")
+    for name, spread in (("width", report.width), ("height", report.height), ("caption", report.caption)):
+        if spread is not None:
+            unit = "characters" if name == "caption" else "px"
+            lines.append(f"{name}: {spread.least} to {spread.most} {unit}, median {spread.median}")
+    for reason, shards in report.skipped.items():
+        lines.append(
+            f"skipped: {sum(shards.values())} x {reason} ({', '.join(f'{n} in {s}' for s, n in shards.items())})"
+        )
+        lines += [f"  {example}" for example in report.examples[reason]]
+    if report.duplicates:
+        lines.append(f"{len(report.duplicates)} pictures are the same as an earlier one")
+        lines += [f"  {address} = {earlier}" for address, earlier in report.duplicates[:SHOWN]]
+    return lines

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from rich.table import Column
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, sheet
 from blip3o.cli.files import write_picture
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture, Turn
 from blip3o.train import log
 from blip3o.train.trainer import Trainer
 
-DRAWN, EDITED = 6, 3
+DRAWN, EDITED, RECONSTRUCTED = 6, 3, 12
 """Prompts and edits on a sheet."""
 WIDE = 120
 """Columns of a terminal from which on it shows every loss."""
@@ -128,8 +130,12 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
     prompts: list[str] = []
     edits: list[tuple[np.ndarray, str]] = []
     for _ in range(400 if tasks else 0):
-        match source.conversation(rng.choice(sorted(tasks)), rng):
-            case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))):
+        try:
+            conversation = source.conversation(rng.choice(sorted(tasks)), rng.randrange(len(source)), rng)
+        except SampleError:
+            continue
+        match conversation:
+            case (Turn("user", (str() as prompt,)), Turn("assistant", (Picture(),))) if prompt.strip():
                 prompts.append(prompt)
             case (Turn("user", (Picture() as picture, str() as instruction)), Turn("assistant", (Picture(),))):
                 edits.append((picture.pixels, instruction))
@@ -138,9 +144,15 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
 
 def reconstruct(model: BLIP3o, source: Source, folder: Path) -> None:
     """Write a sheet of pictures and what the image space keeps of them."""
-    samples = [source[index] for index in range(min(12, len(source)))]
-    decoded = model.reconstruct([sample.picture.pixels for sample in samples])
-    originals = [(Image.fromarray(sample.picture.pixels), sample.caption) for sample in samples]
+    pictures, captions = [], []
+    for index in range(min(RECONSTRUCTED, len(source))):
+        with suppress(SampleError):
+            pictures.append(Image.fromarray(source.picture(index).pixels))
+            captions.append(next(iter(source[index].captions), ""))
+    if not pictures:
+        return
+    decoded = model.reconstruct(pictures)
+    originals = list(zip(pictures, captions, strict=True))
     page = sheet([("pictures", originals), ("encoded and decoded again", [(image, "") for image in decoded])])
     write_picture(page, folder / "reconstructed.png")
 

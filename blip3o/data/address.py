@@ -17,13 +17,14 @@ class StepAddresses:
     count: int
     """Samples in a step."""
 
-    def all(self) -> list[str]:
-        """An address for each sample: `run` and its number in the stage, counted from 0."""
-        return [f"{self.run}/{self.step * self.count + index}" for index in range(self.count)]
+    @property
+    def numbers(self) -> range:
+        """The numbers of the samples in the stage, counted from 0."""
+        return range(self.step * self.count, (self.step + 1) * self.count)
 
-    def generators(self) -> list[Generator]:
-        """A generator of noise and times for each sample."""
-        return [seeded(address) for address in self.all()]
+    def generator(self, number: int) -> Generator:
+        """The generator of noise and times of a sample."""
+        return seeded(f"{self.run}/{number}")
 
     def of(self, kind: str, count: int) -> "StepAddresses":
         """The addresses of another `kind` of samples, `count` in a step."""

@@ -1,26 +1,34 @@
-"""Which tasks are trained: drawn by a sample's address, so that a resumed run sees what the unbroken one would."""
+"""Mixtures of tasks: the conversation of each sample number, so that a resumed run sees what the unbroken one would."""
 
 import random
 from collections.abc import Mapping
 
+from blip3o.data.order import Order
 from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError
 from blip3o.processing.conversation import Conversation, Picture
 
 TRIES = 200
-"""Draws of a task without the right ending, after which it is taken to have none."""
+"""A task that ends otherwise this often in a row never ends as it should."""
 
 
-def draw_conversation(source: Source, weights: Mapping[str, float], address: str, *, drawing: bool) -> Conversation:
-    """A conversation whose task is drawn by weight, ending in a picture, or in words.
+class Mixture:
+    """Conversations by sample number; all end in a picture, or all in words."""
 
-    `drawing`: True for a picture. The same `address` gives the same conversation. A task that may end either way (a
-    dialogue) is drawn again until its end is the right one. Raises ConfigError after TRIES draws without it.
-    """
-    rng = random.Random(address)
-    [task] = rng.choices(list(weights), list(weights.values()))
-    for _ in range(TRIES):
-        conversation = source.conversation(task, rng)
-        if isinstance(conversation[-1].content[-1], Picture) == drawing:
-            return conversation
-    raise ConfigError(f"task {task!r} never ends in {'a picture' if drawing else 'words'}: list it on the other side")
+    def __init__(self, source: Source, weights: Mapping[str, float], seed: str, *, drawing: bool) -> None:
+        """`weights`: the share of each task; `seed`: of the run and the stage."""
+        self.source, self.seed, self.drawing = source, seed, drawing
+        self.order = Order({task: len(source) for task in weights}, weights, seed)
+
+    def __getitem__(self, number: int) -> Conversation:
+        """The same whenever it is asked for. A task that may end either way (a dialogue) is made anew until it ends as
+        it should. Raises SampleError for a sample that cannot be trained on, ConfigError for a task that never ends so.
+        """
+        task, index = self.order[number]
+        rng = random.Random(f"{self.seed}/{number}")
+        for _ in range(TRIES):
+            conversation = self.source.conversation(task, index, rng)
+            if isinstance(conversation[-1].content[-1], Picture) == self.drawing:
+                return conversation
+        ending = "a picture" if self.drawing else "words"
+        raise ConfigError(f"task {task!r} never ends in {ending}: list it on the other side")

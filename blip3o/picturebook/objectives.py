@@ -1,6 +1,6 @@
 """The objectives that need the picture book's words: the image space with dense captions, and the vision tower."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,16 +11,13 @@ from torch.nn import functional as F
 
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
-from blip3o.errors import ConfigError
-from blip3o.flow.noise import draw_noise
-from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.loss import WeightedLoss
 from blip3o.picturebook.source import PHRASES, Scenes
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.processing.images import to_pixels
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_source
+from blip3o.train.objectives.autoencoder import SketchedSpace, SketchedSpaceConfig
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig
 
 PHRASE_WORDS = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
 """The words of `Scenes.phrases`."""
@@ -28,37 +25,32 @@ CELL_WORDS = (*PHRASE_WORDS[1:], "top", "left", "middle", "right", "bottom")
 """The words of `Scenes.cell_words`."""
 TEMPERATURE = 0.05
 """Of the cosines between a picture's tokens and words."""
-MEASURED = 6000
-"""Pictures of which the statistics of a space are taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpaceObjectiveConfig(ObjectiveConfig):
+class SpaceObjectiveConfig(SketchedSpaceConfig):
     """An encoder and the sketcher of a pixel decoder."""
 
     kind: Literal["picturebook.objectives:SpaceObjective"] = "picturebook.objectives:SpaceObjective"
-    feature_noise: float = 0.0
-    """Deviation of the noise laid on features before they are decoded: generated features need not be perfect, then."""
     dense_caption_weight: float = 0.0
     """Weight of the image-text loss (model/encoders/dense_caption_loss.py); that of the sketch is 1."""
 
     def __post_init__(self) -> None:
-        values = {"feature_noise": self.feature_noise, "dense_caption_weight": self.dense_caption_weight}
-        check(*((value >= 0, f"{name} is {value}, expected 0 or more") for name, value in values.items()))
+        super().__post_init__()
+        weight = self.dense_caption_weight
+        check((weight >= 0, f"dense_caption_weight is {weight}, expected 0 or more"))
 
 
-class SpaceObjective(Objective):
-    """Encoder and sketcher together: features that tell what stands where, and that pictures can be decoded from."""
+class SpaceObjective(SketchedSpace):
+    """Features that pictures can be decoded from, and that tell what stands where."""
 
     config: SpaceObjectiveConfig
     source: Scenes
 
     def __init__(self, config: SpaceObjectiveConfig, pipeline: Pipeline, source: Scenes) -> None:
         super().__init__(config, pipeline, source)
-        encoder, decoder = pipeline.config.space.encoder, pipeline.space.decoder
-        if encoder is None or not isinstance(decoder, PixelDecoder):
-            raise ConfigError("the objective space trains an encoder with the sketcher of a pixel decoder: name both")
-        self.sketch_loss = decoder.sketch_loss
+        encoder = pipeline.config.space.encoder
+        assert encoder is not None
         sizes = DenseCaptionConfig(
             vocabulary=len(PHRASE_WORDS), places=PHRASES, channels=encoder.channels, positions=encoder.side**2
         )
@@ -69,23 +61,10 @@ class SpaceObjective(Objective):
         """Dense captions count as the config says."""
         return {"telling": self.config.dense_caption_weight}
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
-        """Sketches and dense captions, both from noised features."""
-        indices, rngs = self.sampled(step)
-        pixels = to_pixels([self.source.picture(index) for index in indices]).to(self.device)
-        features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
-        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
+    def further(self, features: Float[Tensor, "batch channel rows columns"], indices: Sequence[int]) -> NamedLosses:
+        """Dense captions, from the noised features, too."""
         phrases = word_shares([self.source.phrases(index) for index in indices], PHRASE_WORDS).to(self.device)
-        return {"sketch": self.sketch_loss(noised, pixels), "telling": self.telling(noised, phrases)}
-
-    def finish(self) -> None:
-        """Measure the space's statistics, from here on part of it; features from before are no longer true."""
-        self.source.features = None
-        space = self.pipeline.space
-        space.mean.zero_()
-        space.deviation.fill_(1)
-        features = encode_source(self.pipeline, self.source, min(len(self.source), MEASURED))
-        space.measure(torch.from_numpy(features).float())
+        return {"telling": self.telling(features, phrases)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +94,8 @@ class TowerObjective(Objective):
     def losses(self, step: StepAddresses) -> NamedLosses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
         backbone = self.pipeline.unified.backbone
-        indices, _ = self.sampled(step)
-        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(
-            [self.source.picture(index) for index in indices]
-        )
+        indices, pictures, _ = self.sampled(step)
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
         cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)

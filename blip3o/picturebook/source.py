@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from blip3o.config import check
-from blip3o.data.sources.source import CaptionedPicture, Source, SourceConfig
+from blip3o.data.sample import Sample
+from blip3o.data.sources.source import Source, SourceConfig
 from blip3o.picturebook.tasks import TASKS, vocabulary
 from blip3o.picturebook.world.captions import CELL_NAMES, caption
 from blip3o.picturebook.world.draw import draw
@@ -55,8 +56,8 @@ class Scenes(Source):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> CaptionedPicture:
-        return CaptionedPicture(picture=Picture(self.pixels[index]), caption=caption(self.scene(index)))
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(picture=Picture(self.pixels[index]), captions=(caption(self.scene(index)),))
 
     def vocabulary(self) -> tuple[str, ...]:
         """The words of all tasks."""
@@ -79,13 +80,14 @@ class Scenes(Source):
         things = ["" if phrase == "nothing" else phrase for phrase in cells]
         return [f"{name} {thing} {whole}" for name, thing in zip(CELL_NAMES.values(), things, strict=True)]
 
-    def conversation(self, task: str, rng: random.Random) -> Conversation:
-        """A random conversation of this task (a key of TASKS) over a random story, with pictures for its scenes."""
-        index = rng.randrange(len(self.stories))
-        story = self.stories[index]
+    def conversation(self, task: str, index: int, rng: random.Random) -> Conversation:
+        """A random conversation of this task (a key of TASKS) over the story of picture `index`, with pictures for its
+        scenes."""
+        number = index // 3
+        story = self.stories[number]
 
         def picture_of(part: str | Scene) -> str | Picture:
-            return part if isinstance(part, str) else self.picture(3 * index + story.scenes.index(part))
+            return part if isinstance(part, str) else self.picture(3 * number + story.scenes.index(part))
 
         return tuple(
             Turn(turn.role, tuple(picture_of(part) for part in turn.content))  # pyright: ignore[reportArgumentType]

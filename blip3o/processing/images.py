@@ -80,7 +80,7 @@ def open_picture(source: object) -> Image.Image:
         except PictureError:
             raise
         except Exception as error:  # noqa: BLE001 - a reader of Pillow raises whatever breaks in it
-            raise PictureError(_fault(error, name, form, held)) from None
+            raise _fault(error, name, form, held) from None
     if 0 in upright.size:
         raise PictureError(_blank(*upright.size, name))
     upright.info = {} if name == NAMELESS else {"file": name}  # the EXIF was obeyed
@@ -113,7 +113,7 @@ def _held(source: object, name: str) -> Image.Image | Path | BytesIO:
             raise PictureError(f"{name} cannot be read ({error}): open it again, in mode 'rb'") from None
     if isinstance(source, bytes | bytearray | memoryview):
         if not source:
-            raise PictureError(f"{name} is empty (0 bytes): {USUAL}")
+            raise PictureError(f"{name} is empty (0 bytes): {USUAL}", "empty image")
         return BytesIO(source)
     raise PictureError(
         f"a picture is given as {type(source).__name__}: give an image, a file, its bytes, or an array of uint8"
@@ -139,7 +139,7 @@ def _file_of(source: str | os.PathLike, name: str) -> Path:
             what = "is a folder" if path.is_dir() else "does not exist"
             raise PictureError(f"{path} {what}: name a picture file")
         if path.stat().st_size == 0:
-            raise PictureError(f"{path} is empty (0 bytes): name a picture file")
+            raise PictureError(f"{path} is empty (0 bytes): name a picture file", "empty image")
     except OSError as error:
         raise PictureError(f"{path} cannot be read ({error.strerror}): name a picture file") from None
     return path
@@ -148,7 +148,9 @@ def _file_of(source: str | os.PathLike, name: str) -> Path:
 def _check_size(picture: Image.Image, name: str) -> None:
     width, height = picture.size
     if width * height > MOST_PIXELS:
-        raise PictureError(f"{name} has {width} x {height} pixels, more than {MOST_PIXELS}: scale it down")
+        raise PictureError(
+            f"{name} has {width} x {height} pixels, more than {MOST_PIXELS}: scale it down", "huge image"
+        )
 
 
 def _blank(width: int, height: int, name: str) -> str:
@@ -164,15 +166,15 @@ def _turned(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _fault(error: Exception, name: str, form: str, held: Image.Image | Path | BytesIO) -> str:
+def _fault(error: Exception, name: str, form: str, held: Image.Image | Path | BytesIO) -> PictureError:
     """What is wrong with a picture that Pillow could not read, and what to do."""
     if isinstance(error, UnidentifiedImageError):
-        return f"{name} is no picture that Pillow can read{_foreign(held)}: {USUAL}"
+        return PictureError(f"{name} is no picture that Pillow can read{_foreign(held)}: {USUAL}")
     if isinstance(error, Image.DecompressionBombError):
-        return f"{name} is too large ({error}): scale it down"
+        return PictureError(f"{name} is too large ({error}): scale it down", "huge image")
     if _DAMAGED.search(str(error)):
-        return f"{name} is damaged ({error}): save it again"
-    return f"{name} cannot be read{f' as {form}' if form else ''} ({error}): save it as PNG or JPEG"
+        return PictureError(f"{name} is damaged ({error}): save it again", "truncated image")
+    return PictureError(f"{name} cannot be read{f' as {form}' if form else ''} ({error}): save it as PNG or JPEG")
 
 
 def _foreign(held: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
-from blip3o.errors import CheckpointError, OutputError, PromptError
+from blip3o.errors import CheckpointError, ConfigError, OutputError, PromptError
 from blip3o.files import write_text
 from blip3o.processing.suggestions import suggestions
 
@@ -153,6 +153,27 @@ def make(words: Iterable[str]) -> Tokenizer:
     listed = sorted({*known, "system", "user", "assistant"})
     tokenizer.train_from_iterator(listed, trainer)
     return Tokenizer(_wrap(tokenizer), known)
+
+
+def learn(texts: Iterable[str], size: int) -> Tokenizer:
+    """An open vocabulary of at most `size` tokens: byte-level BPE learned from texts, in which any text can be
+    written. Raises ConfigError where `size` has no room for the bytes and the control tokens."""
+    least = len(CONTROL) + len(pre_tokenizers.ByteLevel.alphabet())
+    if size < least:
+        raise ConfigError(f"a tokenizer takes {least} tokens or more, the model has {size}: raise vocab_size")
+    tokenizer = FastTokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(CONTROL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return Tokenizer(_wrap(tokenizer))
 
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]|_")

@@ -75,6 +75,9 @@ class Recipe:
     save_every: int = 250
     """Steps between saved states."""
 
+    skip_limit: float = 0.01
+    """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
@@ -92,6 +95,7 @@ class Recipe:
             (bool(names), "stages is empty: name at least one"),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
+            (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
 

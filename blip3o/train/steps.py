@@ -40,6 +40,9 @@ class StageSteps:
         run = f"train/{self.recipe.seed}/{self.stage.name}"
         with arithmetic(self.recipe.precision, self.objective.device):
             losses = self.objective.losses(StepAddresses(run, self.done, self.stage.batch_size))
+            if not losses:  # every sample was skipped
+                self.done += 1
+                return
             total = self.objective.total(losses)
         if not total.isfinite():
             raise TrainingError(

@@ -8,12 +8,13 @@ import torch
 
 from blip3o import __version__
 from blip3o.data.address import seeded
+from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import CheckpointError, ConfigError, DataError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
-from blip3o.processing.tokenizer import make
+from blip3o.processing.tokenizer import Tokenizer, learn, make
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
@@ -53,10 +54,11 @@ class Trainer:
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
+        self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
-        self.pipeline = Pipeline(recipe.model, make(self.source.vocabulary()))
+        self.pipeline = Pipeline(recipe.model, self.tokenizer())
         if recipe.space_from:
             self.take_space(recipe.space_from)
         self.pipeline.to(find_device(device))
@@ -94,6 +96,14 @@ class Trainer:
 
         return build(self.recipe.source, SOURCES, Source, report)
 
+    def tokenizer(self) -> Tokenizer:
+        """The words of the source, where they are few; else a tokenizer learned from its texts, of as many tokens as
+        the model has embeddings."""
+        words = self.source.vocabulary()
+        if words is not None:
+            return make(words)
+        return learn(self.source.texts(), self.recipe.model.unified.backbone.text.vocab_size)
+
     def take_space(self, model: str) -> None:
         """Copy encoder, decoder and statistics from another model of the same sizes."""
         other, _ = checkpoint.load(hub.find(model))
@@ -116,8 +126,9 @@ class Trainer:
             while steps.done < stage.steps:
                 with undivided():
                     steps.step()
+                self.skipped.add(steps.meter.samples, steps.objective.take_skipped())
                 self.after_step(steps)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DataError):
             if steps.done:
                 steps.save()
             raise

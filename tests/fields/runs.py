@@ -8,6 +8,7 @@ from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
 from blip3o.weights import checkpoint
 from fields.case import TINY, Case
@@ -98,6 +99,7 @@ RUNS = (
         {"draw": {"edit": 1.0}, "text": {"caption_short": 1.0}, "text_batch_size": 3, "text_weight": 0.5},
     ),
     Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),
+    Case(AutoencoderObjectiveConfig(), run_with(SPACE), {"feature_noise": 0.5}),
     Case(TowerObjectiveConfig(), run_with(TOWER), {}),
     Case(DecoderObjectiveConfig(feature_noise=0.1), run_with(DECODER), {"feature_noise": 0.5}),
     Case(

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from blip3o.data.sources.source import DESCRIBE, CaptionedPicture, Source, SourceConfig
+from blip3o.data.sample import Sample
+from blip3o.data.sources.source import DESCRIBE, Source, SourceConfig
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import to_pixels
@@ -40,7 +41,7 @@ class Squares(Source):
     def __getitem__(self, index):
         name = list(COLORS)[index % len(COLORS)]
         pixels = np.full((72, 72, 3), COLORS[name], np.uint8) - np.uint8(index // len(COLORS))
-        return CaptionedPicture(picture=Picture(pixels), caption=f"a {name} square")
+        return Sample(picture=Picture(pixels), captions=(f"a {name} square",))
 
     def vocabulary(self):
         return ("a", "square", *COLORS, ".", *DESCRIBE.rstrip(".").split())
@@ -56,8 +57,8 @@ class Sketch(Objective):
     factors = property(lambda self: {"sketch": self.config.weight})
 
     def losses(self, step):
-        indices, _ = self.sampled(step)
-        pixels = to_pixels([self.source.picture(index) for index in indices])
+        _, pictures, _ = self.sampled(step)
+        pixels = to_pixels(pictures)
         return {"sketch": self.pipeline.space.decoder.sketch_loss(self.pipeline.space.encode(pixels), pixels)}
 
     def finish(self):

@@ -140,6 +140,12 @@ def checkout(tmp_path_factory):
         shutil.copy(script, folder)
     for name in ("configs", "scripts", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name)
+    from PIL import Image
+
+    own = folder / "my-pictures"
+    own.mkdir()
+    Image.new("RGB", (80, 60), "red").save(own / "red.png")
+    (own / "red.txt").write_text("a red field")
     torch.manual_seed(0)
     pipeline = Pipeline(load(Recipe, "picturebook").model, make(vocabulary()))
     for place in PLACES:

@@ -91,6 +91,7 @@ def interrupt(monkeypatch, after):
     from blip3o.pipeline.drawing import Drawer
 
     drawn, decode = [], Drawer._decode
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background of a shell ignores it
 
     def pressed(drawer, one, count):
         if len(drawn) >= after:

@@ -14,23 +14,26 @@ import numpy as np
 import pytest
 import torch
 from fields.case import Change
+from fields.data import DATA
 from fields.models import MODELS
 from fields.networks import NETWORKS
 from fields.runs import RUNS
 
 from blip3o.config import from_dict, to_dict
+from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
 from blip3o.train.recipe import Recipe
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
 """The configs whose names do not end with the word."""
-BASES = {"ObjectiveConfig", "SourceConfig"}
+BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceConfig"}
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
-CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS)}
-UNSEEN = {(Recipe, "description"), (Recipe, "benchmark")}
-"""Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py looks at."""
+CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
+UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+"""Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
+tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
 
 
 def gist(value):

@@ -2,6 +2,7 @@
 
 OBJECTIVES = {
     "unified": "train.objectives.unified:UnifiedObjective",
+    "autoencoder": "train.objectives.autoencoder:AutoencoderObjective",
     "decoder": "train.objectives.decoder:DecoderObjective",
 }
 """Short names of objectives -> `module:Class`; any other objective is named by such a string itself."""

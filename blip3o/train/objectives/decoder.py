@@ -11,7 +11,6 @@ from blip3o.data.address import StepAddresses
 from blip3o.data.sources.source import Source
 from blip3o.flow.noise import draw_noise
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.processing.images import to_pixels
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 
@@ -38,9 +37,10 @@ class DecoderObjective(Objective):
 
     def losses(self, step: StepAddresses) -> NamedLosses:
         """The decoder's loss on noised features [batch, channel, rows, columns]; its name is that in older journals."""
-        indices, rngs = self.sampled(step)
-        pictures = [self.source.picture(index) for index in indices]
+        _, pictures, rngs = self.sampled(step)
+        if not pictures:
+            return {}
         features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
-        pixels = to_pixels(pictures).to(self.device)
+        pixels = self.pipeline.pixels(pictures)
         return {"paint": self.pipeline.space.decoder(noised.to(self.device), pixels, rngs)}

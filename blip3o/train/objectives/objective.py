@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.data.address import StepAddresses
+from blip3o.data.order import Order
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.conversation import Picture
 
+ENCODED_AT_ONCE = 500
+"""Pictures."""
 NamedLosses = dict[str, WeightedLoss]
 """Name -> a loss of the samples of a step, which is divided when all of them are there."""
 
@@ -53,6 +58,8 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.source = source
+        self.skipped: list[SampleError] = []
+        self._orders: dict[str, Order] = {}
         self._pipeline = [pipeline]
 
     @property
@@ -78,9 +85,27 @@ class Objective(nn.Module, ABC):
         """The scalar to minimise: the mean of each loss times its factor, summed."""
         return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
 
-    def sampled(self, step: StepAddresses) -> tuple[list[int], list[Generator]]:
-        """The samples of a step by their numbers in the source, and a generator for each."""
-        return [Random(address).randrange(len(self.source)) for address in step.all()], step.generators()
+    def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[Generator]]:
+        """The samples of a step by their indices in the source, their pictures, and a generator for each. What cannot
+        be read is skipped."""
+        if step.run not in self._orders:
+            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
+        indices, pictures, rngs = [], [], []
+        for number in step.numbers:
+            _, index = self._orders[step.run][number]
+            try:
+                pictures.append(self.source.picture(index))
+            except SampleError as error:
+                self.skipped.append(error)
+                continue
+            indices.append(index)
+            rngs.append(step.generator(number))
+        return indices, pictures, rngs
+
+    def take_skipped(self) -> list[SampleError]:
+        """The samples that were skipped since this was last called."""
+        skipped, self.skipped = self.skipped, []
+        return skipped
 
     def finish(self) -> None:
         """Called after the last step of the stage, with the averaged weights in place."""
@@ -94,10 +119,16 @@ def encode_once(pipeline: Pipeline, source: Source) -> None:
 
 @torch.no_grad()
 def encode_source(pipeline: Pipeline, source: Source, count: int | None = None) -> np.ndarray:
-    """Features of the source's pictures (the first `count`), float16 [sample, channel, rows, columns]."""
+    """Features of the source's pictures (the first `count`), float16 [sample, channel, rows, columns]; zeros where one
+    cannot be read, which is skipped when its turn comes."""
+    head = pipeline.config.unified.head
     total = len(source) if count is None else count
-    parts = []
-    for start in range(0, total, 500):
-        pictures = [source.picture(index) for index in range(start, min(start + 500, total))]
-        parts.append(pipeline.features(pictures).half().cpu().numpy())
-    return np.concatenate(parts)
+    features = np.zeros((total, head.channels, head.side, head.side), np.float16)
+    for start in range(0, total, ENCODED_AT_ONCE):
+        pictures = {}
+        for index in range(start, min(start + ENCODED_AT_ONCE, total)):
+            with suppress(SampleError):
+                pictures[index] = source.picture(index)
+        if pictures:
+            features[list(pictures)] = pipeline.features(list(pictures.values())).half().cpu().numpy()
+    return features

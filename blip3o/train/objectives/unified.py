@@ -1,19 +1,22 @@
 """The unified model: words, and image features computed once."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import Literal
 
+import torch
 from torch import Generator
 
 from blip3o.batch import Batch
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
-from blip3o.data.mixture import draw_conversation
+from blip3o.data.mixture import Mixture
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.chat_template import TokenizedSample
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
 
 BATCH_COST = 600
@@ -69,6 +72,7 @@ class UnifiedObjective(Objective):
 
     def __init__(self, config: UnifiedObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
         super().__init__(config, pipeline, source)
+        self._mixtures: dict[str, Mixture] = {}
         if config.draw:
             encode_once(pipeline, source)
 
@@ -86,16 +90,51 @@ class UnifiedObjective(Objective):
 
     def batches(self, step: StepAddresses) -> Iterator[tuple[Batch, list[Generator]]]:
         """The step's conversations, those of like length together, so that little is padding, and their generators."""
-        config, template = self.config, self.pipeline.template
-        mixtures = (("draw", config.draw, step.count), ("text", config.text, config.text_batch_size))
-        for name, weights, count in mixtures:
+        template = self.pipeline.template
+        for name, count in (("draw", step.count), ("text", self.config.text_batch_size)):
             part = step.of(name, count)
-            conversations = [
-                draw_conversation(self.source, weights, address, drawing=name == "draw") for address in part.all()
-            ]
-            encoded, rngs = [template.encode(conversation) for conversation in conversations], part.generators()
-            for rows in alike([len(item.tokens) for item in encoded]):
-                yield template.collate([encoded[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
+            samples, rngs = self.tokenized(name, part)
+            if name == "draw":
+                samples = self.encoded(samples)
+            for rows in alike([len(sample.tokens) for sample in samples]):
+                yield template.collate([samples[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
+
+    def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[Generator]]:
+        """The conversations of one kind as tokens, and a generator for each. What cannot be used is skipped."""
+        samples, rngs = [], []
+        for number in part.numbers:
+            try:
+                samples.append(self.pipeline.template.encode(self.mixture(name, part.run)[number]))
+            except SampleError as error:
+                self.skipped.append(error)
+                continue
+            rngs.append(part.generator(number))
+        return samples, rngs
+
+    @torch.no_grad()
+    def encoded(self, samples: list[TokenizedSample]) -> list[TokenizedSample]:
+        """The samples with the features of their targets and references, where these are not known yet."""
+        pictures = [picture for sample in samples for picture in (sample.target, *sample.pictures[-1:]) if picture]
+        unknown = [picture for picture in pictures if picture.features is None]
+        if not unknown:
+            return samples
+        features = self.pipeline.features(unknown)
+        known = {id(picture): replace(picture, features=one) for picture, one in zip(unknown, features, strict=True)}
+        return [
+            replace(
+                sample,
+                target=known.get(id(sample.target), sample.target),
+                pictures=[known.get(id(picture), picture) for picture in sample.pictures],
+            )
+            for sample in samples
+        ]
+
+    def mixture(self, name: str, seed: str) -> Mixture:
+        """The mixture of a kind of batch, made when it is first asked for."""
+        if seed not in self._mixtures:
+            weights = self.config.draw if name == "draw" else self.config.text
+            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
+        return self._mixtures[seed]
 
 
 def alike(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -9,7 +9,7 @@ import torch
 
 from blip3o.batch import IGNORED
 from blip3o.config import from_dict, to_dict
-from blip3o.data.mixture import draw_conversation
+from blip3o.data.mixture import Mixture
 from blip3o.errors import UserError
 from blip3o.flow.noise import generators
 from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
@@ -31,20 +31,21 @@ def unified(pipeline):
 def asked(book, template):
     """Three questions of different lengths, one about two pictures, one about none."""
     rng = random.Random(0)
-    return [template.ask(book.conversation(task, rng)[:-1]) for task in ("question", "dialogue", "retell")]
+    return [template.ask(book.conversation(task, 1, rng)[:-1]) for task in ("question", "dialogue", "retell")]
 
 
 @pytest.fixture(scope="module")
 def drawn(book, template):
     """Three drawing conversations, with and without a picture before the slot."""
-    talks = [draw_conversation(book, {task: 1.0}, "drawn", drawing=True) for task in ("draw", "edit", "riddle")]
+    talks = [Mixture(book, {task: 1.0}, "drawn", drawing=True)[0] for task in ("draw", "edit", "riddle")]
     return [template.encode(talk) for talk in talks]
 
 
 @pytest.fixture(scope="module")
 def answered(book, template):
     rng = random.Random(1)
-    return [template.encode(book.conversation(task, rng)) for task in ("question", "caption_long", "retell")]
+    shown = {"question": 1, "caption_long": 1, "retell": 7}
+    return [template.encode(book.conversation(task, index, rng)) for task, index in shown.items()]
 
 
 def losses(unified, batch, seed=0):
@@ -214,7 +215,7 @@ def test_an_answer_counts_by_the_root_of_its_length(unified, template, answered)
 
 @torch.no_grad()
 def test_the_answers_of_one_conversation_count_like_those_of_several(unified, template, book):
-    encoded = template.encode(book.conversation("interview", random.Random(2)))
+    encoded = template.encode(book.conversation("interview", 2, random.Random(2)))
     batch = template.collate([encoded])
     marked = [label != IGNORED for label in encoded.labels]
     starts = [place for place, here in enumerate(marked) if here and not marked[place - 1]]

@@ -5,9 +5,9 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models
 from transformers import PreTrainedTokenizerFast
 
-from blip3o.errors import CheckpointError, PromptError
+from blip3o.errors import CheckpointError, ConfigError, PromptError
 from blip3o.picturebook.tasks import vocabulary
-from blip3o.processing.tokenizer import CONTROL, PAD, TURN_END, Tokenizer
+from blip3o.processing.tokenizer import CONTROL, PAD, TURN_END, Tokenizer, learn
 
 SENTENCE = "a red dog is left of two blue cats, at night."
 
@@ -132,3 +132,24 @@ def test_text_that_is_no_text_is_refused_by_any_tokenizer(words, text):
 def test_a_piece_of_a_word_is_no_word_of_a_closed_vocabulary(template):
     with pytest.raises(PromptError, match=r"'airplan': did you mean airplane"):
         template.check("a red airplan")
+
+
+CAPTIONS = ["a red square on white paper", "a blue circle on white paper", "Zwei grüne Kreise, größer als rote."] * 20
+
+
+def test_a_learned_tokenizer_writes_any_text_as_it_is():
+    words = learn(CAPTIONS, 400)
+    for text in (*CAPTIONS[:3], "A Red Square!", "naïve 日本 🙂\n two  spaces"):
+        assert words.decode(words.encode(text)) == text
+    assert words.known is None
+
+
+def test_a_learned_tokenizer_keeps_to_its_size_and_takes_frequent_words_whole():
+    words = learn(CAPTIONS, 320)
+    assert words.highest < 320
+    assert len(words.encode(" white paper")) < len(learn(CAPTIONS, 270).encode(" white paper"))
+
+
+def test_a_vocabulary_without_room_for_the_bytes_is_refused():
+    with pytest.raises(ConfigError, match="takes 269 tokens or more, the model has 200: raise vocab_size"):
+        learn(CAPTIONS, 200)

@@ -1,0 +1,79 @@
+"""An image space of one's own pictures: an encoder, and the sketcher of a pixel decoder that shows what it keeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from blip3o.config import check
+from blip3o.data.address import StepAddresses
+from blip3o.data.sources.source import Source
+from blip3o.errors import ConfigError
+from blip3o.flow.noise import draw_noise
+from blip3o.model.decoders.pixel import PixelDecoder
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_source
+
+MEASURED = 6000
+"""Pictures of which the statistics of a space are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SketchedSpaceConfig(ObjectiveConfig):
+    """Features that pictures can be decoded from."""
+
+    feature_noise: float = 0.0
+    """Deviation of the noise laid on features before they are decoded: generated features need not be perfect, then."""
+
+    def __post_init__(self) -> None:
+        check((self.feature_noise >= 0, f"feature_noise is {self.feature_noise}, expected 0 or more"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderObjectiveConfig(SketchedSpaceConfig):
+    """The same, and nothing else."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+
+
+class SketchedSpace(Objective):
+    """Encoder and sketcher together. When the stage ends, the statistics of the features become those of the space."""
+
+    def __init__(self, config: Any, pipeline: Pipeline, source: Source) -> None:
+        super().__init__(config, pipeline, source)
+        decoder = pipeline.space.decoder
+        if pipeline.config.space.encoder is None or not isinstance(decoder, PixelDecoder):
+            raise ConfigError(f"objective {config.kind} trains an encoder with a pixel decoder's sketcher: name both")
+        self.sketch_loss = decoder.sketch_loss
+
+    def losses(self, step: StepAddresses) -> NamedLosses:
+        """Sketches from noised features, and what a subclass asks of these."""
+        indices, pictures, rngs = self.sampled(step)
+        if not pictures:
+            return {}
+        pixels = self.pipeline.pixels(pictures)
+        features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
+        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
+        return {"sketch": self.sketch_loss(noised, pixels)} | self.further(noised, indices)
+
+    def further(self, features: Float[Tensor, "batch channel rows columns"], indices: Sequence[int]) -> NamedLosses:
+        """Further losses of the noised features of the samples of these indices."""
+        return {}
+
+    def finish(self) -> None:
+        """Measure the space's statistics, from here on part of it; features from before are no longer true."""
+        self.source.features = None
+        space = self.pipeline.space
+        space.mean.zero_()
+        space.deviation.fill_(1)
+        features = encode_source(self.pipeline, self.source, min(len(self.source), MEASURED))
+        space.measure(torch.from_numpy(features).float())
+
+
+class AutoencoderObjective(SketchedSpace):
+    """The sketch alone: for pictures of any kind."""
+
+    config: AutoencoderObjectiveConfig
