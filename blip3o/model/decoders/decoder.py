@@ -25,24 +25,24 @@ class Decoder(nn.Module, ABC):
     """Whether it takes null features."""
     takes_steps: bool = True
     """Whether its number of steps changes its pictures."""
-
-    @property
-    @abstractmethod
-    def sizes(self) -> tuple[int, int | None]:
-        """Height and width of its pictures in px, and what another size must be a multiple of: None allows no other."""
+    size: int
+    """Height and width of its pictures in px."""
+    size_multiple: int | None = None
+    """What another size must be a multiple of; None allows no other."""
 
     def output_size(self, size: int | None) -> int:
         """Height and width of the picture in px: `size`, or its own for None.
 
         Raises ConfigError for a size that it cannot decode to.
         """
-        own, multiple = self.sizes
-        if size in (None, own):
-            return own
-        if multiple is None:
-            raise ConfigError(f"size is {size}, but this model paints {own} px: leave it out")
-        if size % multiple:
-            raise ConfigError(f"size is {size}, expected a multiple of {multiple}, such as its own {own}")
+        if size in (None, self.size):
+            return self.size
+        if self.size_multiple is None:
+            raise ConfigError(f"size is {size}, but this model paints {self.size} px: leave it out")
+        if size % self.size_multiple:
+            raise ConfigError(
+                f"size is {size}, expected a multiple of {self.size_multiple}, such as its own {self.size}"
+            )
         return size
 
     @abstractmethod
@@ -67,8 +67,7 @@ class Decoder(nn.Module, ABC):
 class NoDecoder(Decoder):
     """In the place of a decoder that a model was loaded without."""
 
-    @property
-    def sizes(self) -> tuple[int, int | None]:
+    def output_size(self, size: int | None) -> int:
         raise _missing()
 
     def forward(self, *_: object, **__: object) -> WeightedLoss:
