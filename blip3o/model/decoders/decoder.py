@@ -35,14 +35,13 @@ class Decoder(nn.Module, ABC):
 
         Raises ConfigError for a size that it cannot decode to.
         """
-        if size in (None, self.size):
-            return self.size
-        if self.size_multiple is None:
-            raise ConfigError(f"size is {size}, but this model paints {self.size} px: leave it out")
-        if size % self.size_multiple:
-            raise ConfigError(
-                f"size is {size}, expected a multiple of {self.size_multiple}, such as its own {self.size}"
-            )
+        own, multiple = self.size, self.size_multiple
+        if size in (None, own):
+            return own
+        if multiple is None:
+            raise ConfigError(f"size is {size}, but this model paints {own} px: leave it out")
+        if size % multiple:
+            raise ConfigError(f"size is {size}, expected a multiple of {multiple}, such as its own {own}")
         return size
 
     @abstractmethod
@@ -53,10 +52,7 @@ class Decoder(nn.Module, ABC):
     def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
-        """Pictures in [-1, 1], row k with the noise of generator k.
-
-        Raises ConfigError for a `size` in px that it cannot decode to.
-        """
+        """Pictures in [-1, 1], row k with the noise of generator k. Raises ConfigError as `output_size` does."""
 
     @abstractmethod
     def measure_memory(self) -> None:
