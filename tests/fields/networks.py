@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from published_toy import SCHEDULER, TINY_DC_AE, TINY_SANA, TINY_VAE, UNET, VAE
 from published_toy import backbone as toy_backbone
+from sampled import sample
 
 from blip3o.flow.noise import generators
 from blip3o.model.backbones import BACKBONES
@@ -78,15 +79,15 @@ def imagined(config, world):
     head = world.awake(HEADS[config.kind](config, partial(NextDiT, sizes)), std=0.4)
     data = normal(8, config.channels, config.side, config.side)
     filled = head.fill(data, Reference(features=data, present=torch.ones(8, dtype=torch.bool)), generators(range(8)))
-    sample = head.sample(lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
-    return shapes(head), head(filled.slot, filled), sample
+    drawn = sample(head, lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
+    return shapes(head), head(filled.slot, filled), drawn
 
 
 def sampled(config, world):
-    """What a head imagines."""
+    """What a head generates."""
     sizes = NextDiTConfig(channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2)
     head = world.awake(HEADS["flow"](HEAD, partial(NextDiT, sizes)), std=0.4)
-    return head.sample(lambda slot: slot, None, generators([0]), config)
+    return sample(head, lambda slot: slot, None, generators([0]), config)
 
 
 HEAD = FlowHeadConfig(slot_length=4, width=12, channels=6, side=2, dropout=0.5, time_parts=0)

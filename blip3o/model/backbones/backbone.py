@@ -1,7 +1,7 @@
 """What every backbone offers: a causal language model that also reads pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -160,38 +160,35 @@ class Backbone(nn.Module, ABC):
     def branch(self, cache: Cache, rows: Sequence[int], skipped: int = 0) -> Cache:
         """A cache of its own for going on from these rows of another, which stays as it is; without the first positions
         where these are `skipped`."""
-        from transformers.cache_utils import DynamicCache, DynamicLayer
-
-        branch = DynamicCache()
-        for index, layer in enumerate(cache.layers):
-            assert isinstance(layer, DynamicLayer)
-            assert layer.keys is not None
-            assert layer.values is not None
-            keys, values = layer.keys[list(rows)], layer.values[list(rows)]
-            branch.update(keys[:, :, skipped:], values[:, :, skipped:], index)
+        branch = self.new_cache()
+        for index, states in enumerate(_states(cache)):
+            keys, values = (state[list(rows)][:, :, skipped:] for state in states)
+            branch.update(keys, values, index)
         return branch
 
     def join(self, cache: Cache, other: Cache) -> Cache:
         """A cache of its own with the rows of both, those of `other` last; the shorter one is padded on the left."""
-        from transformers.cache_utils import DynamicCache, DynamicLayer
-
-        length, joined = max(cache.get_seq_length(), other.get_seq_length()), DynamicCache()
-        for index, layers in enumerate(zip(cache.layers, other.layers, strict=True)):
-            keys: list[Tensor] = []
-            values: list[Tensor] = []
-            for layer in layers:
-                assert isinstance(layer, DynamicLayer)
-                assert layer.keys is not None
-                assert layer.values is not None
-                padding = (0, 0, length - layer.keys.shape[-2], 0)
-                keys.append(F.pad(layer.keys, padding))
-                values.append(F.pad(layer.values, padding))
+        length, joined = max(cache.get_seq_length(), other.get_seq_length()), self.new_cache()
+        for index, layers in enumerate(zip(_states(cache), _states(other), strict=True)):
+            padded = [[F.pad(one, (0, 0, length - one.shape[-2], 0)) for one in states] for states in layers]
+            keys, values = zip(*padded, strict=True)
             joined.update(torch.cat(keys), torch.cat(values), index)
         return joined
 
     @abstractmethod
     def restore_buffers(self) -> None:
         """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
+
+
+def _states(cache: Cache) -> Iterator[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer, [batch, head, seq, dim]."""
+    from transformers.cache_utils import DynamicLayer
+
+    for layer in cache.layers:
+        assert isinstance(layer, DynamicLayer)
+        assert layer.keys is not None
+        assert layer.values is not None
+        yield layer.keys, layer.values
 
 
 def possible(heads: int, shared: int, theta: float, eps: float) -> tuple[tuple[bool, str], ...]:

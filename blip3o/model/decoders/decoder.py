@@ -25,18 +25,17 @@ class Decoder(nn.Module, ABC):
     """Whether it takes null features."""
     takes_steps: bool = True
     """Whether its number of steps changes its pictures."""
-
-    @property
-    @abstractmethod
-    def sizes(self) -> tuple[int, int | None]:
-        """Height and width of its pictures in px, and what another size must be a multiple of: None allows no other."""
+    size: int
+    """Height and width of its pictures in px."""
+    size_multiple: int | None = None
+    """What another size must be a multiple of; None allows no other."""
 
     def output_size(self, size: int | None) -> int:
         """Height and width of the picture in px: `size`, or its own for None.
 
         Raises ConfigError for a size that it cannot decode to.
         """
-        own, multiple = self.sizes
+        own, multiple = self.size, self.size_multiple
         if size in (None, own):
             return own
         if multiple is None:
@@ -53,10 +52,7 @@ class Decoder(nn.Module, ABC):
     def decode(
         self, features: Features, rngs: Rngs, *, steps: int, null: Null | None = None, size: int | None = None
     ) -> Pixels:
-        """Pictures in [-1, 1], row k with the noise of generator k.
-
-        Raises ConfigError for a `size` in px that it cannot decode to.
-        """
+        """Pictures in [-1, 1], row k with the noise of generator k. Raises ConfigError as `output_size` does."""
 
     @abstractmethod
     def measure_memory(self) -> None:
@@ -67,8 +63,7 @@ class Decoder(nn.Module, ABC):
 class NoDecoder(Decoder):
     """In the place of a decoder that a model was loaded without."""
 
-    @property
-    def sizes(self) -> tuple[int, int | None]:
+    def output_size(self, size: int | None) -> int:
         raise _missing()
 
     def forward(self, *_: object, **__: object) -> WeightedLoss:

@@ -109,15 +109,10 @@ class PixelDecoder(Decoder):
 
     def __init__(self, config: PixelDecoderConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.size = config, config.size
         self.sketcher = Sketcher(config)
         folded = 3 * config.fold**2
         self.unet = UNet(2 * folded + config.sketch_widths[-1], folded, config.widths, config.blocks)
-
-    @property
-    def sizes(self) -> tuple[int, int | None]:
-        """Only its own."""
-        return self.config.size, None
 
     def sketch(self, features: Features) -> Pixels:
         """The picture at once, blurred where the features leave it open."""

@@ -62,9 +62,12 @@ class SanaDecoder(Decoder):
         from diffusers.models.transformers.sana_transformer import SanaTransformer2DModel
 
         super().__init__()
-        self.config = config
+        self.config, self.size = config, config.size
         self.transformer = cast("SanaTransformer2DModel", SanaTransformer2DModel.from_config(config.transformer))
         self.vae = cast("AutoencoderDC", AutoencoderDC.from_config(config.vae))
+        self.shrinks_by = 2 ** (len(self.vae.config["encoder_block_out_channels"]) - 1)
+        """Pixels of the picture along the side of a latent."""
+        self.size_multiple = self.shrinks_by
         width = int(config.transformer["caption_channels"])
         self.connector = nn.Sequential(
             nn.Linear(config.channels, width), nn.GELU("tanh"), nn.Linear(width, width), RMSNorm(width, eps=1e-5)
@@ -72,16 +75,6 @@ class SanaDecoder(Decoder):
         norm = self.connector[3]
         assert isinstance(norm, RMSNorm)
         nn.init.constant_(norm.weight, SCALE)
-
-    @property
-    def sizes(self) -> tuple[int, int | None]:
-        """Its own, and what its autoencoder can shrink."""
-        return self.config.size, self.shrinks_by
-
-    @property
-    def shrinks_by(self) -> int:
-        """Pixels of the picture along the side of a latent."""
-        return 2 ** (len(self.vae.config["encoder_block_out_channels"]) - 1)
 
     def captions(self, features: Features) -> Float[Tensor, "batch seq dim"]:
         """What the transformer reads: a token for every grid point, computed once for all times."""

@@ -64,9 +64,12 @@ class SdxlDecoder(Decoder):
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
         super().__init__()
-        self.config = config
+        self.config, self.size = config, config.size
         self.unet = cast("UNet2DConditionModel", UNet2DConditionModel.from_config(config.unet))
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
+        self.shrinks_by = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        """Pixels of the picture along the side of a latent."""
+        self.size_multiple = self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
 
     def noise_of(
         self, latents: Float[Tensor, "batch latent tall wide"], step: Num[Tensor, "*batch"], features: Features
@@ -83,16 +86,6 @@ class SdxlDecoder(Decoder):
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
         return cast("EulerDiscreteScheduler", EulerDiscreteScheduler.from_config(self.config.scheduler))
-
-    @property
-    def sizes(self) -> tuple[int, int | None]:
-        """Its own, and what its VAE and its UNet can shrink."""
-        return self.config.size, self.shrinks_by * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
-
-    @property
-    def shrinks_by(self) -> int:
-        """Pixels of the picture along the side of a latent."""
-        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the noise, at steps drawn evenly."""

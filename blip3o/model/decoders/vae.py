@@ -16,14 +16,9 @@ class VaeDecoder(Decoder):
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
         super().__init__()
-        self.config = config
+        self.config, self.size = config, config.size
         self.vae = cast("AutoencoderKL", AutoencoderKL.from_config(config.vae))
         self.vae.encoder = self.vae.quant_conv = None  # pyright: ignore[reportAttributeAccessIssue]
-
-    @property
-    def sizes(self) -> tuple[int, int | None]:
-        """Only its own."""
-        return self.config.size, None
 
     def forward(self, features: Features, pixels: Pixels, rngs: Rngs) -> WeightedLoss:
         """Mean squared error of the pixels."""

@@ -210,12 +210,7 @@ class NextDiT(nn.Module):
         reference: Float[Tensor, "batch channel height width"] | None = None,
         referenced: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
-        """Velocity of `x` at `time` (0 noise, 1 data).
-
-        `condition` may be the hidden states themselves, of which row k serves row k of `x` and every
-        len(condition)-th after it: so in training, where hooks on this module are to see the projection, too.
-        `reference` holds the features of an image to start from, where `referenced`; None is no image in any row.
-        """
+        """Velocity of `x` at `time` (0 noise, 1 data); `reference` enters the rows that are `referenced`."""
         if isinstance(condition, Tensor):
             condition = self.condition(condition).repeat(len(x) // len(condition))
         height, width = x.shape[-2:]

@@ -51,6 +51,6 @@ class SiglipEncoder(Encoder):
         self.tower = SiglipTower(config.tower)
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
-        tokens = self.tower.before_last(pixels)
+        tokens = self.tower(pixels.to(self.tower.dtype), output_hidden_states=True).hidden_states[-2]
         rows = self.config.tower.rows
         return F.adaptive_avg_pool2d(tokens.mT.unflatten(-1, (rows, rows)), self.config.side)

@@ -151,15 +151,6 @@ class Head(nn.Module, ABC):
     def step(self, state: HeadState) -> HeadState:
         """Every row one step on."""
 
-    def sample(
-        self, complete: Complete, reference: Reference | None, rngs: Sequence[Generator], sampling: Sampling
-    ) -> Float[Tensor, "batch channel height width"]:
-        """All of it for rows that are sampled alike."""
-        state = self.start(complete, reference, rngs, [sampling] * len(rngs))
-        while any(state.remaining):
-            state = self.step(state)
-        return state.sampler.x
-
 
 def _joined(one: Reference | None, rows: int, other: Reference | None, more: int) -> Reference | None:
     """The references of `rows` and `more` rows, where some have one."""

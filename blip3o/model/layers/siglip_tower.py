@@ -18,14 +18,6 @@ class SiglipTower(SiglipVisionModel):
     def __init__(self, config: SiglipConfig) -> None:
         super().__init__(config.published())
 
-    def last(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
-        """The normalised tokens of the last block, of pictures in [-1, 1]."""
-        return self(pixels.to(self.dtype)).last_hidden_state
-
-    def before_last(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch patch dim"]:
-        """The tokens that enter the last block."""
-        return self(pixels.to(self.dtype), output_hidden_states=True).hidden_states[-2]
-
     def restore_buffers(self) -> None:
         """Number the patches, which no file does."""
         numbers = torch.arange(self.embeddings.num_positions)[None]
@@ -46,4 +38,4 @@ class SiglipReader(nn.Module):
         side, size = self.config.rows, self.config.patch_size
         folded = patches.view(pictures, side * side, -1).mT
         pixels = F.fold(folded, (side * size, side * size), size, stride=size)
-        return self.projector(self.tower.last(pixels)).flatten(0, 1)
+        return self.projector(self.tower(pixels.to(self.tower.dtype)).last_hidden_state).flatten(0, 1)

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from sampled import sample
 
 from blip3o.flow.noise import generators
 from blip3o.flow.time import cut, solver_times
@@ -23,7 +24,7 @@ def drawn(awake):
         head, times = awake(FlowHead(config, partial(NextDiT, SIZES)), std=0.4), []
         head.denoiser.register_forward_pre_hook(lambda module, given: times.append(given[1][0].item()))
         with torch.no_grad():
-            return head.sample(lambda slot: slot, None, generators([0]), sampling), times
+            return sample(head, lambda slot: slot, None, generators([0]), sampling), times
 
     return draw
 

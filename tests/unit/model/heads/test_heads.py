@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from sampled import sample
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
@@ -127,8 +128,8 @@ def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kin
         return slot
 
     with torch.no_grad():
-        among = network.sample(counted, None, generators([3, 4, 5]), Sampling(steps=2, guidance=guidance))
-        alone = network.sample(counted, None, generators([4]), Sampling(steps=2, guidance=guidance))
+        among = sample(network, counted, None, generators([3, 4, 5]), Sampling(steps=2, guidance=guidance))
+        alone = sample(network, counted, None, generators([4]), Sampling(steps=2, guidance=guidance))
     assert among.shape == (3, *SHAPE)
     assert [len(slot) for slot in calls] == [3, 1]
     torch.testing.assert_close(among[1:2], alone, rtol=1e-4, atol=1e-4)
@@ -140,7 +141,7 @@ def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
     reference = Reference(features=draw(2, *SHAPE), present=torch.tensor([True, False]))
     with torch.no_grad():
         plain, referred = (
-            network.sample(think, given, generators([0, 1]), Sampling(steps=2, guidance=2.0))
+            sample(network, think, given, generators([0, 1]), Sampling(steps=2, guidance=2.0))
             for given in (None, reference)
         )
     torch.testing.assert_close(plain[1], referred[1])
@@ -150,7 +151,7 @@ def test_a_reference_changes_only_the_rows_that_have_one(head, kind):
 @torch.no_grad()
 def test_regression_gives_the_same_image_for_every_seed_and_a_flow_a_new_one(head):
     regressed, flowed = (
-        head(kind).sample(think, None, generators([0, 1]), Sampling(steps=2, guidance=1.0))
+        sample(head(kind), think, None, generators([0, 1]), Sampling(steps=2, guidance=1.0))
         for kind in ("regression", "flow")
     )
     assert torch.equal(regressed[0], regressed[1])
@@ -161,11 +162,11 @@ def test_regression_gives_the_same_image_for_every_seed_and_a_flow_a_new_one(hea
 def test_guidance_one_is_no_guidance(head):
     network = head("flow")
     none, almost = (
-        network.sample(think, None, generators([0]), Sampling(steps=2, guidance=guidance))
+        sample(network, think, None, generators([0]), Sampling(steps=2, guidance=guidance))
         for guidance in (1.0, 1.0 + 1e-7)
     )
     torch.testing.assert_close(none, almost, rtol=1e-4, atol=1e-4)
-    strong = network.sample(think, None, generators([0]), Sampling(steps=2, guidance=3.0))
+    strong = sample(network, think, None, generators([0]), Sampling(steps=2, guidance=3.0))
     assert (strong - none).abs().max() > 1e-3
 
 
@@ -174,7 +175,7 @@ def test_guidance_ends_where_its_interval_does(head):
     network = head("flow")
 
     def drawn(**given):
-        return network.sample(think, None, generators([0, 1]), Sampling(steps=4, **given))
+        return sample(network, think, None, generators([0, 1]), Sampling(steps=4, **given))
 
     plain, guided = drawn(), drawn(guidance=3.0)
     early, late = drawn(guidance=3.0, guided_until=0.4), drawn(guidance=3.0, guided_from=0.6)
@@ -212,16 +213,16 @@ def test_a_dropped_thought_is_not_heard_and_a_kept_one_is(head):
 @torch.no_grad()
 def test_guidance_starts_from_what_a_dropped_thought_was_taught(head):
     network = head("flow")
-    null = network.sample(lambda slot: torch.zeros_like(slot), None, generators([0]), Sampling(steps=1, guidance=1.0))
-    unheard = network.sample(think, None, generators([0]), Sampling(steps=1, guidance=0.0))
+    null = sample(network, lambda slot: torch.zeros_like(slot), None, generators([0]), Sampling(steps=1, guidance=1.0))
+    unheard = sample(network, think, None, generators([0]), Sampling(steps=1, guidance=0.0))
     torch.testing.assert_close(null, unheard, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_guidance_can_start_from_a_faint_thought_instead(head):
     network = head("flow", null_scale=0.3)
-    faint = network.sample(lambda slot: slot * 0.3, None, generators([0]), Sampling(steps=1, guidance=1.0))
-    null = network.sample(think, None, generators([0]), Sampling(steps=1, guidance=0.0))
+    faint = sample(network, lambda slot: slot * 0.3, None, generators([0]), Sampling(steps=1, guidance=1.0))
+    null = sample(network, think, None, generators([0]), Sampling(steps=1, guidance=0.0))
     torch.testing.assert_close(null, faint, rtol=1e-4, atol=1e-4)
 
 
@@ -275,7 +276,7 @@ def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
             network(inputs.slot, inputs).mean().backward()
             optimizer.step()
         with torch.no_grad():
-            answers[kind] = network.sample(think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))
+            answers[kind] = sample(network, think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))
     norms = {kind: (answer.flatten(1).norm(dim=1) / mode.norm()) for kind, answer in answers.items()}
     assert norms["regression"].max() < 0.3
     assert ((norms["flow"] - 1).abs() < 0.25).float().mean() > 0.9
@@ -302,7 +303,7 @@ def test_within_the_loop_of_sampling_nothing_waits_and_nothing_is_made_on_the_ho
     for steps in (2, 9):
         calls |= {"angles": 0, "read": 0}
         sampling = Sampling(steps=steps, guidance=2.0, guided_from=0.2, guided_until=0.7, solver=solver)
-        network.sample(think, None, generators([0, 1]), sampling)
+        sample(network, think, None, generators([0, 1]), sampling)
         found[steps] = dict(calls)
     assert found[2] == found[9]
     assert found[9]["angles"] == 1
