@@ -26,7 +26,7 @@ from blip3o.pipeline.generation import Progress, Reply
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
-from blip3o.processing.images import Picturelike, read_picture, to_image
+from blip3o.processing.images import Picturelike, check_files, read_picture, to_image
 from blip3o.weights import checkpoint, hub, outline
 from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
@@ -320,6 +320,7 @@ class BLIP3o:
         prompts = self._texts(texts) * (len(groups) if isinstance(texts, str) else 1)
         if len(prompts) != len(groups):
             raise PromptError(f"{len(groups)} images but {len(prompts)} texts: give one text, or one for each image")
+        check_files(image for group in groups for image in group)  # before any is worked on: each is read at its turn
         return list(zip(groups, prompts, strict=True))
 
     def _opened(self, content: TurnContent) -> Conversation:

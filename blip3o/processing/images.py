@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -87,6 +87,13 @@ def open_picture(source: object) -> Image.Image:
     return upright
 
 
+def check_files(sources: Iterable[object]) -> None:
+    """Raise PictureError for the first of these that names a file that is not there, or is empty."""
+    for source in sources:
+        if isinstance(source, str | os.PathLike):
+            existing(source)
+
+
 def named(source: object) -> str:
     """What a message calls a picture: its file, where that is known."""
     if isinstance(source, str | os.PathLike):
@@ -105,7 +112,7 @@ def _held(source: object, name: str) -> Image.Image | Path | BytesIO:
     if isinstance(source, np.ndarray):
         return _image_of(source)
     if isinstance(source, str | os.PathLike):
-        return _file_of(source, name)
+        return existing(source)
     if isinstance(source, BinaryFile):
         try:
             source = source.read()
@@ -130,7 +137,9 @@ def _image_of(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _file_of(source: str | os.PathLike, name: str) -> Path:
+def existing(source: str | os.PathLike) -> Path:
+    """The file of a picture. Raises PictureError where there is none, or an empty one."""
+    name = os.fspath(source)
     if re.match(r"\w[\w+.-]*://|data:", name):
         raise PictureError(f"{name[:80]} is an address, not a file: fetch the picture, then give its file or its bytes")
     path = Path(source)

@@ -37,6 +37,7 @@ COMMANDS: dict[str, set[str]] = {
     "chat -m MODEL -o talk": MODEL,
     "demo -m MODEL -o demo": MODEL,
     "data preview picturebook -n 2": PICTURES,
+    "data check rows.jsonl": {"torch"},
     "info PUBLISHED": TENSORS,
     "generate 'a dog' -m PUBLISHED --steps 1 --decoder-steps 1 -o a.png": MODEL | {"diffusers", "scipy"} | COMPILED,
     "convert PUBLISHED converted": MODEL | {"diffusers", "scipy", "sklearn"} | COMPILED,
@@ -75,6 +76,7 @@ def test_of_every_verb_there_is_a_command():
 @pytest.mark.parametrize("asked", COMMANDS)
 def test_a_command_opens_what_it_needs_and_says_nothing_of_it(tmp_path, weights, published, asked):
     Image.new("RGB", (72, 72), "red").save(tmp_path / "picture.png")
+    (tmp_path / "rows.jsonl").write_text('{"image": "picture.png", "caption": "red"}')
     places = {"MODEL": str(weights), "PUBLISHED": str(published), "PICTURE": str(tmp_path / "picture.png")}
     found, said = opened(tmp_path, SCRIPT, *(places.get(word, word) for word in shlex.split(asked)))
     assert found - COMMANDS[asked] == set()

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -52,8 +53,9 @@ RUNS = {
     "info": [("info", "{weights}")],
     "convert": [("convert", "{published}", "ours"), ("convert", "ours", "theirs")],
     "data preview": [("data", "preview", "-n", 2)],
+    "data check": [("data", "check", "own")],
 }
-WITHOUT_MODEL = ("info", "convert", "data preview")
+WITHOUT_MODEL = ("info", "convert", "data preview", "data check")
 
 
 @pytest.mark.parametrize("verb", RUNS)
@@ -63,6 +65,9 @@ def test_the_fields_of_a_verb_are_those_of_the_page(verb, blip3o, weights, publi
     text = generation._text
     monkeypatch.setattr(generation, "_text", lambda engine, ids: (text(engine, ids)[0], "a thought" if ids else ""))
     monkeypatch.setattr(sys, "stdin", io.StringIO("a cup\n"))
+    Path("own").mkdir()
+    shutil.copy(picture, "own/a.png")
+    Path("own/a.txt").write_text("a cup")
     told, found = fields(verb), []
     for words in RUNS[verb]:
         asked = [str(word).format(picture=picture, weights=weights, published=published) for word in words]

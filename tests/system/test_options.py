@@ -54,6 +54,7 @@ def options(verb):
 
 
 ELSEWHERE = {
+    "data check": "tests/system/test_data.py",
     "train": "tests/system/test_training.py",
     "evaluate": "tests/system/test_evaluate.py",
     "evaluate compare": "tests/unit/evals/test_compare.py",

@@ -218,3 +218,11 @@ def test_a_model_in_half_precision_draws_edits_and_reads(pipeline, dtype):
     assert drawn.size == edited.size == model.reconstruct(edited, steps=1)[0].size
     assert model.features(edited).dtype == np.float32
     assert len(model.understand(edited, "is it night?", max_tokens=2)) == 1
+
+
+@pytest.mark.parametrize("verb", ["understand", "edit"])
+def test_a_file_that_is_not_there_is_refused_before_any_picture_is_worked_on(model, picture, tmp_path, verb):
+    steps = []
+    with pytest.raises(PictureError, match=r"nowhere\.png does not exist"):
+        getattr(model, verb)([picture, tmp_path / "nowhere.png"], "a dog", batch_size=1, progress=steps.append)
+    assert steps == []

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from blip3o.config import from_dict, load, to_dict
 from blip3o.data.mixture import Mixture
+from blip3o.data.sources.image_folder import ImageFolder, ImageFolderConfig
 from blip3o.errors import ConfigError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives import OBJECTIVES
@@ -42,15 +44,26 @@ def test_a_shipped_recipe_builds_a_machine_that_its_stages_find_their_parts_in(s
         assert trained(pipeline, torch.nn.Module(), stage.trains)
 
 
-def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, book):
+@pytest.fixture
+def source(shipped, book, tmp_path):
+    """A small source of the kind of a shipped recipe's."""
+    if shipped.source.kind != "image_folder":
+        return book
+    Image.new("RGB", (9, 8)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a dark field")
+    return ImageFolder(ImageFolderConfig(path=str(tmp_path)))
+
+
+def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, source):
     for objective in (stage.objective for stage in shipped.stages if stage.objective.kind == "unified"):
         for drawing, weights in ((True, objective.draw), (False, objective.text)):
             for task in weights:
-                assert Mixture(book, {task: 1.0}, "shipped", drawing=drawing)[0]
+                assert Mixture(source, {task: 1.0}, "shipped", drawing=drawing)[0]
 
 
-def test_every_objective_is_trained_by_the_tiny_recipe(tiny):
-    assert {stage.objective.kind for stage in tiny.stages} >= OBJECTIVES.keys()
+def test_every_objective_is_trained_by_a_recipe_that_tests_run(tiny):
+    own = load(Recipe, "folder")  # its stages, made smaller, are those of tests/system/test_own_pictures.py
+    assert {stage.objective.kind for stage in (*tiny.stages, *own.stages)} >= OBJECTIVES.keys()
 
 
 UNIFIED = {"kind": "unified", "draw": {"draw": 1.0}}
