@@ -37,7 +37,7 @@ COMMANDS: dict[str, set[str]] = {
     "chat -m MODEL -o talk": MODEL,
     "demo -m MODEL -o demo": MODEL,
     "data preview picturebook -n 2": PICTURES,
-    "data check rows.jsonl": {"torch"},
+    "data check rows.jsonl": PICTURES | {"torch"},
     "info PUBLISHED": TENSORS,
     "generate 'a dog' -m PUBLISHED --steps 1 --decoder-steps 1 -o a.png": MODEL | {"diffusers", "scipy"} | COMPILED,
     "convert PUBLISHED converted": MODEL | {"diffusers", "scipy", "sklearn"} | COMPILED,
