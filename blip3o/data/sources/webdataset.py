@@ -112,7 +112,7 @@ def _expanded(pattern: str) -> tuple[Any, list[str]]:
     try:
         from braceexpand import braceexpand
     except ModuleNotFoundError:
-        raise ConfigError("reading shards takes webdataset: pip install 'blip3o[train]'") from None
+        raise ConfigError("reading shards takes braceexpand: pip install 'blip3o[train]'") from None
     try:
         opened = [fsspec.get_fs_token_paths(part) for part in braceexpand(pattern)]
         files = opened[0][0]

@@ -1,10 +1,12 @@
 """The order of samples: a pure function of seed and number, in which nothing is repeated before everything was seen."""
 
+import sys
 from collections import Counter
 
 import pytest
 
 from blip3o.data.order import Order
+from blip3o.errors import ConfigError
 
 
 def tasks(order, count):
@@ -38,3 +40,9 @@ def test_tasks_alternate_by_their_weights(weights, expected):
 def test_another_seed_gives_another_order():
     one, same, other = (tasks(Order({"all": 20}, {"all": 1.0}, seed), 20) for seed in ("a", "a", "b"))
     assert one == same != other
+
+
+def test_an_order_without_its_package_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grain", None)
+    with pytest.raises(ConfigError, match=r"training takes grain: pip install 'blip3o\[train\]'"):
+        Order({"all": 5}, {"all": 1.0}, "seed")

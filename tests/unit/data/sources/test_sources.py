@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from blip3o.data.sample import SampleError
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import DESCRIBE, Source
-from blip3o.errors import DataError
+from blip3o.errors import ConfigError, DataError
 from blip3o.plugins import build, read_config
 from blip3o.processing.conversation import Picture
 
@@ -277,3 +278,10 @@ def test_the_configuration_of_a_data_set_is_asked_of_the_hub(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     assert len(opened("hf_datasets", "somebody/pictures", name="small", split="test")) == 1
     assert requests == [("somebody/pictures", "small", "test")]
+
+
+@pytest.mark.parametrize(("kind", "package"), [("webdataset", "braceexpand"), ("hf_datasets", "datasets")])
+def test_a_package_that_is_not_installed_is_named(folder, monkeypatch, kind, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"takes {package}: pip install 'blip3o\[train\]'"):
+        opened(kind, folder / "a.tar")
