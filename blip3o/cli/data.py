@@ -1,6 +1,7 @@
 """blip3o data: a look at what the models learn from, before they do."""
 
 import random
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,7 +71,7 @@ def check(source: Where, json: Json = False, debug: Debug = False) -> None:
         from blip3o.data.opening import source_at
 
         report = check_source(source_at(source), progress)
-    print(as_json(report.values()) if json else "\n".join(_lines(report)))
+    print(as_json(asdict(report)) if json else "\n".join(_lines(report)))
     if report.skipped:
         raise typer.Exit(1)
 
@@ -94,7 +95,6 @@ def _samples(path: str, count: int, seed: int) -> list["Tile"]:
     from blip3o.data.opening import source_at
     from blip3o.data.sample import SampleError
     from blip3o.errors import DataError
-    from blip3o.processing.conversation import Picture
 
     source = source_at(path)
     tiles: list[Tile] = []
@@ -104,10 +104,9 @@ def _samples(path: str, count: int, seed: int) -> list["Tile"]:
         except SampleError:
             continue
         parts = [part for turn in sample.conversation for part in turn.content]
-        pictures = [sample.picture] if sample.picture else [part for part in parts if isinstance(part, Picture)]
         texts = [*sample.captions[:1], *(part for part in reversed(parts) if isinstance(part, str))]
-        if pictures:
-            tiles.append((Image.fromarray(pictures[-1].pixels), texts[0] if texts else ""))
+        if sample.pictures:
+            tiles.append((Image.fromarray(sample.pictures[-1].pixels), texts[0] if texts else ""))
         if len(tiles) == count:
             break
     if not tiles:

@@ -3,10 +3,9 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-from blip3o.data.sample import Sample, SampleError
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.processing.conversation import Picture
 
@@ -42,10 +41,6 @@ class DataReport:
     caption: Spread | None = None
     """Characters of a caption."""
 
-    def values(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
-        return asdict(self)
-
 
 def check_source(source: Source, progress: Callable[[int, int], None] = lambda done, total: None) -> DataReport:
     """Read every sample of a source once. `progress` gets how many of how many are read."""
@@ -63,7 +58,7 @@ def check_source(source: Source, progress: Callable[[int, int], None] = lambda d
             report.usable += 1
             report.conversations += bool(sample.conversation)
             lengths += [len(caption) for caption in sample.captions]
-            pictures = _pictures(sample)
+            pictures = sample.pictures
             heights += [picture.pixels.shape[0] for picture in pictures]
             widths += [picture.pixels.shape[1] for picture in pictures]
             if pictures and (first := earlier.setdefault(_digest(pictures[0]), sample.address)) != sample.address:
@@ -73,11 +68,6 @@ def check_source(source: Source, progress: Callable[[int, int], None] = lambda d
         report.skipped.setdefault(reason, {})[shard] = count
     report.width, report.height, report.caption = map(_spread, (widths, heights, lengths))
     return report
-
-
-def _pictures(sample: Sample) -> list[Picture]:
-    shown = [part for turn in sample.conversation for part in turn.content if isinstance(part, Picture)]
-    return shown if sample.picture is None else [sample.picture]
 
 
 def _digest(picture: Picture) -> str:

@@ -75,7 +75,7 @@ def checked_text(value: object) -> str:
             raise RowError("badly encoded text", f"{error.reason} at byte {error.start}") from None
     if not isinstance(value, str):
         raise RowError("no text", f"{type(value).__name__} where a text should be")
-    if "\ufffd" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if "\ufffd" in value or "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise RowError("badly encoded text", "it holds letters that were lost before")
     if len(value) > LONGEST_TEXT:
         raise RowError("text too long", f"{len(value)} characters, more than {LONGEST_TEXT}")
@@ -125,6 +125,8 @@ def _spoken(turns: Any) -> list[tuple[Role, str]]:
 def _content(value: Any) -> str:
     """The text of a turn; parts of OpenAI's shape become marks and text."""
     if isinstance(value, list):
+        if not all(isinstance(part, Mapping) for part in value):
+            raise RowError("no conversation", "expected parts with type and text in a turn's content")
         parts = ["<image>" if part.get("type") != "text" else checked_text(part.get("text", "")) for part in value]
         return "\n".join(parts)
     return checked_text(value)

@@ -28,6 +28,13 @@ class Sample:
     """Where it lies, for messages: `shard.tar/000123`, `data.jsonl:7`."""
 
     @property
+    def pictures(self) -> list[Picture]:
+        """Its picture, or those of its conversation in their order."""
+        if self.picture is not None:
+            return [self.picture]
+        return [part for turn in self.conversation for part in turn.content if isinstance(part, Picture)]
+
+    @property
     def place(self) -> tuple[str, str]:
         """Shard and address, as `SampleError` takes them."""
         return self.shard, self.address

@@ -72,6 +72,9 @@ def _table(path: Path) -> list[SourceRow]:
     if path.suffix == ".csv":
         return list(csv.DictReader(text.splitlines()))
     try:
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
+        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         raise DataError(f"{path} is no JSON of a line each ({error}): write one object to a line") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} has lines that are no objects: write one object to a line")
+    return rows

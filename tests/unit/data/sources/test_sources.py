@@ -187,6 +187,7 @@ BROKEN = {
     "empty turn": {"conversations": said(" ")},
     "incomplete edit": {"source": "red.png", "target": "blue.png"},
     "text too long": {"image": "red.png", "caption": "a" * 100_001},
+    "no conversation": {"messages": [{"role": "user", "content": ["hello"]}, {"role": "assistant", "content": "."}]},
     "badly encoded text": {"image": "red.png", "caption": "caf\ufffd"},
     "no text": {"image": "red.png", "caption": 5},
     "no JSON": '{"image": "red.png", "capti',
@@ -285,3 +286,15 @@ def test_a_package_that_is_not_installed_is_named(folder, monkeypatch, kind, pac
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=rf"takes {package}: pip install 'blip3o\[train\]'"):
         opened(kind, folder / "a.tar")
+
+
+def test_a_text_with_an_end_of_string_in_it_is_skipped_before_the_tokenizer_refuses_it(folder):
+    source = opened("jsonl", jsonl(folder / "nul.jsonl", {"image": "red.png", "caption": "a red\0field"}))
+    with pytest.raises(SampleError, match="badly encoded text"):
+        source[0]
+
+
+def test_a_table_of_lines_that_are_no_objects_is_one_line(folder):
+    (folder / "metadata.jsonl").write_text('["red.png"]')
+    with pytest.raises(DataError, match="no objects"):
+        opened("image_folder", folder)
