@@ -60,6 +60,12 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
     return Sample(picture=_picture(images[0], open_image), captions=captions, shard=place[0], address=place[1])
 
 
+def images_of(row: SourceRow) -> list[Any]:
+    """The values of all image columns of a row, those of an edit included, as they stand in the data."""
+    columns = (IMAGES, SOURCES, TARGETS)
+    return [value for names in columns for value in _list(_column(row, names))]
+
+
 def captions_of(row: SourceRow) -> tuple[str, ...]:
     """The captions of a row, without empty ones. Raises RowError for what is no text."""
     values = [value for name in CAPTIONS for value in _list(row.get(name))]
