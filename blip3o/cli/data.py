@@ -10,8 +10,9 @@ import typer
 
 from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import Gallery, as_json, check_folder, check_writable
-from blip3o.cli.options import Debug, Json, Output, Seed, examples
+from blip3o.cli.options import Debug, Json, Output, Seed, Stopped, examples
 from blip3o.cli.progress import counting, working
+from blip3o.train.lock import FolderLock
 
 if TYPE_CHECKING:
     from blip3o.cli.contact_sheet import Tile
@@ -23,6 +24,7 @@ EXAMPLES = examples(
     "blip3o data check my-pictures",
     "blip3o data check my-pictures --output report.html",
     "blip3o data check 'shards/{00000..00099}.tar' --json",
+    "blip3o data pack my-pictures --output shards --shard-size 500MB",
 )
 BOOK = "picturebook"
 SHOWN = 10
@@ -41,6 +43,7 @@ def _data() -> None:
 Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many read at a time; default: one for each core.")
 ]
+Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a new one, or one to go on with.")]
 Where = Annotated[str, typer.Argument(help="picturebook, a folder of images, a .jsonl file, or shards (.tar).")]
 
 
@@ -106,6 +109,42 @@ def _check_page(output: Path) -> None:
 
     check_page(output)
     check_folder(output.parent)
+
+
+@app.command(epilog=EXAMPLES)
+def pack(
+    source: Where,
+    output: Folder,
+    shard_size: Annotated[
+        str, typer.Option(help="When a shard is full: samples such as 10000, or bytes such as 500MB.")
+    ] = "500MB",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write data as WebDataset shards.
+
+    Picture files go in as they are. What cannot be trained on is left out and
+    listed in samples_skipped.jsonl. The same command goes on after a stop.
+    """
+    check_folder(output)
+    with counting(f"packing {source}") as progress:
+        from blip3o.data.opening import source_at
+        from blip3o.data.pack import ShardSize, pack
+
+        size, lock = ShardSize.read(shard_size), FolderLock(output)
+        try:
+            opened = source_at(source)
+            with lock:
+                packing = pack(opened, output, size, progress)
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped: {output} holds the shards that are whole; the same command goes on") from None
+    facts = {"folder": str(output), "shards": len(packing.shardlist), "samples": packing.packed}
+    if json:
+        print(as_json({**facts, "skipped": packing.skipped}))
+        return
+    print(f"{packing.packed} of {packing.samples} samples in {len(packing.shardlist)} shards: {output}")
+    for reason, number in packing.skipped.items():
+        print(f"left out: {number} x {reason}")
 
 
 def _scenes(count: int, seed: int) -> list["Tile"]:

@@ -17,7 +17,7 @@ from blip3o.data.transcript import transcript
 from blip3o.errors import OutputError, PictureError
 from blip3o.files import writing
 from blip3o.processing.images import read_picture
-from blip3o.processing.thumbnail import data_address
+from blip3o.processing.picture_files import data_address
 
 SHOWN = 24
 """Samples shown of the whole, and groups of duplicates."""
@@ -126,7 +126,7 @@ def _openable(source: Source, index: int, address: str) -> Iterator[str]:
     values: list[Any] = [address]  # in a folder of images the picture itself
     if isinstance(source, RowSource):
         with suppress(RowError, OSError):
-            values += [source.open_image(index, value) for value in images_of(source.row(index))]
+            values += [source.open_image(index, value) for value in images_of(source.named_row(index))]
     for value in values:
         with suppress(PictureError):
             yield data_address(read_picture(value))

@@ -32,7 +32,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "cli/*.py",
     ),
     "grain": ("data/*.py", "data/sources/*.py"),
-    "webdataset": ("data/sources/*.py",),
+    "webdataset": ("data/sources/*.py", "data/pack.py"),
     "fsspec": ("data/sources/*.py",),
     "datasets": ("data/sources/*.py",),
     "huggingface_hub": ("weights/*.py", "weights/published/convert.py"),

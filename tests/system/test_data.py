@@ -105,3 +105,26 @@ def test_a_folder_of_which_nothing_can_be_read_is_told_so(blip3o, pictures):
         2,
         "error: mine holds no sample with a picture that can be read: see `blip3o data check mine`\n",
     )
+
+
+def test_packing_goes_from_a_folder_to_shards_that_a_check_finds_whole(blip3o, pictures):
+    done = blip3o("data", "pack", "mine", "--output", "shards", "--shard-size", "2")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "3 of 5 samples in 2 shards: shards",
+        "left out: 1 x no caption",
+        "left out: 1 x unreadable image",
+    ]
+    assert blip3o("data", "check", "shards/{00000..00001}.tar").out.startswith("3 of 3 samples")
+    again = blip3o("data", "pack", "mine", "--output", "shards", "--shard-size", "2")
+    assert (again.code, again.out) == (0, done.out)
+    other = blip3o("data", "pack", "mine", "--output", "shards", "--shard-size", "3")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "another shard size" in other.err
+
+
+def test_a_shard_size_that_is_none_is_one_line(blip3o, pictures):
+    done = blip3o("data", "pack", "mine", "--output", "shards", "--shard-size", "many")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "'many', expected samples such as 10000, or bytes such as 500MB" in done.err
+    assert not Path("shards/index.json").exists()

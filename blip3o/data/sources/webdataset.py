@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import fsspec
 
+from blip3o.data.members import with_members
 from blip3o.data.rows import RowError, SourceRow
 from blip3o.data.sources.source import RowSource, RowSourceConfig
 from blip3o.errors import ConfigError, DataError
@@ -80,7 +81,7 @@ class WebDataset(RowSource):
         row: dict[str, Any] = _json(values.pop("json")) if "json" in values else {}
         image = next((values[suffix] for suffix in IMAGE_SUFFIXES if suffix in values), None)
         text = {"caption": values["txt"]} if "txt" in values else {}
-        return row | text | ({} if image is None else {"image": image})
+        return with_members(row | text | ({} if image is None else {"image": image}), values)
 
     def place(self, index: int) -> tuple[str, str]:
         members = self.samples[index]

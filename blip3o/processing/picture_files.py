@@ -1,4 +1,4 @@
-"""Small pictures for pages and sheets: several of them on one tile, and one as bytes of a JPEG."""
+"""Pictures for people and files: several on one tile, one inside a page, and one as the bytes of a PNG."""
 
 import base64
 from collections.abc import Sequence
@@ -33,3 +33,9 @@ def data_address(picture: Picture, side: int = SIDE) -> str:
     image.thumbnail((side, side))
     image.save(content := BytesIO(), "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def to_png(picture: Picture) -> bytes:
+    """A picture as the bytes of a PNG."""
+    Image.fromarray(picture.pixels).save(content := BytesIO(), "PNG")
+    return content.getvalue()
