@@ -89,11 +89,11 @@ def test_picture_files_go_in_as_they_are(rows, tmp_path):
 
 
 def test_the_library_of_the_format_reads_the_shards(rows, tmp_path):
-    from webdataset.tariterators import group_by_keys, tar_file_iterator
+    from webdataset.tariterators import group_by_keys, tar_file_expander
 
     pack(source_at(str(rows)), tmp_path / "shards", TEN)
     with (tmp_path / "shards" / "00000.tar").open("rb") as shard:
-        first, *others = list(group_by_keys(tar_file_iterator(shard)))
+        first, *others = list(group_by_keys(tar_file_expander([{"url": "00000.tar", "stream": shard}])))
     assert len(others) == 9
     assert (first["__key__"], first["txt"]) == ("000000000", b"a field")
     assert first["png"] == (rows.parent / "a.png").read_bytes()
