@@ -81,6 +81,27 @@ class UnifiedLosses:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelledAnswers:
+    """The unbroken runs of labelled tokens in a batch."""
+
+    labelled: Bool[Tensor, "batch seq_less_one"]
+    """Whether the token after each is to be written."""
+    answer: Int[Tensor, " labelled"]
+    """The answer that each labelled token belongs to, counted through the batch."""
+    weights: Float[Tensor, " answer"]
+    """The root of the length of each."""
+
+    @classmethod
+    def of(cls, labels: Int[Tensor, "batch seq"]) -> "LabelledAnswers":
+        """Those of a batch's labels."""
+        padded = F.pad(labels[:, 1:] != IGNORED, (1, 0))
+        starts = (padded[:, 1:] & ~padded[:, :-1]).flatten().cumsum(0)  # answers that start up to each token
+        labelled = padded[:, 1:]
+        answer = starts[labelled.flatten()] - 1
+        return cls(labelled=labelled, answer=answer, weights=answer.bincount().sqrt())
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageRequests:
     """Conversations that end in a slot, and the images to draw from them."""
 
@@ -171,17 +192,13 @@ class Unified(nn.Module):
         An answer is an unbroken run of labelled tokens. Neither the long nor the short ones drown the others ("square
         averaging", InternVL 2.5, arXiv 2412.05271). Only the logits of labelled tokens are computed.
         """
-        labelled = F.pad(batch.labels[:, 1:] != IGNORED, (1, 0))
-        starts = (labelled[:, 1:] & ~labelled[:, :-1]).flatten().cumsum(0)  # answers that start up to each token
-        labelled = labelled[:, 1:]
-        if not labelled.any():
+        answers = LabelledAnswers.of(batch.labels)
+        if not len(answers.weights):
             return None
-        logits = self.backbone.logits(hidden[:, :-1][labelled]).float()
-        losses = F.cross_entropy(logits, batch.labels[:, 1:][labelled], reduction="none")
-        answer = starts[labelled.flatten()] - 1
-        sums = losses.new_zeros(int(starts[-1])).index_add(0, answer, losses)
-        weights = answer.bincount().sqrt()
-        return WeightedLoss(sum=(sums / weights).sum(), weight=weights.sum())
+        logits = self.backbone.logits(hidden[:, :-1][answers.labelled]).float()
+        losses = F.cross_entropy(logits, batch.labels[:, 1:][answers.labelled], reduction="none")
+        sums = losses.new_zeros(len(answers.weights)).index_add(0, answers.answer, losses)
+        return WeightedLoss(sum=(sums / answers.weights).sum(), weight=answers.weights.sum())
 
     def start_features(
         self, requests: Sequence[ImageRequests], rngs: Sequence[Generator], samplings: Sequence[Sampling]

@@ -27,6 +27,8 @@ class Stage:
     steps: int
     batch_size: int
     """Samples in one step."""
+    micro_batch_size: int = 0
+    """Samples that run through the networks together at most, the gradients of which are added up; 0 is any number."""
     learning_rate: float
     warmup: int = 100
     """Steps over which the learning rate rises."""
@@ -42,6 +44,7 @@ class Stage:
             (not fault, fault),
             (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
             (self.batch_size >= 0, f"batch_size is {self.batch_size}, expected 0 or more"),
+            (self.micro_batch_size >= 0, f"micro_batch_size is {self.micro_batch_size}, expected 0 or more"),
             (self.learning_rate > 0, f"learning_rate is {self.learning_rate}, expected more than 0"),
             (0 <= self.ema < 1, f"ema is {self.ema}, expected 0 or more and less than 1"),
             (self.clip > 0, f"clip is {self.clip}, expected more than 0"),

@@ -1,13 +1,15 @@
 """The steps of one stage, and all that they need to go on after a stop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from blip3o.data.address import StepAddresses
+from blip3o.data.sample import SampleError
 from blip3o.errors import CheckpointError, TrainingError
 from blip3o.train.ema import Average
 from blip3o.train.log import Meter
@@ -34,27 +36,46 @@ class StageSteps:
         self.done = 0
         self.path = path
 
-    def step(self) -> None:
-        """One step of the optimizer."""
+    def step(self) -> Sequence[SampleError]:
+        """One step of the optimizer; gives the samples that it had to skip."""
         # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
         run = f"train/{self.recipe.seed}/{self.stage.name}"
-        with arithmetic(self.recipe.precision, self.objective.device):
-            losses = self.objective.losses(StepAddresses(run, self.done, self.stage.batch_size))
-            if not losses:  # every sample was skipped
-                self.done += 1
-                return
-            total = self.objective.total(losses)
-        if not total.isfinite():
+        loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
+        if loaded.batches:  # else every sample was skipped
+            losses = self.backward(loaded.batches)
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+            self.optimizer.step(learning_rate(self.stage, self.done))
+            self.average.update(self.parameters, self.done)
+            self.meter.add({name: loss.item() for name, loss in losses.items()})
+        self.done += 1
+        return loaded.skipped
+
+    def backward(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+        """Add up the gradients of micro-batches; gives the step's losses, `total` first.
+
+        A loss is divided by its weight in the whole step, which is known before: so each micro-batch may forget its
+        activations before the next.
+        """
+        objective, factors = self.objective, self.objective.factors
+        weights = {name: sum(one.get(name, 0.0) for one in map(objective.weights, batches)) for name in objective.names}
+        sums: dict[str, Tensor] = {}
+        for batch in batches:
+            with arithmetic(self.recipe.precision, objective.device):
+                losses = {
+                    name: loss.sum / weights[name]
+                    for name, loss in objective.losses(batch.to(objective.device)).items()
+                }
+                total = torch.stack([factors.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+            if total.requires_grad:  # nothing that learns may stand behind the losses of one kind of batch
+                total.backward()
+            for name, loss in {"total": total, **losses}.items():
+                sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
+        if not sums["total"].isfinite():
             raise TrainingError(
-                f"the loss of stage {self.stage.name} is {total.item()} at step {self.done + 1}: lower its "
+                f"the loss of stage {self.stage.name} is {sums['total'].item()} at step {self.done + 1}: lower its "
                 f"learning_rate ({self.stage.learning_rate:g}); the state last saved is kept"
             )
-        total.backward()
-        nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
-        self.optimizer.step(learning_rate(self.stage, self.done))
-        self.average.update(self.parameters, self.done)
-        self.done += 1
-        self.meter.add({"total": total.item()} | {name: loss.mean().item() for name, loss in losses.items()})
+        return sums
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -125,8 +125,8 @@ class Trainer:
         try:
             while steps.done < stage.steps:
                 with undivided():
-                    steps.step()
-                self.skipped.add(steps.meter.samples, steps.objective.take_skipped())
+                    skipped = steps.step()
+                self.skipped.add(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
             if steps.done:

@@ -86,6 +86,7 @@ RUNS = (
             "trains": ("unified.head",),
             "steps": 2,
             "batch_size": 3,
+            "micro_batch_size": 1,
             "learning_rate": 2e-3,
             "warmup": 3,
             "weight_decay": 0.5,
@@ -96,7 +97,13 @@ RUNS = (
     Case(
         replace(WHOLE.objective, text_batch_size=2),
         run_with(WHOLE),
-        {"draw": {"edit": 1.0}, "text": {"caption_short": 1.0}, "text_batch_size": 3, "text_weight": 0.5},
+        {
+            "draw": {"edit": 1.0},
+            "text": {"caption_short": 1.0},
+            "text_batch_size": 3,
+            "text_weight": 0.5,
+            "features": "online",
+        },
     ),
     Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),
     Case(AutoencoderObjectiveConfig(), run_with(SPACE), {"feature_noise": 0.5}),

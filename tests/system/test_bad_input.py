@@ -252,7 +252,7 @@ def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
     def pressed(self):
         if self.done == 2:
             signal.raise_signal(signal.SIGINT)
-        whole(self)
+        return whole(self)
 
     monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
     monkeypatch.setattr(StageSteps, "step", pressed)

@@ -84,7 +84,7 @@ def test_a_run_on_a_folder_goes_on_where_it_was_stopped(blip3o, pictures, monkey
     def stopped(steps):
         if steps.stage.name == "whole" and steps.done == 2:
             raise KeyboardInterrupt
-        step(steps)
+        return step(steps)
 
     monkeypatch.setattr(StageSteps, "step", stopped)
     assert blip3o("train", "--config", "own.yaml", "-o", "parts").code == 130
