@@ -1,6 +1,7 @@
 """Everything of a source read once: what can be trained on, what will be skipped and why, and how it is spread."""
 
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from blip3o.data.duplicates import Fingerprints
+from blip3o.data.packed_texts import PackedTexts
 from blip3o.data.reading import SampleFacts, read_all
 from blip3o.data.sources.source import Source
 
@@ -82,7 +84,7 @@ class _Gathered:
         self.skipped: Counter[tuple[str, str]] = Counter()
         self.languages: Counter[str] = Counter()
         self.widths, self.heights, self.lengths = array("i"), array("i"), array("i")
-        self.addresses: dict[int, str] = {}
+        self.addresses = PackedTexts()
         self.pictured, self.bits = array("q"), array("Q")
         self.digests, self.colors = bytearray(), bytearray()
 
@@ -97,7 +99,7 @@ class _Gathered:
         self.widths.extend(width for width, _ in facts.sizes)
         self.heights.extend(height for _, height in facts.sizes)
         if facts.first_picture is not None:
-            self.addresses[index] = facts.address
+            self.addresses.append(facts.address)
             self.pictured.append(index)
             self.bits.append(facts.first_picture.bits)
             self.digests += facts.first_picture.digest
@@ -110,15 +112,19 @@ class _Gathered:
             messages.append(message)
             self.told.example_samples.setdefault(reason, []).append(index)
 
+    def address(self, index: int) -> str:
+        """Of a sample that has a picture."""
+        return self.addresses[bisect_left(self.pictured, index)]
+
     def report(self) -> DataReport:
-        told, names = self.told, self.addresses
+        told = self.told
         for (reason, shard), count in sorted(self.skipped.items()):
             told.skipped.setdefault(reason, {})[shard] = count
         told.languages = dict(sorted(self.languages.items(), key=lambda one: (-one[1], one[0])))
         prints = Fingerprints(self.pictured, self.digests, self.bits, self.colors)
         told.duplicate_samples, told.near_duplicate_samples = prints.same(), prints.alike()
-        told.duplicates = [(names[one], names[earlier]) for one, earlier in told.duplicate_samples]
-        told.near_duplicates = [[names[one] for one in group] for group in told.near_duplicate_samples]
+        told.duplicates = [(self.address(one), self.address(earlier)) for one, earlier in told.duplicate_samples]
+        told.near_duplicates = [list(map(self.address, group)) for group in told.near_duplicate_samples]
         widths, heights = np.array(self.widths), np.array(self.heights)
         told.width, told.height = _spread(widths), _spread(heights)
         told.aspect_ratio, told.caption = _spread(widths / heights), _spread(np.array(self.lengths))

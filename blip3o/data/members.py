@@ -1,4 +1,4 @@
-"""A row of data <-> the members of a shard: pictures as they are, one caption as text, all else as JSON.
+"""A row of data -> the members of a shard: pictures as they are, one caption as text, all else as JSON.
 
 A picture with a caption is `key.jpg` and `key.txt`, as published shards have them. Several captions are a list in
 `key.json`. Where a sample has several pictures, its JSON names them by their members: `{"images": ["0.jpg", "1.png"]}`,
@@ -7,7 +7,7 @@ and an edit `{"source": ["source.0.jpg"], "instruction": "...", "target": "targe
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from blip3o.data.rows import (
     listed,
 )
 from blip3o.processing.conversation import Picture
+from blip3o.processing.images import read_picture
 from blip3o.processing.picture_files import to_png
 
-PICTURES = (*IMAGES, *SOURCES, *TARGETS)
-KNOWN = {*CAPTIONS, *CONVERSATIONS, *PICTURES, *INSTRUCTIONS}
+KNOWN = {*CAPTIONS, *CONVERSATIONS, *IMAGES, *SOURCES, *TARGETS, *INSTRUCTIONS}
 BEGINNINGS = {
     rb"\x89PNG": "png",
     rb"\xff\xd8\xff": "jpg",
@@ -40,19 +40,6 @@ BEGINNINGS = {
     rb"II\*\0|MM\0\*": "tif",
 }
 """How the files of formats begin -> the suffix of such a member."""
-MAIN = ("png", "jpg", "webp")
-"""Formats that readers of shards take for a sample's picture without being told."""
-
-
-def with_members(row: SourceRow, members: Mapping[str, bytes]) -> SourceRow:
-    """A row of a shard with the contents of pictures where its JSON has the names of their members."""
-
-    def opened(value: Any) -> Any:
-        if isinstance(value, list):
-            return [opened(one) for one in value]
-        return members.get(value, value) if isinstance(value, str) else value
-
-    return {name: opened(value) if name in PICTURES else value for name, value in row.items()}
 
 
 def members_of(row: SourceRow, open_image: OpenImage, left_out: Sequence[str] = ()) -> dict[str, bytes]:
@@ -65,8 +52,8 @@ def members_of(row: SourceRow, open_image: OpenImage, left_out: Sequence[str] = 
     def add(values: Sequence[Any], prefix: str, *, numbered: bool) -> list[str]:
         names = []
         for number, value in enumerate(values):
-            content = _content(open_image(value))
-            parts = (prefix, str(number) if numbered else "", _suffix(content))
+            suffix, content = _content(open_image(value))
+            parts = (prefix, str(number) if numbered else "", suffix)
             names.append(".".join(filter(None, parts)))
             members[names[-1]] = content
         return names
@@ -95,21 +82,20 @@ def picture_members(picture: Picture, captions: Sequence[str]) -> dict[str, byte
 
 
 def _named(name: str, members: Sequence[str]) -> dict[str, list[str]]:
-    """The names of members where a reader would not find them by itself."""
-    return {} if not members or list(members) in [[one] for one in MAIN] else {name: list(members)}
+    """The names of members where a reader would not find them by itself: a single `key.jpg` it would."""
+    return {name: list(members)} if members and "." in members[0] else {}
 
 
-def _content(opened: Any) -> bytes:
-    if isinstance(opened, bytes):
-        return opened
+def _content(opened: Any) -> tuple[str, bytes]:
+    """Suffix and content of a picture file, as it is; one of a rarer format becomes a PNG."""
     if isinstance(opened, str | PathLike):
-        return Path(opened).read_bytes()
-    raise RowError("no picture file", f"{type(opened).__name__} where a file or its bytes should be")
-
-
-def _suffix(content: bytes) -> str:
-    found = (suffix for start, suffix in BEGINNINGS.items() if re.match(start, content, re.DOTALL))
-    return next(found, "image")
+        opened = Path(opened).read_bytes()
+    if not isinstance(opened, bytes):
+        raise RowError("no picture file", f"{type(opened).__name__} where a file or its bytes should be")
+    for start, suffix in BEGINNINGS.items():
+        if re.match(start, opened, re.DOTALL):
+            return suffix, opened
+    return "png", to_png(read_picture(opened))
 
 
 def _text(value: Any) -> Any:

@@ -32,6 +32,7 @@ def rows(tmp_path):
     png, jpg = picture(here / "a.png", 0), picture(here / "b.jpg", 1, quality=30)
     webp, gif = picture(here / "c.webp", 2), picture(here / "d.gif", 3)
     tif, bmp = picture(here / "e.tif", 4), picture(here / "f.bmp", 5)
+    ppm = picture(here / "g.ppm", 6)
     say, answer = {"from": "human", "value": "<image>\nwhat is it?"}, {"from": "gpt", "value": "ein Hund 犬"}
     several = {"role": "user", "content": "first <image>, then <image>: which?"}
     parts = [{"type": "image"}, {"type": "text", "text": "and this one?"}]
@@ -42,6 +43,7 @@ def rows(tmp_path):
         {"image": gif, "caption": "a moving field"},
         {"image": tif, "caption": "a field"},
         {"image": bmp, "caption": ["one", "two"]},
+        {"image": ppm, "caption": "a rare field"},
         {"image": jpg, "conversations": [say, answer]},
         {"images": [png, jpg], "messages": [several, {"role": "assistant", "content": "the second"}]},
         {"images": [png], "messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": "yes"}]},
@@ -72,8 +74,8 @@ def test_every_kind_of_row_comes_back_as_it_was(rows, tmp_path, size):
     source = source_at(str(rows))
     done = pack(source, tmp_path / "shards", size)
     back = shards(tmp_path / "shards")
-    assert done.packed == len(source) == len(back) == 13
-    assert [content(back[index]) for index in range(13)] == [content(source[index]) for index in range(13)]
+    assert done.packed == len(source) == len(back) == 14
+    assert [content(back[index]) for index in range(14)] == [content(source[index]) for index in range(14)]
     assert list(back.texts()) == list(source.texts())
 
 
@@ -81,7 +83,7 @@ def test_picture_files_go_in_as_they_are(rows, tmp_path):
     pack(source_at(str(rows)), tmp_path / "shards", TEN)
     with tarfile.open(tmp_path / "shards" / "00000.tar") as shard:
         held = {member.name: file.read() for member in shard if (file := shard.extractfile(member)) is not None}
-    for name, file in (("000000000.png", "a.png"), ("000000001.jpg", "b.jpg"), ("000000007.1.jpg", "b.jpg")):
+    for name, file in (("000000000.png", "a.png"), ("000000001.jpg", "b.jpg"), ("000000008.1.jpg", "b.jpg")):
         assert held[name] == (rows.parent / file).read_bytes()
     assert held["000000000.txt"] == b"a field"
     assert json.loads(held["000000000.json"]) == {"url": "http://x.y/z", "score": 0.5}
