@@ -49,13 +49,16 @@ class StageSteps:
         """One step of the optimizer; gives the samples that it had to skip."""
         # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
         run = f"train/{self.recipe.seed}/{self.stage.name}"
-        loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
+        addresses = StepAddresses(run, self.done, self.stage.batch_size)
+        with self.meter.waiting():
+            loaded = self.objective.load(addresses, self.stage.micro_batch_size)
         if loaded.batches:  # else every sample was skipped
             losses = self.backward(loaded.batches)
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
-            self.optimizer.step(learning_rate(self.stage, self.done))
+            norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+            rate = learning_rate(self.stage, self.done)
+            self.optimizer.step(rate)
             self.average.update(self.parameters, self.done)
-            self.meter.add({name: loss.item() for name, loss in losses.items()})
+            self.meter.add({name: loss.item() for name, loss in losses.items()}, norm, rate)
         self.done += 1
         return loaded.skipped
 

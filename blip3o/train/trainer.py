@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from blip3o.train.signals import answered, undivided
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.placement.device import find_device
+from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -167,11 +168,22 @@ class Trainer:
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
-        self.observe(progress)
-        facts = {name: round(value, 5) for name, value in progress.losses.items()}
-        self.journal.write(
-            "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
+        progress = replace(
+            progress,
+            run_left_s=self.run_left_s(progress),
+            memory_bytes=resident_bytes(),
+            device_memory_bytes=peak_bytes(self.pipeline.device),
+            skipped=self.skipped.reasons(),
         )
+        self.observe(progress)
+        self.journal.step(progress)
+
+    def run_left_s(self, progress: TrainingProgress) -> float:
+        """Estimated seconds to the end of the run, at the speed of this stage."""
+        names = [stage.name for stage in self.recipe.stages]
+        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
+        return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
 
     def warn(self, line: str) -> None:
         """Tell what the user should know, and keep it in the journal."""
