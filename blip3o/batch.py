@@ -34,6 +34,8 @@ class Batch:
     """Features of the newest picture before the slot; zeros where a row has none."""
     referenced: Bool[Tensor, " batch"] | None = None
     """Whether the row has such a picture."""
+    segments: Int[Tensor, "batch seq"] | None = None
+    """Where a row holds several conversations that do not see each other: a number for each, -1 at padding."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""

@@ -180,7 +180,7 @@ class Unified(nn.Module):
         if batch.target is not None:
             inputs = self.head.fill(batch.target, self.reference(ImageRequests.each(batch)), rngs)
             embeddings = embeddings.masked_scatter(batch.slot[..., None], inputs.slot.to(embeddings.dtype))
-        hidden = self.backbone(embeddings, batch.mask, None, None, self.bidirectional(batch))
+        hidden = self.backbone(embeddings, batch.mask, None, None, self.bidirectional(batch), batch.segments)
         image = None
         if inputs is not None:
             image = self.head(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)

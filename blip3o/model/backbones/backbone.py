@@ -95,6 +95,7 @@ class Backbone(nn.Module, ABC):
         cache: Cache | None = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
         bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
+        segments: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation.
 
@@ -103,11 +104,20 @@ class Backbone(nn.Module, ABC):
 
         Attention is causal, but the positions of each unbroken `bidirectional` run see each other; such a run must
         enter in one call. None is no run, and then a mask of [seq, past_and_seq] is not built unless there is padding.
+
+        Positions of different `segments`, each of them unbroken, do not see each other and are counted apart: several
+        sequences in one row, without cache, positions or runs.
         """
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
         mask = attention_mask.long()
         if bidirectional is not None:
             mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
+        if segments is not None:
+            assert cache is None
+            assert positions is None
+            assert bidirectional is None
+            counted = counted_apart(segments)
+            mask = self._mask_of_positions(inputs_embeds, counted)
         return self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
@@ -135,6 +145,22 @@ class Backbone(nn.Module, ABC):
             block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
         )
         assert isinstance(mask, Tensor), "only a mask that is plainly causal is left out"
+        return mask
+
+    def _mask_of_positions(
+        self, inputs_embeds: Float[Tensor, "batch seq hidden"], counted: Int[Tensor, "batch seq"]
+    ) -> Shaped[Tensor, "batch 1 seq seq"] | None:
+        """The same of sequences that begin where the count begins anew; None where each row is one sequence."""
+        from transformers.masking_utils import create_causal_mask
+
+        mask = create_causal_mask(
+            config=self.language_model.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=None,
+            past_key_values=None,
+            position_ids=counted,
+        )
+        assert mask is None or isinstance(mask, Tensor)
         return mask
 
     def positions(
@@ -178,6 +204,13 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def restore_buffers(self) -> None:
         """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
+
+
+def counted_apart(segments: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
+    """The place of each position in its segment, counted from 0."""
+    starts = F.pad(segments[:, 1:] != segments[:, :-1], (1, 0), value=True)
+    index = torch.arange(segments.shape[1], device=segments.device)
+    return index - (index * starts).cummax(-1).values
 
 
 def _states(cache: Cache) -> Iterator[tuple[Tensor, Tensor]]:
