@@ -80,7 +80,8 @@ class WebDataset(RowSource):
         row: dict[str, Any] = _json(values.pop("json")) if "json" in values else {}
         image = next((values[suffix] for suffix in IMAGE_SUFFIXES if suffix in values), None)
         text = {"caption": values["txt"]} if "txt" in values else {}
-        return row | text | ({} if image is None else {"image": image})
+        named = {name: values[suffix] for suffix in values if (name := _image_column(suffix))}
+        return row | text | named | ({} if image is None else {"image": image})
 
     def place(self, index: int) -> tuple[str, str]:
         members = self.samples[index]
@@ -130,6 +131,12 @@ def _key(name: str) -> tuple[str, str]:
     path = PurePosixPath(name)
     stem, _, suffix = path.name.partition(".")
     return str(path.with_name(stem)) if stem else name, suffix.lower()
+
+
+def _image_column(suffix: str) -> str:
+    """The column of a picture that is named before its ending: "source" of `source.png`; "" for other members."""
+    name, _, ending = suffix.rpartition(".")
+    return name if ending in IMAGE_SUFFIXES else ""
 
 
 def _read(file: Any, offset: int, size: int) -> bytes:
