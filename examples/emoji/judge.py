@@ -15,9 +15,10 @@ import io
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,15 @@ class Sighting:
 class EmojiJudge:
     """A trained network and the real pictures without skin tones, two of each concept."""
 
-    def __init__(self, network: JudgeNetwork, concepts: Sequence[str], real: Float[np.ndarray, "style concept dim"]):
+    def __init__(
+        self,
+        network: JudgeNetwork,
+        concepts: Sequence[str],
+        real: Float[np.ndarray, "style concept dim"],
+        scores: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.scores = dict(scores or {})
+        """What it reached in its exam (`examine`), of all real pictures and of the held-out ones."""
         self.network, self.concepts, self.real = network.eval(), list(concepts), real
         self.index_of = {concept: index for index, concept in enumerate(self.concepts)}
 
@@ -107,7 +116,7 @@ class EmojiJudge:
         real = tensors.pop("real").float().numpy()
         network = JudgeNetwork(len(concepts))
         network.load_state_dict(tensors)
-        return cls(network, concepts, real)
+        return cls(network, concepts, real, json.loads(str(about["scores"])))
 
     @torch.inference_mode()
     def embed(self, images: Sequence[Image.Image]) -> tuple[Float[np.ndarray, "images dim"], list[str]]:
@@ -138,8 +147,8 @@ def to_input(images: Sequence[Image.Image]) -> Float[Tensor, "images 3 height wi
 
 
 def redrawn(svg: str, rng: random.Random, size: int = 72) -> Image.Image:
-    """A real picture drawn anew, as the judge's exam shows it: at another resolution (40 to 128 px), up to 3 px away from
-    its place, and through JPEG of quality 80."""
+    """A real picture drawn anew, as the judge's exam shows it: at another resolution (40 to 128 px), up to 3 px away
+    from its place, and through JPEG of quality 80."""
     there, right, down = rng.choice((40, 48, 56, 100, 128)), rng.randint(-3, 3), rng.randint(-3, 3)
     page = Image.new("RGB", (size, size), "white")
     page.paste(render(svg, there).resize((size, size), Image.Resampling.BICUBIC), (right, down))

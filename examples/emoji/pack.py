@@ -1,5 +1,5 @@
-"""Draws the vector pictures and packs them as WebDataset shards: what the model trains on, and apart from it the held-out
-cells.
+"""Draws the vector pictures and packs them as WebDataset shards: what the model trains on, and apart from it the
+held-out cells.
 
     python -m examples.emoji.pack data/emoji
 
@@ -42,19 +42,18 @@ LICENSES = """# Whose pictures these are
 
 Nothing was changed but that the vector pictures were drawn as pixels on white.
 
-| style | collection | by | licence |
-|---|---|---|---|
-| noto | Noto Emoji, npm package @iconify-json/noto | Google Inc | Apache-2.0: https://github.com/googlefonts/noto-emoji/blob/main/svg/LICENSE |
-| fluent | Fluent Emoji Flat, npm package @iconify-json/fluent-emoji-flat | Microsoft Corporation | MIT: https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE |
+## Style "noto": Noto Emoji, by Google Inc
 
-## Noto Emoji
+npm package @iconify-json/noto, Apache-2.0: https://github.com/googlefonts/noto-emoji/blob/main/svg/LICENSE
 
 Licensed under the Apache License, Version 2.0; you may not use these files except in compliance with the License. You
 may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0. Unless required by applicable law or agreed to in
 writing, they are distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or
 implied.
 
-## Fluent Emoji
+## Style "fluent": Fluent Emoji Flat, by Microsoft Corporation
+
+npm package @iconify-json/fluent-emoji-flat, MIT: https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE
 
 MIT License. Copyright (c) Microsoft Corporation.
 
@@ -64,9 +63,9 @@ rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
 persons to whom the Software is furnished to do so, subject to the following conditions: The above copyright notice and
 this permission notice shall be included in all copies or substantial portions of the Software. THE SOFTWARE IS PROVIDED
 "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS
-BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
-OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT
+HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
+ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 """
 
 PackedSample = dict[str, Any]
@@ -80,7 +79,7 @@ def captions_of(emoji: Emoji) -> list[str]:
 
 
 def article(name: str) -> str:
-    """"a " or "an "; "" before what looks like a plural."""
+    """ "a " or "an "; "" before what looks like a plural."""
     if name.endswith("s") or name.split()[0] in ("people", "women", "men"):
         return ""
     return "an " if name[0] in "aeiou" else "a "
@@ -185,7 +184,7 @@ def png_of(emoji: Emoji) -> bytes:
 def write_shards(prefix: Path, samples: Iterable[PackedSample]) -> None:
     """Shards `PREFIX-000000.tar`, shuffled so that each holds something of all."""
     try:
-        from webdataset import ShardWriter
+        from webdataset import ShardWriter  # pyright: ignore[reportAttributeAccessIssue]
     except ModuleNotFoundError:
         raise DataError("packing takes webdataset: pip install webdataset") from None
     samples = sorted(samples, key=lambda sample: sample["__key__"])

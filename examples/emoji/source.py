@@ -6,8 +6,8 @@ picture as it is, and what is read is never mirrored, for left and right are in 
 """
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,15 +17,16 @@ from PIL import Image, ImageOps
 from blip3o.config import check
 from blip3o.data.rows import RowError
 from blip3o.data.sample import Sample
-from blip3o.data.sources.source import Source, SourceConfig
+from blip3o.data.sources.source import DESCRIBE, Source, SourceConfig
 from blip3o.data.sources.webdataset import WebDataset, WebDatasetConfig
 from blip3o.errors import DataError
 from blip3o.processing.conversation import Conversation, Picture, Turn
 from blip3o.processing.images import read_picture, square
+from examples.emoji.collection import STYLES
 
 NAME = "what is it called?"
 CATEGORY = "what kind of thing is it?"
-STYLE = "which style is it drawn in?"
+WHICH_STYLE = "which style is it drawn in?"
 """What is asked of a picture."""
 WHITE = (255, 255, 255)
 
@@ -78,6 +79,8 @@ class EmojiSource(Source):
         super().__init__(config)
         self.records, pixels = read_pictures(Path(config.path, "training"), config.size, progress)
         self.pixels = np.stack(pixels)
+        self.given = len(self.records)
+        """Pictures that lie on the disk; those after them were filled in (objectives.py)."""
         index_of = {record.key: index for index, record in enumerate(self.records)}
         self.edits = [
             (index_of[before], instruction, index_of[after])
@@ -98,7 +101,7 @@ class EmojiSource(Source):
         for record in self.records:
             yield from (*record.captions, record.called, record.category, record.style)
         yield from (instruction for _, instruction, _ in self.edits)
-        yield from (NAME, CATEGORY, STYLE) * 100  # as often as makes each a few tokens
+        yield from (NAME, CATEGORY, WHICH_STYLE) * 100  # as often as makes each a few tokens
 
     def conversation(self, task: str, index: int, rng: random.Random) -> Conversation:
         """A request and what is to be learned of it, of the picture (or of an edit) that `index` leads to."""
@@ -110,15 +113,41 @@ class EmojiSource(Source):
             return _turns((self.varied_picture(before, variant), instruction), self.varied_picture(after, variant))
         if task == "draw":
             return _turns((rng.choice(record.captions),), self.varied_picture(number, 0))
-        shown = self.varied_picture(number, 2 * rng.randrange((self.config.variants + 1) // 2))
-        if task == "caption":
-            return super().conversation(task, index, rng)
+        shown = self.readable(number + rng.randrange(self.config.variants) * len(self.records))
         question, answer = {
+            "caption": (DESCRIBE, rng.choice(record.captions)),
             "name": (NAME, record.called),
             "category": (CATEGORY, record.category),
-            "style": (STYLE, record.style),
+            "style": (WHICH_STYLE, record.style),
         }[task]
         return _turns((shown, question), answer)
+
+    def record(self, index: int) -> EmojiRecord:
+        """What is said of sample `index`."""
+        return self.records[index % len(self.records)]
+
+    def readable(self, index: int) -> Picture:
+        """The picture of sample `index`, in the variant before where that is mirrored."""
+        variant, number = divmod(index, len(self.records))
+        return self.varied_picture(number, variant - variant % 2)
+
+    def gaps(self) -> list[tuple[int, str]]:
+        """The given pictures that lack a style, by their numbers, each with that style."""
+        given = self.records[: self.given]
+        there = {(record.concept, record.tone, record.style) for record in given}
+        return [
+            (number, style)
+            for number, record in enumerate(given)
+            for style in STYLES
+            if (record.concept, record.tone, style) not in there
+        ]
+
+    def fill(self, gaps: Sequence[tuple[int, str]], pictures: Sequence[np.ndarray]) -> None:
+        """Add a picture for each gap, in place of those that were added before."""
+        given = self.records[: self.given]
+        self.records = given + [_restyled(given[number], style) for number, style in gaps]
+        self.pixels = np.concatenate([self.pixels[: self.given], *(picture[None] for picture in pictures)])
+        self.features = None
 
     def varied_picture(self, number: int, variant: int) -> Picture:
         """Picture `number` in a variant, with its features where they are encoded."""
@@ -163,6 +192,12 @@ def varied(pixels: np.ndarray, variant: int, concept: str) -> np.ndarray:
     image = image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=WHITE)
     tint = np.array([rng.uniform(0.75, 1.1) for _ in range(3)])
     return (255 - (255 - np.asarray(image).astype(np.float32)) * tint).clip(0, 255).astype(np.uint8)
+
+
+def _restyled(record: EmojiRecord, style: str) -> EmojiRecord:
+    """The record of the same thing in another style."""
+    captions = tuple(caption.replace(f"{record.style} style", f"{style} style") for caption in record.captions)
+    return replace(record, key=record.key.replace(record.style, style), style=style, captions=captions)
 
 
 def _turns(request: tuple[str | Picture, ...], answer: str | Picture) -> Conversation:
