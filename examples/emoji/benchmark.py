@@ -24,9 +24,10 @@ from examples.emoji.judge import WEIGHTS, EmojiJudge, Sighting
 from examples.emoji.pack import RESTYLE
 from examples.emoji.source import CATEGORY, NAME, WHICH_STYLE, EmojiRecord, read_pictures
 
-GROUPS = ("draw", "draw twice", "edit", "name", "category", "style")
+GROUPS = ("draw", "draw twice", "edit", "name", "category", "style", "known name")
 """What is asked of each cell: a picture of its caption, the same by way of the other style, the other style's picture
-changed, and three questions about the real picture."""
+changed, and three questions about the real picture; and the names of as many pictures that training has shown."""
+QUESTIONS = {"name": NAME, "category": CATEGORY, "style": WHICH_STYLE, "known name": NAME}
 NEAR = 10
 """Real pictures of the asked style, of which one must be the right one."""
 SIZE = 72
@@ -36,7 +37,7 @@ COMPARED = 24
 
 
 class HeldOutEmoji(Benchmark):
-    """Six questions for each held-out cell."""
+    """Seven questions for each held-out cell."""
 
     name = "emoji"
     kind = "mixed"
@@ -46,24 +47,24 @@ class HeldOutEmoji(Benchmark):
     def items(self, folder: Path) -> list[Item]:
         self.folder = folder
         self.scorer = WEIGHTS
-        return [self.item(group, record) for group in GROUPS for record in self.hidden]
+        return [
+            self.item(group, record)
+            for group in GROUPS
+            for record in (self.known if group == "known name" else self.hidden)
+        ]
 
     def item(self, group: str, record: EmojiRecord) -> Item:
         """One question."""
-        prompts = {
-            "edit": RESTYLE[0].format(style=record.style),
-            "name": NAME,
-            "category": CATEGORY,
-            "style": WHICH_STYLE,
-        }
-        expected = {"name": record.called, "category": record.category, "style": record.style}
+        prompts = {"edit": RESTYLE[0].format(style=record.style), **QUESTIONS}
+        prompt = prompts.get(group, record.captions[0])
+        answers = {NAME: record.called, CATEGORY: record.category, WHICH_STYLE: record.style}
         shown = {"edit": self.other(record), "draw": None, "draw twice": None}.get(group, self.pixels[record.key])
         path = Path(self.name) / f"{group}-{record.key}.png"
         return Item(
             id=f"{group}/{record.key}",
-            prompt=prompts.get(group, record.captions[0]),
+            prompt=prompt,
             category=group,
-            facts={"concept": record.concept, "style": record.style, "expected": expected.get(group, "")},
+            facts={"concept": record.concept, "style": record.style, "expected": answers.get(prompt, "")},
             pictures=() if shown is None else (tables.Made(path=path, image=lambda: Image.fromarray(shown)),),
             unit=record.key,
         )
@@ -99,9 +100,9 @@ class HeldOutEmoji(Benchmark):
             said = answer if isinstance(answer, str) else ""
             return Verdict(score=float(said.strip().lower() == item.facts["expected"]), parsed=said)
         if not answer:
-            return Verdict(score=0.0, details={"style": "", "rank": len(self.judge.concepts), "distance": None})
+            return Verdict(score=0.0, details={"style": "", "rank": len(self.recogniser.concepts), "distance": None})
         image = tables.opened(Path(answer[0]))
-        sighting = self.judge.look([image], [(item.facts["concept"], item.facts["style"])])[0]
+        sighting = self.recogniser.look([image], [(item.facts["concept"], item.facts["style"])])[0]
         return Verdict(
             score=counts(sighting, item.facts["style"]),
             parsed=sighting.nearest,
@@ -139,10 +140,10 @@ class HeldOutEmoji(Benchmark):
             if verdict.details.get("distance") is not None:
                 drawn.setdefault(item.category, []).append(verdict.details["distance"])
         distances = {name: float(np.mean(values)) for name, values in drawn.items()}
-        return {"baselines": baselines, "distance_to_training": distances, "judge": self.judge.scores}
+        return {"baselines": baselines, "distance_to_training": distances, "judge": self.recogniser.scores}
 
     def _baseline(self, hidden: Sequence[EmojiRecord], images: Sequence[Image.Image]) -> Metrics:
-        sightings = self.judge.look(images, [(record.concept, record.style) for record in hidden])
+        sightings = self.recogniser.look(images, [(record.concept, record.style) for record in hidden])
         values: list[tuple[str, float]] = []
         for record, seen in zip(hidden, sightings, strict=True):
             values += [
@@ -155,12 +156,12 @@ class HeldOutEmoji(Benchmark):
 
     def _neighbours(self, hidden: Sequence[EmojiRecord], others: Sequence[Image.Image]) -> list[Image.Image]:
         """Of each cell, the training picture of its style that the judge finds nearest to the other style's picture."""
-        embeddings, _ = self.judge.embed(others)
+        embeddings, _ = self.recogniser.embed(others)
         found = []
         for record, embedding in zip(hidden, embeddings, strict=True):
             known = [one for one in self.shown if one.style == record.style and not one.tone]
-            real = self.judge.real[STYLES.index(record.style)]
-            likeness = [real[self.judge.index_of[one.concept]] @ embedding for one in known]
+            real = self.recogniser.real[STYLES.index(record.style)]
+            likeness = [real[self.recogniser.index_of[one.concept]] @ embedding for one in known]
             found.append(Image.fromarray(self.pixels[known[int(np.argmax(likeness))].key]))
         return found
 
@@ -174,7 +175,7 @@ class HeldOutEmoji(Benchmark):
         return self.pixels[record.key.replace(record.style, style)]
 
     @cached_property
-    def judge(self) -> EmojiJudge:
+    def recogniser(self) -> EmojiJudge:
         """The judge of the data folder."""
         return EmojiJudge.load(self.folder)
 
@@ -182,6 +183,12 @@ class HeldOutEmoji(Benchmark):
     def hidden(self) -> list[EmojiRecord]:
         """The held-out cells, sorted."""
         return self._read[1]
+
+    @property
+    def known(self) -> list[EmojiRecord]:
+        """As many pictures of the training data, spread over all."""
+        plain = sorted((one for one in self.shown if not one.tone), key=lambda one: one.key)
+        return plain[:: max(1, len(plain) // len(self.hidden))][: len(self.hidden)]
 
     @property
     def shown(self) -> list[EmojiRecord]:
