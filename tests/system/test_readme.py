@@ -121,6 +121,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
         "asks thousands of questions of the emoji",
     ),
     "bash scripts/download_data.sh": (would_download, "fetches from the network"),
+    "python -m examples.emoji.sheet": (is_a_program, "needs a trained model; test_emoji_benchmark.py tests it"),
     "python -m examples.emoji.judge": (is_a_program, "takes minutes; test_emoji_benchmark.py trains one"),
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),

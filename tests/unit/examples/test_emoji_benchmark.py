@@ -1,6 +1,7 @@
 """A drawn emoji counts where its style is right and the right real picture among the ten nearest of that style."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from examples.emoji.judge import (
     spoiled,
     train,
 )
+from examples.emoji.sheet import COLUMNS, tiles
 
 
 class Plain(EmojiJudge):
@@ -197,6 +199,20 @@ def test_numbers_tell_the_parts_and_baselines_stand_beside_them(benchmark, tmp_p
     assert report["baselines"]["neighbour"]["recall@1"] == 0
     assert report["distance_to_training"]["draw"] == pytest.approx(report["distance_to_training"]["real"], abs=0.01)
     assert report["judge"] == {"all": {"recall@1": 1.0}}
+
+
+def test_a_sheet_shows_a_row_of_five_for_each_cell(benchmark):
+    candidate: Any = Candidate(benchmark)
+    rows = tiles(benchmark, benchmark.hidden, candidate)
+    assert len(rows) == len(COLUMNS) * len(benchmark.hidden)
+    for number, record in enumerate(benchmark.hidden):
+        row = rows[len(COLUMNS) * number : len(COLUMNS) * (number + 1)]
+        assert (np.asarray(row[0][0]) == benchmark.other(record)).all()
+        assert (np.asarray(row[1][0]) == benchmark.pixels[record.key]).all()
+        assert row[1][1] == record.captions[0]
+        assert row[2][1] == f"drawn of words: {record.style}, rank 1"
+        [other] = {*STYLES} - {record.style}
+        assert row[4][1].startswith(f"changed: {other}, ")
 
 
 def test_the_command_line_finds_it():
