@@ -1,6 +1,8 @@
 """The recipe of the emoji runs from its first stage to its scores, with networks far too small to learn much."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from blip3o.processing.tokenizer import learn
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.recipe import Recipe
+from blip3o.train.steps import StageSteps
 from blip3o.train.trainer import Trainer
 from blip3o.weights.checkpoint import write_tensors
 from examples.emoji import pack
@@ -69,6 +72,13 @@ def test_every_stage_of_the_recipe_begins_where_the_one_before_ends():
     assert isinstance(load(Recipe, "emoji").source, SourceConfig)
 
 
+def test_the_page_tells_the_stages_of_the_recipe():
+    page = (TINY.parents[1] / "docs" / "emoji.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| ([\d,]+) \|$", page, re.MULTILINE)
+    stages = load(Recipe, "emoji").stages
+    assert [(name, int(steps.replace(",", ""))) for name, steps in rows] == [(one.name, one.steps) for one in stages]
+
+
 def test_a_tower_learns_the_names_of_what_it_is_shown(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
     assert objective.names == sorted({record.called for record in source.records})
@@ -105,6 +115,26 @@ def test_gaps_are_filled_with_what_the_model_restyles(recipe, source, pipeline):
     assert len(source.features) == len(source)
     losses = objective.losses(StepAddresses("x", 0, 4))
     assert {*losses} == {"text", "image"}
+
+
+@pytest.mark.slow
+def test_a_stage_that_fills_gaps_goes_on_as_if_it_had_not_been_stopped(recipe, packages, monkeypatch):
+    stage = replace(next(one for one in recipe.stages if one.name == "gaps"), steps=3)
+    recipe = replace(recipe, stages=(stage,))
+    unbroken = Trainer(recipe, packages / "unbroken", lambda progress: None).run().state_dict()
+    step = StageSteps.step
+
+    def stopped(steps):
+        if steps.done == 2:
+            raise KeyboardInterrupt
+        step(steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageSteps, "step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(recipe, packages / "stopped", lambda progress: None).run()
+    resumed = Trainer(recipe, packages / "stopped", lambda progress: None).run().state_dict()
+    assert {name for name in unbroken if not torch.equal(unbroken[name], resumed[name])} == set()
 
 
 @pytest.mark.slow
