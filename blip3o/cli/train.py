@@ -1,8 +1,9 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
-import os
 import sys
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from blip3o.errors import ConfigError
 from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
+    import blip3o.train.parallel
     import blip3o.train.recipe
     import blip3o.train.trainer
 
@@ -44,33 +46,47 @@ def train(
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
     """
-    _check_alone()
     with working("opening the workshop"):
-        from blip3o.config import load
-        from blip3o.train.recipe import Recipe
+        from blip3o.train.parallel import joined
+    with joined(device) as processes, ExitStack() as held:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
 
-        recipe = load(Recipe, config, _overrides(overrides or [], seed))
-        folder = Path("runs") / recipe.name if output is None else output
-        _check(recipe, stage, folder)
-    lock = FolderLock(folder)
-    with lock:
-        if restart:
-            _put_aside(folder)
-        _check_same_model(recipe, folder)
-        print(_carry_out(recipe, lock, stage, device))
+            recipe = load(Recipe, config, _overrides(overrides or [], seed))
+            folder = Path("runs") / recipe.name if output is None else output
+            _check(recipe, stage, folder)
+            lock = FolderLock(folder)
+
+        def open_folder() -> None:
+            held.enter_context(lock)
+            if restart:
+                _put_aside(folder)
+            _check_same_model(recipe, folder)
+
+        processes.on_main(open_folder)
+        place = _carry_out(recipe, lock, stage, device, processes)
+        if processes.is_main:
+            print(place)
 
 
-def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: str | None, device: str) -> Path:
+def _carry_out(
+    recipe: "blip3o.train.recipe.Recipe",
+    lock: FolderLock,
+    stage: str | None,
+    device: str,
+    processes: "blip3o.train.parallel.Processes",
+) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
         from blip3o.cli.train_progress import Watch, score_in
         from blip3o.config import dump
         from blip3o.train.trainer import Trainer
 
-        dump(recipe, lock.folder / "recipe.yaml")
+        processes.on_main(partial(dump, recipe, lock.folder / "recipe.yaml"))
     with Watch(TELL_EVERY_S) as watch:
         try:
-            trainer = Trainer(recipe, lock, watch.see, device=device)
+            trainer = Trainer(recipe, lock, watch.see, device=device, processes=processes)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:
@@ -86,16 +102,6 @@ def _overrides(overrides: list[str], seed: int | None) -> list[str]:
     if twice is not None:
         raise ConfigError(f"the seed is given twice, as --seed {seed} and as {twice}: leave one out")
     return [*overrides, f"seed={seed}"]
-
-
-def _check_alone() -> None:
-    """Raise ConfigError where a launcher has started several processes, each of which would train the same."""
-    world = os.environ.get("WORLD_SIZE", "1")
-    if world != "1":
-        raise ConfigError(
-            f"WORLD_SIZE is {world}, but training is the work of one process: start `blip3o train` by itself, without "
-            "torchrun"
-        )
 
 
 def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:

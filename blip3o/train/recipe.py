@@ -13,6 +13,7 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.parallel import ParallelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,8 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+    parallel: ParallelConfig = ParallelConfig()
+    """How several processes, started by torchrun, share the model."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from blip3o.train.ema import Average
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
+from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.sharding import clip, is_sharded
+from blip3o.train.shared_step import SharedStep, share
 from blip3o.train.signals import undivided
 from blip3o.weights import checkpoint
 
@@ -27,9 +31,17 @@ class StageSteps:
     """The state of one stage: parameters, optimizer, average, steps done."""
 
     def __init__(
-        self, recipe: Recipe, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter], path: Path
+        self,
+        recipe: Recipe,
+        stage: Stage,
+        objective: Objective,
+        parameters: dict[str, nn.Parameter],
+        path: Path,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe, self.stage, self.objective, self.parameters = recipe, stage, objective, parameters
+        self.processes = processes
+        self.sharded = any(map(is_sharded, parameters.values()))
         self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
@@ -40,36 +52,42 @@ class StageSteps:
         """One step of the optimizer; gives the samples that it had to skip."""
         # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
         run = f"train/{self.recipe.seed}/{self.stage.name}"
-        loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
-        if loaded.batches:  # else every sample was skipped
-            losses = self.backward(loaded.batches)
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+        addresses = StepAddresses(
+            run, self.done, self.stage.batch_size, self.processes.rank, self.processes.ranks
+        )
+        load = partial(self.objective.load, addresses, self.stage.micro_batch_size)
+        shared = share(self.processes, self.objective, load, alike=self.sharded)
+        if shared.weights:  # else every sample was skipped
+            losses = self.backward(shared)
+            self.processes.add_gradients(one for one in self.parameters.values() if not is_sharded(one))
+            clip(self.parameters.values(), self.stage.clip)
             self.optimizer.step(learning_rate(self.stage, self.done))
             self.average.update(self.parameters, self.done)
             self.meter.add({name: loss.item() for name, loss in losses.items()})
         self.done += 1
-        return loaded.skipped
+        return shared.skipped
 
-    def backward(self, batches: Sequence[Any]) -> dict[str, Tensor]:
+    def backward(self, shared: SharedStep) -> dict[str, Tensor]:
         """Add up the gradients of micro-batches; gives the step's losses, `total` first.
 
         A loss is divided by its weight in the whole step, which is known before: so each micro-batch may forget its
         activations before the next.
         """
-        objective, factors = self.objective, self.objective.factors
-        weights = {name: sum(one.get(name, 0.0) for one in map(objective.weights, batches)) for name in objective.names}
-        sums: dict[str, Tensor] = {}
-        for batch in batches:
+        objective, factors, weights = self.objective, self.objective.factors, shared.weights
+        names = ("total", *weights)
+        sums = {name: torch.zeros((), device=objective.device) for name in names}
+        for batch, counts in shared.batches:
             with arithmetic(self.recipe.precision, objective.device):
                 losses = {
-                    name: loss.sum / weights[name]
+                    name: counts * loss.sum / weights[name]
                     for name, loss in objective.losses(batch.to(objective.device)).items()
                 }
                 total = torch.stack([factors.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
             if total.requires_grad:  # nothing that learns may stand behind the losses of one kind of batch
                 total.backward()
             for name, loss in {"total": total, **losses}.items():
-                sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
+                sums[name] = sums[name] + loss.detach()
+        sums = dict(zip(names, self.processes.add_losses([sums[name] for name in names]), strict=True))
         if not sums["total"].isfinite():
             raise TrainingError(
                 f"the loss of stage {self.stage.name} is {sums['total'].item()} at step {self.done + 1}: lower its "
@@ -99,7 +117,8 @@ class StageSteps:
 
     def save(self) -> None:
         """Write the state, whole or not at all."""
-        checkpoint.write_tensors(self.path, self.tensors(), {"stage": self.stage.name, "done": self.done})
+        about = {"stage": self.stage.name, "done": self.done}
+        self.processes.on_main(partial(checkpoint.write_tensors, self.path, self.tensors(), about))
 
     @torch.no_grad()
     def resume(self) -> None:

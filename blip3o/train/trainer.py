@@ -1,13 +1,16 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from blip3o import __version__
 from blip3o.data.address import seeded
+from blip3o.data.sample import SampleError
 from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
@@ -20,6 +23,7 @@ from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
+from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.signals import answered, undivided
 from blip3o.train.steps import StageSteps
@@ -46,8 +50,11 @@ class Trainer:
         observe: Observer,
         score: ScoreModel | None = None,
         device: str = "cpu",
+        processes: Processes = ALONE,
     ) -> None:
-        self.recipe = recipe
+        """`processes`: those of the run, of which the main one alone writes, observes and scores."""
+        recipe.parallel.check_ranks(processes.ranks)
+        self.recipe, self.processes = recipe, processes
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
         self.state = folder / "state.safetensors"
@@ -58,10 +65,11 @@ class Trainer:
         self.commit = commit()
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
+        self.device = find_device(device)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
         if recipe.space_from:
             self.take_space(recipe.space_from)
-        self.pipeline.to(find_device(device))
+        self.pipeline.to(self.device)
 
     def run(self, only: str | None = None) -> Pipeline:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.
@@ -71,7 +79,7 @@ class Trainer:
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.owned(), self.stoppable():
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -83,9 +91,20 @@ class Trainer:
                     )
         return self.pipeline.eval()
 
+    def owned(self) -> AbstractContextManager[None]:
+        """The folder's lock, which the main process holds."""
+        return self.lock if self.processes.is_main else nullcontext()
+
+    def stoppable(self) -> AbstractContextManager[None]:
+        """Ctrl-C and SIGTERM stop the run: at once where one process is alone, else where all have agreed on it."""
+        if self.processes.ranks == 1:
+            return answered((signal.SIGTERM,), signal.default_int_handler)
+        return answered((signal.SIGINT, signal.SIGTERM), self.processes.ask_to_stop)
+
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
-        return (self.folder / "stages" / stage.name / checkpoint.WEIGHTS).is_file()
+        weights = self.folder / "stages" / stage.name / checkpoint.WEIGHTS
+        return self.processes.on_main(weights.is_file)
 
     def open_source(self) -> Source:
         """The samples that the run learns from."""
@@ -116,7 +135,8 @@ class Trainer:
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.pipeline, tensors, folder)
-        if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
+        known = partial(self.journal.holds, event="scores", stage=stage.name, step=stage.steps)
+        if scored and not self.processes.on_main(known):
             self.judge(stage, stage.steps)
 
     def run_stage(self, stage: Stage) -> None:
@@ -126,7 +146,7 @@ class Trainer:
             while steps.done < stage.steps:
                 with undivided():
                     skipped = steps.step()
-                self.skipped.add(steps.meter.samples, skipped)
+                self.count(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
             if steps.done:
@@ -136,13 +156,20 @@ class Trainer:
         steps.objective.finish()
         self.finish(stage)
 
+    def count(self, samples: int, skipped: Sequence[SampleError]) -> None:
+        """Count a step's samples, of all processes. Raises DataError, in all of them, where too many were skipped."""
+        if skipped:
+            self.processes.on_main(partial(self.skipped.add, samples, skipped))
+        elif self.processes.is_main:
+            self.skipped.add(samples, ())
+
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
-        steps = StageSteps(self.recipe, stage, objective, parameters, self.state)
-        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
+        steps = StageSteps(self.recipe, stage, objective, parameters, self.state, self.processes)
+        self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         return steps
 
@@ -159,14 +186,24 @@ class Trainer:
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
-        self.observe(progress)
+        if self.processes.is_main:
+            self.observe(progress)
         facts = {name: round(value, 5) for name, value in progress.losses.items()}
-        self.journal.write(
+        self.write(
             "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
         )
 
+    def write(self, event: str, **facts: object) -> None:
+        """Append an event to the journal."""
+        if self.processes.is_main:
+            self.journal.write(event, **facts)
+
     def judge(self, stage: Stage, step: int) -> None:
-        """Draw samples and score the model as it stands."""
+        """Draw samples and score the model as it stands; the other processes wait for the main one."""
+        self.processes.on_main(partial(self.judge_alone, stage, step))
+
+    def judge_alone(self, stage: Stage, step: int) -> None:
+        """The same, in this process."""
         if self.score is None:
             return
         self.pipeline.eval()
@@ -176,16 +213,20 @@ class Trainer:
 
     def finish(self, stage: Stage) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
+        self.processes.on_main(partial(self.keep, stage))
+        self.judge(stage, stage.steps)
+
+    def keep(self, stage: Stage) -> None:
+        """Write the weights of a finished stage."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
         self.state.unlink(missing_ok=True)
-        self.judge(stage, stage.steps)
 
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
         about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
-        with self.lock:
-            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
+        with self.owned():
+            self.processes.on_main(partial(checkpoint.save, self.pipeline, self.folder / "checkpoint", about=about))
         return self.folder / "checkpoint"
