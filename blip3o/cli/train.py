@@ -86,7 +86,7 @@ def _carry_out(
         processes.on_main(partial(dump, recipe, lock.folder / "recipe.yaml"))
     with Watch(TELL_EVERY_S) as watch:
         try:
-            trainer = Trainer(recipe, lock, watch.see, device=device, processes=processes)
+            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say, processes=processes)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:

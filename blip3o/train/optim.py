@@ -51,9 +51,7 @@ class Optimizer:
         ]
         if matrices:
             kind = WholeMuon if any(map(is_sharded, matrices)) else torch.optim.Muon
-            self.parts.append(
-                kind(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-            )
+            self.parts.append(kind(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
 
     @property
     def groups(self) -> list[dict[str, Any]]:

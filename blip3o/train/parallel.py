@@ -1,7 +1,7 @@
 """The processes of a run: who this one is, what all of them must agree on, and how a fault of one ends them all.
 
 A launcher (torchrun) starts the same command several times; each process trains on its share of every step. Only the
-main one (rank 0) writes, tells and scores. What is agreed on goes over the CPU (gloo), so that a GPU never waits for it.
+main one (rank 0) writes, tells and scores. What is agreed on goes over the CPU (gloo): no GPU waits for it.
 """
 
 import os
@@ -14,11 +14,13 @@ from types import FrameType
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn, distributed
+from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from blip3o import errors
 from blip3o.config import check
-from blip3o.errors import ConfigError, TrainingError, UserError
+from blip3o.errors import AlreadyToldError, ConfigError, TrainingError, UserError
 
 PATIENCE = timedelta(hours=6)
 """How long the others wait for the main process, which may be scoring; one that has ended is noticed at once."""
@@ -62,10 +64,6 @@ class ParallelConfig:
 
 class LostProcessError(TrainingError):
     """Another process of the run has ended."""
-
-
-class AlreadyToldError(Exception):
-    """The end of a process after another has told the user why."""
 
 
 class Processes:
@@ -125,6 +123,15 @@ class Processes:
         self.check_faults([told[1]])
         return told[0]  # pyright: ignore[reportReturnType]
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What runs inside finds no launcher's variables, by which an evaluation would take its share only."""
+        held = {name: os.environ.pop(name) for name in ("RANK", "WORLD_SIZE") if self.ranks > 1}
+        try:
+            yield
+        finally:
+            os.environ.update(held)
+
     def check_faults(self, faults: Sequence[tuple[str, str] | None]) -> None:
         """Raise, in all processes alike, the first error of those that each has (by rank, None: none)."""
         for rank, fault in enumerate(faults):
@@ -160,7 +167,8 @@ class Processes:
             flat = torch.cat([gradient.flatten() for gradient in bucket])
             distributed.all_reduce(flat)
             parts = flat.split([gradient.numel() for gradient in bucket])
-            torch._foreach_copy_(bucket, [part.view_as(one) for part, one in zip(parts, bucket, strict=True)])
+            for gradient, part in zip(bucket, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def lost(self) -> list[int]:
         """The ranks of processes of this machine that have ended."""
@@ -187,8 +195,8 @@ def joined(device: str) -> Iterator[Processes]:
     rank, local = _number("RANK"), _number("LOCAL_RANK")
     on_cuda = device != "cpu" and torch.cuda.is_available()
     _check_device(device, on_cuda, local)
-    store, _, _ = next(distributed.rendezvous("env://", rank, ranks, timeout=PATIENCE))
-    store = distributed.PrefixStore("blip3o", store)
+    store, _, _ = next(rendezvous("env://", rank, ranks, timeout=PATIENCE))
+    store = PrefixStore("blip3o", store)
     backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks, timeout=PATIENCE)
     store.set(f"process/{rank}", f"{os.uname().nodename} {os.getpid()}")
@@ -203,7 +211,7 @@ def joined(device: str) -> Iterator[Processes]:
 
 
 def _told_once(processes: Processes, error: Exception) -> Exception:
-    """The error that this process ends with: with its rank where it is the first to tell, else one that says no more."""
+    """The error that this process ends with: with its rank where it tells it, else one that says no more."""
     lost: list[int] = []
     if not isinstance(error, UserError) and _is_of_talking(error):
         lost = _lost(processes)
@@ -235,8 +243,11 @@ def _lost(processes: Processes) -> list[int]:
     end = time.monotonic() + GRACE_S
     while time.monotonic() < end:
         try:
-            if processes.store.check(["told"]) or (lost := processes.lost()):
-                return [] if processes.store.check(["told"]) else lost
+            lost = processes.lost()
+            if processes.store.check(["told"]):
+                return []
+            if lost:
+                return lost
         except RuntimeError:
             return []
         time.sleep(0.1)

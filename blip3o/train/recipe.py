@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from blip3o.config import check
@@ -14,6 +14,7 @@ from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.parallel import ParallelConfig
+from blip3o.train.states import KeptConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +82,18 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
-    parallel: ParallelConfig = ParallelConfig()
+    save_every_minutes: float = 0.0
+    """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
+    keep: KeptConfig = field(default_factory=KeptConfig)
+    """How many states are kept, and the best models by a score."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     """How several processes, started by torchrun, share the model."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
-        known = () if fault else find(self.source.kind, SOURCES, Source).tasks
+        known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         check(
             (not fault, fault),
@@ -101,6 +106,7 @@ class Recipe:
             (bool(names), "stages is empty: name at least one"),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
+            (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )

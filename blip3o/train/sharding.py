@@ -16,6 +16,7 @@ from blip3o.files import write_text
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.parallel import ParallelConfig, Processes
 
+
 @runtime_checkable
 class RunsApart(Protocol):
     """A network that runs some layers of its blocks outside of them; these are gathered by themselves."""
@@ -123,7 +124,8 @@ def clip(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:
         norms = [nn.utils.get_total_norm(some, foreach=True) for some in (parts, plain) if some]
         norm = torch.stack([whole(one) for one in norms]).square().sum().sqrt()
     scale = (largest / (norm + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_([_local(gradient) for gradient in gradients], scale)
+    for gradient in gradients:
+        _local(gradient).mul_(scale.to(gradient.device))
     return norm
 
 
@@ -169,12 +171,14 @@ class WholeMuon(torch.optim.Muon):
 
 def write_parts(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object], processes: Processes) -> None:
     """Write a state into a folder that is there, each process what it holds. Raises OutputError in all of them."""
-    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     try:
-        writer = checkpoint.FileSystemWriter(folder, single_file_per_rank=True, sync_files=True)
-        checkpoint.save(dict(tensors), storage_writer=writer, no_dist=processes.ranks == 1)
-    except (checkpoint.CheckpointException, OSError, RuntimeError) as error:
+        writer = FileSystemWriter(folder, single_file_per_rank=True, sync_files=True)
+        save(dict(tensors), storage_writer=writer, no_dist=processes.ranks == 1)
+    except (CheckpointException, OSError, RuntimeError) as error:
         raise OutputError(f"cannot write {folder} ({_reason(error)}): make room, or choose another place") from error
     if processes.is_main:
         write_text(folder / ABOUT, json.dumps(dict(about)))
@@ -188,10 +192,11 @@ def has_parts(folder: Path) -> bool:
 
 def shapes_of_parts(folder: Path) -> dict[str, torch.Size]:
     """Name -> shape of every tensor of a state in parts."""
-    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
     known = FileSystemReader(folder).read_metadata().state_dict_metadata
-    return {name: one.size for name, one in known.items() if hasattr(one, "size")}
+    return {name: one.size for name, one in known.items() if isinstance(one, TensorStorageMetadata)}
 
 
 def read_parts(folder: Path, like: Mapping[str, Tensor], processes: Processes) -> dict[str, Tensor]:
@@ -199,13 +204,15 @@ def read_parts(folder: Path, like: Mapping[str, Tensor], processes: Processes) -
 
     Raises CheckpointError for one that is damaged or holds other tensors.
     """
-    from torch.distributed import checkpoint
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     tensors = {name: torch.zeros_like(tensor, requires_grad=False) for name, tensor in like.items()}
     try:
-        reader = checkpoint.FileSystemReader(folder)
-        checkpoint.load(tensors, storage_reader=reader, no_dist=processes.ranks == 1)
-    except (checkpoint.CheckpointException, OSError, RuntimeError, ValueError) as error:
+        reader = FileSystemReader(folder)
+        load(tensors, storage_reader=reader, no_dist=processes.ranks == 1)
+    except (CheckpointException, OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{folder} is damaged or of another recipe ({_reason(error)}): delete it") from error
     return tensors
 

@@ -38,7 +38,9 @@ def share(
         if processes.ranks == 1:
             raise
         fault = error
-    own = [sum(weights.get(name, 0.0) for weights in map(objective.weights, loaded.batches)) for name in objective.names]
+    own = [
+        sum(weights.get(name, 0.0) for weights in map(objective.weights, loaded.batches)) for name in objective.names
+    ]
     flags = [processes.stopping, fault is not None, len(loaded.skipped), *own]
     stopping, faults, skipped, *sums = processes.sum([float(flag) for flag in flags])
     if faults:

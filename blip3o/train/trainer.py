@@ -1,8 +1,10 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from blip3o.errors import CheckpointError, ConfigError, DataError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
+from blip3o.train.best import BestCheckpoints
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
@@ -25,10 +28,12 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.sharding import is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
-from blip3o.train.steps import StageSteps
+from blip3o.train.states import States, Tell
+from blip3o.train.steps import STATE, StageSteps
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.placement.device import find_device
+from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -37,7 +42,7 @@ LOG_EVERY = 20
 
 
 class Trainer:
-    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`.
+    """A run in a folder: `states/` to go on from, `stages/<name>/` after each stage, `best/`, `log.jsonl`.
 
     While it runs, the folder is locked against other processes; a caller that has locked it already gives its lock in
     place of the folder.
@@ -50,14 +55,18 @@ class Trainer:
         observe: Observer,
         score: ScoreModel | None = None,
         device: str = "cpu",
+        tell: Tell | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        """`processes`: those of the run, of which the main one alone writes, observes and scores."""
+        """`tell` gets what the user should know beside the progress (that a saved state is damaged, say), a line each;
+        None writes it to stderr. Of the `processes` of a run the main one alone writes, observes and scores."""
         recipe.parallel.check_ranks(processes.ranks)
         self.recipe, self.processes = recipe, processes
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
-        self.state = folder / "state.safetensors"
+        self.tell = tell or partial(print, file=sys.stderr)
+        self.states = States(folder, recipe.keep.last, self.warn)
+        self.best = BestCheckpoints(folder, recipe.keep)
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
@@ -149,7 +158,7 @@ class Trainer:
                 self.count(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
-            if steps.done:
+            with undivided():
                 steps.save()
             raise
         steps.average.swap(steps.parameters)
@@ -166,9 +175,11 @@ class Trainer:
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
+        if self.processes.ranks > 1 and self.recipe.parallel.shard != "none":
+            shard(self.pipeline, self.recipe.parallel, self.processes, self.recipe.precision)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
-        steps = StageSteps(self.recipe, stage, objective, parameters, self.state, self.processes)
+        steps = StageSteps(self.recipe, stage, objective, parameters, self.states, self.processes)
         self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         return steps
@@ -178,20 +189,35 @@ class Trainer:
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
             self.report(steps.meter.look(stage.name, done))
-        if recipe.save_every and done % recipe.save_every == 0:
-            steps.save()
+        steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
             with steps.averaged():
                 self.judge(stage, done)
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
+        progress = replace(
+            progress,
+            run_left_s=self.run_left_s(progress),
+            memory_bytes=resident_bytes(),
+            device_memory_bytes=peak_bytes(self.pipeline.device),
+            skipped=self.skipped.reasons(),
+        )
         if self.processes.is_main:
             self.observe(progress)
-        facts = {name: round(value, 5) for name, value in progress.losses.items()}
-        self.write(
-            "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
-        )
+            self.journal.step(progress)
+
+    def run_left_s(self, progress: TrainingProgress) -> float:
+        """Estimated seconds to the end of the run, at the speed of this stage."""
+        names = [stage.name for stage in self.recipe.stages]
+        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
+        return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
+
+    def warn(self, line: str) -> None:
+        """Tell what the user should know, and keep it in the journal."""
+        self.journal.write("warning", text=line)
+        self.tell(line)
 
     def write(self, event: str, **facts: object) -> None:
         """Append an event to the journal."""
@@ -200,29 +226,47 @@ class Trainer:
 
     def judge(self, stage: Stage, step: int) -> None:
         """Draw samples and score the model as it stands; the other processes wait for the main one."""
-        self.processes.on_main(partial(self.judge_alone, stage, step))
+        pipeline = self.whole_pipeline()
+        with self.processes.apart():
+            self.processes.on_main(partial(self.judge_alone, pipeline, stage, step))
 
-    def judge_alone(self, stage: Stage, step: int) -> None:
+    def judge_alone(self, pipeline: Pipeline, stage: Stage, step: int) -> None:
         """The same, in this process."""
         if self.score is None:
             return
-        self.pipeline.eval()
-        scores = self.score(self.pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
-        self.pipeline.train()
+        pipeline.eval()
+        scores = self.score(pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.best.add(pipeline, stage.name, step, scores)
+        pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
     def finish(self, stage: Stage) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
-        self.processes.on_main(partial(self.keep, stage))
+        self.processes.on_main(partial(self.keep, stage, self.whole_pipeline()))
+        if any(map(is_sharded, self.pipeline.parameters())):  # the next stage deals out anew what it trains
+            self.pipeline = Pipeline(self.pipeline.config, self.pipeline.template.words).to(self.device)
+            self.restore(stage, scored=False)
         self.judge(stage, stage.steps)
 
-    def keep(self, stage: Stage) -> None:
+    def whole_pipeline(self) -> Pipeline:
+        """The model with all of its weights, in the main process: a copy of it where they are dealt out."""
+        if not any(map(is_sharded, self.pipeline.parameters())):
+            return self.pipeline
+        state = whole_state(self.pipeline, keep=self.processes.is_main)
+        if not self.processes.is_main:
+            return self.pipeline
+        copy = Pipeline(self.pipeline.config, self.pipeline.template.words)
+        copy.load_state_dict(state)
+        return copy.to(self.device)
+
+    def keep(self, stage: Stage, pipeline: Pipeline) -> None:
         """Write the weights of a finished stage."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
-        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
-        self.state.unlink(missing_ok=True)
+        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, pipeline.state_dict(), {"stage": stage.name})
+        self.states.drop(stage.name)
+        (self.folder / STATE).unlink(missing_ok=True)
 
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""

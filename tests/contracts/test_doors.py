@@ -44,7 +44,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pyarrow": ("evals/columnar.py",),
     "jinja2": ("evals/report.py",),
     "openai": ("evals/judges/chat.py",),
-    "torch.distributed": ("train/parallel.py", "cli/lean.py"),
+    "torch.distributed": ("train/parallel.py", "train/sharding.py", "cli/lean.py"),
     "peft": ("train/lora.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),
