@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.files import write_text
+from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.parallel import ParallelConfig, Processes
 
@@ -35,7 +36,7 @@ INDEX = ".metadata"
 
 def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, precision: str) -> None:
     """Deal the weights of the networks out: each block by itself, gathered while it works, and what is left of the
-    unified model and of the encoder as one more part. Small leftovers of the decoder stay whole.
+    unified model and of the encoder as one more part. A pixel decoder, and what is left of others, stays whole.
 
     With `precision` bfloat16 blocks are gathered in it; what is dealt out, and what is optimised, is float32.
     """
@@ -57,7 +58,9 @@ def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, prec
     for network in (one for one in pipeline.unified.modules() if isinstance(one, RunsApart)):
         for layers in network.apart:
             fully_shard(list(layers), mp_policy=policy, **settings)
-    for block in blocks(pipeline.unified, space.encoder, space.decoder):
+    # levels of a pixel decoder hand a list on to each other, of which a block that is gathered gets a copy
+    decoders = () if isinstance(space.decoder, PixelDecoder) else (space.decoder,)
+    for block in blocks(pipeline.unified, space.encoder, *decoders):
         fully_shard(block, mp_policy=policy, **settings)
     for whole in (pipeline.unified, space.encoder):
         if any(True for _ in whole.parameters()):
@@ -125,11 +128,12 @@ def clip(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:
         norm = torch.stack([whole(one) for one in norms]).square().sum().sqrt()
     scale = (largest / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
-        _local(gradient).mul_(scale.to(gradient.device))
+        local_part(gradient).mul_(scale.to(gradient.device))
     return norm
 
 
-def _local(tensor: Tensor) -> Tensor:
+def local_part(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor, as a plain one over the same memory."""
     return tensor.to_local() if is_sharded(tensor) else tensor  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -67,7 +67,7 @@ class Trainer:
         self.tell = tell or partial(print, file=sys.stderr)
         self.states = States(folder, recipe.keep.last, self.warn)
         self.best = BestCheckpoints(folder, recipe.keep)
-        self.observe = observe
+        self.observe = observe if processes.is_main else _look_away
         self.score = score
         self.journal = Journal(folder)
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
@@ -203,8 +203,8 @@ class Trainer:
             device_memory_bytes=peak_bytes(self.pipeline.device),
             skipped=self.skipped.reasons(),
         )
+        self.observe(progress)
         if self.processes.is_main:
-            self.observe(progress)
             self.journal.step(progress)
 
     def run_left_s(self, progress: TrainingProgress) -> float:
@@ -274,3 +274,7 @@ class Trainer:
         with self.owned():
             self.processes.on_main(partial(checkpoint.save, self.pipeline, self.folder / "checkpoint", about=about))
         return self.folder / "checkpoint"
+
+
+def _look_away(progress: TrainingProgress) -> None:
+    """What a process observes that does not tell."""

@@ -42,12 +42,12 @@ def carry_out(job, processes):
     recipe = replace(TINY, stages=(stage,), parallel=parallel, save_every=job.get("save_every", 0))
     recorded = Recorded(job.get("kill"))
     UnifiedObjective.load = lambda *arguments: recorded(*arguments)
-    losses = {}
+    losses, processes.stopping = {}, False
 
     def observe(progress):
-        losses[progress.step - 1] = progress.losses
-        if progress.step == job.get("until"):
-            processes.stopping = True
+        if progress.losses:
+            losses[progress.step - 1] = progress.losses
+            processes.stopping = progress.step == job.get("until")
 
     trainer = loop.Trainer(recipe, Path(job["folder"]), observe, processes=processes)
     try:
