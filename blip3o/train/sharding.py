@@ -36,12 +36,20 @@ INDEX = ".metadata"
 
 def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, precision: str) -> None:
     """Deal the weights of the networks out: each block by itself, gathered while it works, and what is left of the
-    unified model and of the encoder as one more part. A pixel decoder, and what is left of others, stays whole.
+    vision tower, the backbone, the head and the encoder as a part each. A pixel decoder, and what is left of other
+    decoders, stays whole.
 
     With `precision` bfloat16 blocks are gathered in it; what is dealt out, and what is optimised, is float32.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+    from torch.distributed.fsdp import (
+        CPUOffloadPolicy,
+        FSDPModule,
+        MixedPrecisionPolicy,
+        OffloadPolicy,
+        fully_shard,
+        register_fsdp_forward_method,
+    )
 
     kind, sizes = pipeline.device.type, (processes.ranks,)
     names: tuple[str, ...] = ("shard",)
@@ -62,13 +70,28 @@ def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, prec
     decoders = () if isinstance(space.decoder, PixelDecoder) else (space.decoder,)
     for block in blocks(pipeline.unified, space.encoder, *decoders):
         fully_shard(block, mp_policy=policy, **settings)
-    for whole in (pipeline.unified, space.encoder):
-        if any(True for _ in whole.parameters()):
-            fully_shard(whole, **settings)
+    backbone = pipeline.unified.backbone
+    for network in (backbone.visual, space.encoder):  # which run by themselves, too
+        if any(True for _ in network.parameters()):
+            fully_shard(network, reshard_after_forward=True, **settings)
+    fully_shard(backbone, reshard_after_forward=False, **settings)  # its embedding serves several calls
+    for method in ("embed", "logits"):
+        register_fsdp_forward_method(backbone, method)
+    root: Any = fully_shard(pipeline.unified, **settings)
+    root._get_fsdp_state()._lazy_init()  # else what is below may not run before it
     for module in pipeline.modules():
         if isinstance(module, FSDPModule):  # losses are divided by the weight of the whole step, so gradients add up
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
+
+
+def deal_again(pipeline: Pipeline) -> None:
+    """Let go of what a network has gathered to work, so that its parameters are the parts again."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in pipeline.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def blocks(*networks: nn.Module) -> Iterator[nn.Module]:

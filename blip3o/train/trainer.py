@@ -28,7 +28,7 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
-from blip3o.train.sharding import is_sharded, shard, whole_state
+from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps
@@ -178,6 +178,7 @@ class Trainer:
         if self.processes.ranks > 1 and self.recipe.parallel.shard != "none":
             shard(self.pipeline, self.recipe.parallel, self.processes, self.recipe.precision)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
+        deal_again(self.pipeline)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
         steps = StageSteps(self.recipe, stage, objective, parameters, self.states, self.processes)
         self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
