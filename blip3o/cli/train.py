@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blip3o.cli.dry_run import DryRunOptions, tell
 from blip3o.cli.files import check_folder, places
-from blip3o.cli.options import Debug, Device, Stopped, examples
+from blip3o.cli.options import Debug, Device, Stopped, examples, grouped
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 from blip3o.train.lock import LOCK, FolderLock
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "blip3o train --config picturebook",
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
+    "blip3o train --config picturebook --dry-run --ranks 8 --memory 80GB parallel.shard=full",
+    "torchrun --nproc-per-node 2 -m blip3o train --config picturebook --device cpu",
 )
 TELL_EVERY_S = 30.0
 """Between two lines where stderr is no terminal."""
 
 
+@grouped()
 def train(
+    context: typer.Context,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
@@ -39,13 +44,25 @@ def train(
     device: Device = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
     debug: Debug = False,
+    *,
+    plan: DryRunOptions,
 ) -> None:
     """Train a model by a recipe, and go on where it stopped.
 
     Ctrl-C keeps the state: the same command goes on from there. The run's
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
+
+    Started by torchrun, several processes train as one.
     """
+    plan.check(context)
+    if plan.dry_run:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
+
+            recipe = load(Recipe, config, _overrides(overrides or [], seed))
+        return tell(recipe, plan)
     with working("opening the workshop"):
         from blip3o.train.parallel import joined
     with joined(device) as processes, ExitStack() as held:
@@ -68,6 +85,7 @@ def train(
         place = _carry_out(recipe, lock, stage, device, processes)
         if processes.is_main:
             print(place)
+        return None
 
 
 def _carry_out(
