@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
 from blip3o.train.recipe import Stage
+from blip3o.train.sharding import WholeMuon, by_kind, is_sharded
 
 
 def trained(pipeline: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
@@ -46,12 +47,11 @@ class Optimizer:
         ]
         rate = stage.learning_rate
         self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=(0.9, 0.98), fused=True)
+            torch.optim.AdamW(by_kind(groups), lr=rate, betas=(0.9, 0.98), fused=True)
         ]
         if matrices:
-            self.parts.append(
-                torch.optim.Muon(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-            )
+            kind = WholeMuon if any(map(is_sharded, matrices)) else torch.optim.Muon
+            self.parts.append(kind(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
 
     @property
     def groups(self) -> list[dict[str, Any]]:

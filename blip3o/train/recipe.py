@@ -13,6 +13,7 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.parallel import ParallelConfig
 from blip3o.train.states import KeptConfig
 
 
@@ -85,6 +86,8 @@ class Recipe:
     """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
     keep: KeptConfig = field(default_factory=KeptConfig)
     """How many states are kept, and the best models by a score."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """How several processes, started by torchrun, share the model."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
