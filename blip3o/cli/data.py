@@ -3,6 +3,7 @@
 import os
 import random
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,15 @@ import typer
 
 from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import Gallery, as_json, check_folder, check_writable
-from blip3o.cli.options import Debug, Json, Output, Seed, Stopped, examples
+from blip3o.cli.options import MODEL_HELP, Debug, Device, Json, Output, Seed, Stopped, examples
 from blip3o.cli.progress import counting, working
+from blip3o.errors import ConfigError
 from blip3o.train.lock import FolderLock
 
 if TYPE_CHECKING:
     from blip3o.cli.contact_sheet import Tile
     from blip3o.data.check import DataReport
+    from blip3o.data.sources.source import Source
 
 EXAMPLES = examples(
     "blip3o data preview picturebook --seed 3 -n 12 -o scenes.png",
@@ -25,6 +28,7 @@ EXAMPLES = examples(
     "blip3o data check my-pictures --output report.html",
     "blip3o data check 'shards/{00000..00099}.tar' --json",
     "blip3o data pack my-pictures --output shards --shard-size 500MB",
+    "blip3o data cache my-pictures --model picturebook --output features",
 )
 BOOK = "picturebook"
 SHOWN = 10
@@ -44,6 +48,8 @@ Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many read at a time; default: one for each core.")
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a new one, or one to go on with.")]
+RecipeName = Annotated[str | None, typer.Option(help="A recipe whose source is taken, in place of a path.")]
+MaybeWhere = Annotated[str | None, typer.Argument(help="A folder of images, a .jsonl file, or shards (.tar).")]
 Where = Annotated[str, typer.Argument(help="picturebook, a folder of images, a .jsonl file, or shards (.tar).")]
 
 
@@ -145,6 +151,60 @@ def pack(
     print(f"{packing.packed} of {packing.samples} samples in {len(packing.shardlist)} shards: {output}")
     for reason, number in packing.skipped.items():
         print(f"left out: {number} x {reason}")
+
+
+@app.command(epilog=EXAMPLES)
+def cache(
+    output: Folder,
+    source: MaybeWhere = None,
+    config: RecipeName = None,
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)] = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute the features of all pictures once, for `blip3o train features=FOLDER`.
+
+    They are those of the model's encoder; training with them never runs it.
+    The same command goes on after a stop.
+    """
+    check_folder(output)
+    _check_one(source, config)
+    with counting(f"encoding {source or config}") as progress, FolderLock(output):
+        from blip3o.cli.lean import open_transformers
+
+        open_transformers()
+        from blip3o.api import BLIP3o
+        from blip3o.train.features import cache_features
+
+        opened = _opened(source, config)
+        pipeline = BLIP3o.load(model, device=device, needs=("encoder",)).pipeline
+        try:
+            store = cache_features(pipeline, opened, output, progress)
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped: {output} holds the parts that are whole; the same command goes on") from None
+    facts = {"folder": str(output), "samples": len(store), "bytes": store.dtype.itemsize * prod(store.shape)}
+    print(as_json(facts) if json else f"features of {len(store)} pictures, {facts['bytes']:,} bytes: {output}")
+
+
+def _check_one(source: str | None, config: str | None) -> None:
+    """Raise ConfigError where data are named by a path and by a recipe, or by neither."""
+    if source is None and config is None:
+        raise ConfigError("no data named: give a path, or a recipe with --config")
+    if source is not None and config is not None:
+        raise ConfigError(f"data are named as {source} and by --config {config}: give one of the two")
+
+
+def _opened(source: str | None, config: str | None) -> "Source":
+    """The data at a path, or those of a recipe."""
+    from blip3o.config import load
+    from blip3o.data.opening import source_at
+    from blip3o.data.sources import SOURCES
+    from blip3o.data.sources.source import Source
+    from blip3o.plugins import build
+    from blip3o.train.recipe import Recipe
+
+    return build(load(Recipe, config or "").source, SOURCES, Source) if source is None else source_at(source)
 
 
 def _scenes(count: int, seed: int) -> list["Tile"]:

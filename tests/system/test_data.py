@@ -128,3 +128,25 @@ def test_a_shard_size_that_is_none_is_one_line(blip3o, pictures):
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "'many', expected samples such as 10000, or bytes such as 500MB" in done.err
     assert not Path("shards/index.json").exists()
+
+
+def test_features_are_kept_for_one_model_and_one_set_of_data(blip3o, pictures, weights):
+    done = blip3o("data", "cache", "mine", "--model", weights, "--output", "features")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "features of 5 pictures, 720 bytes: features\n"
+    assert blip3o("data", "cache", "mine", "--model", weights, "--output", "features").out == done.out
+    Image.new("RGB", (30, 21), "white").save(pictures / "5.png")
+    other = blip3o("data", "cache", "mine", "--model", weights, "--output", "features")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "was made of another source: nothing is overwritten" in other.err
+
+
+def test_features_of_the_source_of_a_recipe_are_kept(blip3o, pictures, weights):
+    Path("mine.yaml").write_text("extends: folder\nchanges: {source: {kind: image_folder, path: mine}}\n")
+    done = blip3o("data", "cache", "--config", "mine.yaml", "--model", weights, "--output", "features", "--json")
+    assert json.loads(done.out)["samples"] == 5
+    none = blip3o("data", "cache", "--model", weights, "--output", "others")
+    assert (none.code, none.err) == (2, "error: no data named: give a path, or a recipe with --config\n")
+    both = blip3o("data", "cache", "mine", "--config", "mine.yaml", "--model", weights, "--output", "others")
+    assert (both.code, both.err.count("\n")) == (2, 1)
+    assert "give one of the two" in both.err
