@@ -72,6 +72,8 @@ class Recipe:
     """What scores the model while it trains: a benchmark's name or `module:Class`; empty is nothing."""
     space_from: str = ""
     """A model whose encoder and decoder the run takes and keeps, as BLIP3-o does with EVA-CLIP and SDXL."""
+    features: str = ""
+    """The folder of `blip3o data cache` with the features of the source's pictures; empty: the run encodes them."""
     seed: int = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Arithmetic of the matrix products; weights and optimizer are always float32."""
@@ -95,6 +97,7 @@ class Recipe:
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
+        encoding = [one.name for one in self.stages if any(_is_encoder(part) for part in one.trains)]
         check(
             (not fault, fault),
             (
@@ -104,6 +107,11 @@ class Recipe:
             ),
             (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
+            (
+                not self.features or not encoding,
+                f"features are kept in {self.features}, but stage {', '.join(encoding)} trains the encoder that made "
+                "them: leave out one of the two",
+            ),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
@@ -127,6 +135,11 @@ class Recipe:
         """A place, alone or with `=value`, under its name of today where it is one of such a recipe."""
         place = re.sub(r"^book\.", "source.", place)
         return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
+
+
+def _is_encoder(part: str) -> bool:
+    """Whether a beginning of parameters' names takes in parameters of the encoder."""
+    return "space.encoder.".startswith(f"{part}.") or part.startswith("space.encoder.")
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -21,6 +21,7 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
 from blip3o.train.best import BestCheckpoints
+from blip3o.train.features import open_features
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
@@ -79,6 +80,9 @@ class Trainer:
         if recipe.space_from:
             self.take_space(recipe.space_from)
         self.pipeline.to(self.device)
+        self.source.features_folder = folder / "features"
+        if recipe.features:
+            self.source.features = open_features(self.pipeline, self.source, Path(recipe.features))
 
     def run(self, only: str | None = None) -> Pipeline:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.

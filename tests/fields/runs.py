@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from blip3o.api import BLIP3o
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
 from blip3o.train.states import KeptConfig
@@ -22,6 +25,8 @@ def trained(config, world):
     if config.space_from:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
         config = replace(config, space_from=str(folder / "other"))
+    if config.features:
+        config = replace(config, features=blank_features(replace(config, features=""), folder))
 
     def observe(progress):
         seen.append(
@@ -49,6 +54,14 @@ def trained(config, world):
         published.about,
         sorted(path.name for kept in ("stages", "best") for path in (folder / kept).glob("*")),
     )
+
+
+def blank_features(recipe, folder):
+    """A folder of features for a recipe's pictures, all of them 1."""
+    trainer = loop.Trainer(recipe, folder / "blank", lambda progress: None)
+    store = cache_features(trainer.pipeline, trainer.source, folder / "kept")
+    np.save(folder / "kept" / "00000.npy", np.ones(store.shape, store.dtype))
+    return str(folder / "kept")
 
 
 def kept(config, world):
@@ -136,6 +149,7 @@ RUNS = (
             "source": ScenesConfig(seed="other", stories=3),
             "stages": first("generation", batch_size=3),
             "space_from": "other",
+            "features": "kept",
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,
