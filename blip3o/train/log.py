@@ -3,9 +3,12 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from blip3o.files import append
 
@@ -60,13 +63,13 @@ class Meter:
         self.samples = samples_per_step
         self.since = time.perf_counter()
         self.count = 0
-        self.sums: dict[str, float] = {}
+        self.losses: dict[str, list[Tensor]] = {}
 
-    def add(self, losses: dict[str, float]) -> None:
-        """Add the losses of one step."""
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Add the losses of one step, which stay on their device until `look`."""
         self.count += 1
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+        for name, loss in losses.items():
+            self.losses.setdefault(name, []).append(loss)
 
     def look(self, stage: str, step: int) -> TrainingProgress:
         """Mean losses and speed since the last call, after `step` steps of the stage."""
@@ -75,12 +78,17 @@ class Meter:
             stage=stage,
             step=step,
             steps=self.steps,
-            losses={name: total / max(self.count, 1) for name, total in self.sums.items()},
+            losses={name: sum(_values(losses)) / self.count for name, losses in self.losses.items()},
             samples_per_s=self.count * self.samples / took,
             left_s=(self.steps - step) * took / max(self.count, 1),
         )
-        self.since, self.count, self.sums = time.perf_counter(), 0, {}
+        self.since, self.count, self.losses = time.perf_counter(), 0, {}
         return progress
+
+
+def _values(losses: list[Tensor]) -> list[float]:
+    """Those of scalars, fetched from their device at once."""
+    return torch.stack(losses).tolist()
 
 
 def commit() -> str:

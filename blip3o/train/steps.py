@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from blip3o.data.address import StepAddresses
 from blip3o.data.sample import SampleError
-from blip3o.errors import CheckpointError, TrainingError
+from blip3o.errors import CheckpointError
 from blip3o.train.ema import Average
+from blip3o.train.finite import FiniteCheck
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
@@ -33,6 +34,7 @@ class StageSteps:
         self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
+        self.finite = FiniteCheck(stage.name, stage.learning_rate)
         self.done = 0
         self.path = path
 
@@ -42,13 +44,17 @@ class StageSteps:
         run = f"train/{self.recipe.seed}/{self.stage.name}"
         loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
         if loaded.batches:  # else every sample was skipped
-            losses = self.backward(loaded.batches)
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
-            self.optimizer.step(learning_rate(self.stage, self.done))
-            self.average.update(self.parameters, self.done)
-            self.meter.add({name: loss.item() for name, loss in losses.items()})
+            self.update(self.backward(loaded.batches))
         self.done += 1
         return loaded.skipped
+
+    def update(self, losses: Mapping[str, Tensor]) -> None:
+        """Move the parameters by their gradients; what the losses are, and whether all is finite, is read later."""
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+        self.finite.add(losses["total"], norm)
+        self.optimizer.step(learning_rate(self.stage, self.done))
+        self.average.update(self.parameters, self.done)
+        self.meter.add(losses)
 
     def backward(self, batches: Sequence[Any]) -> dict[str, Tensor]:
         """Add up the gradients of micro-batches; gives the step's losses, `total` first.
@@ -70,11 +76,6 @@ class StageSteps:
                 total.backward()
             for name, loss in {"total": total, **losses}.items():
                 sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
-        if not sums["total"].isfinite():
-            raise TrainingError(
-                f"the loss of stage {self.stage.name} is {sums['total'].item()} at step {self.done + 1}: lower its "
-                f"learning_rate ({self.stage.learning_rate:g}); the state last saved is kept"
-            )
         return sums
 
     @contextmanager
@@ -98,7 +99,8 @@ class StageSteps:
         return held
 
     def save(self) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state, whole or not at all. Raises TrainingError where it is not finite."""
+        self.finite.require(self.done)
         checkpoint.write_tensors(self.path, self.tensors(), {"stage": self.stage.name, "done": self.done})
 
     @torch.no_grad()
@@ -110,7 +112,7 @@ class StageSteps:
         if about.get("stage") != self.stage.name:
             return
         self.check(tensors)
-        self.done = int(str(about["done"]))
+        self.done = self.finite.since = int(str(about["done"]))
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])

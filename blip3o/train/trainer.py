@@ -150,6 +150,7 @@ class Trainer:
         """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
+            steps.finite.require(done)
             self.report(steps.meter.look(stage.name, done))
         if recipe.save_every and done % recipe.save_every == 0:
             steps.save()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from blip3o.errors import OutputError
 from blip3o.train import log
@@ -22,11 +23,11 @@ def test_a_look_tells_means_since_the_last_one_speed_and_time_left(monkeypatch):
     clock = iter([0.0, 2.0, 2.0, 3.0, 3.0])
     monkeypatch.setattr(log.time, "perf_counter", lambda: next(clock))
     meter = Meter(10, 8)
-    meter.add({"total": 1.0})
-    meter.add({"total": 3.0})
+    meter.add({"total": torch.tensor(1.0)})
+    meter.add({"total": torch.tensor(3.0)})
     first = meter.look("encoder", 2)
     assert (first.losses, first.samples_per_s, first.left_s) == ({"total": 2.0}, 8.0, 8.0)
-    meter.add({"total": 5.0})
+    meter.add({"total": torch.tensor(5.0)})
     second = meter.look("encoder", 3)
     assert second.losses == {"total": 5.0}
     assert second.left_s == pytest.approx(7.0)
