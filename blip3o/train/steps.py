@@ -17,6 +17,7 @@ from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.regions import Regions
 from blip3o.train.signals import undivided
 from blip3o.weights import checkpoint
 
@@ -34,6 +35,7 @@ class StageSteps:
         self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
+        self.regions = Regions(objective.pipeline.unified, checkpointing=stage.checkpointing, compiled=stage.compile)
         self.finite = FiniteCheck(stage.name, stage.learning_rate)
         self.done = 0
         self.path = path
@@ -44,7 +46,9 @@ class StageSteps:
         run = f"train/{self.recipe.seed}/{self.stage.name}"
         loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
         if loaded.batches:  # else every sample was skipped
-            self.update(self.backward(loaded.batches))
+            with self.regions.active():
+                losses = self.backward(loaded.batches)
+            self.update(losses)
         self.done += 1
         return loaded.skipped
 

@@ -22,7 +22,7 @@ from fields.runs import RUNS
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
-from blip3o.train.recipe import Recipe
+from blip3o.train.recipe import Recipe, Stage
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
@@ -32,8 +32,10 @@ BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceCon
 LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
 UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+UNSEEN |= {(Stage, "checkpointing"), (Stage, "compile")}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, tests/unit/train/test_regions.py and
+tests/system/test_compiled_step.py look at."""
 
 
 def gist(value):
