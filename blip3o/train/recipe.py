@@ -14,6 +14,7 @@ from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.parallel import ParallelConfig
+from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.states import KeptConfig
 
 
@@ -39,6 +40,13 @@ class Stage:
     """Decay per step of the average of the weights that the stage ends with."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=CosineScheduleConfig)
+    """How the learning rate goes after its warmup."""
+    checkpointing: bool = False
+    """Whether each layer runs once more for its gradient: less memory for more arithmetic (train/regions.py)."""
+    compile: bool = False
+    """Whether each layer is compiled by itself: a C++ compiler must be there, on a GPU Triton."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)

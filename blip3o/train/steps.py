@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from blip3o.config import to_dict
 from blip3o.data.address import StepAddresses
 from blip3o.data.sample import SampleError
-from blip3o.errors import CheckpointError, TrainingError
+from blip3o.errors import CheckpointError
 from blip3o.train.ema import Average
+from blip3o.train.finite import FiniteCheck
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
 from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.regions import Regions
 from blip3o.train.sharding import (
     clip,
     has_parts,
@@ -59,6 +61,8 @@ class StageSteps:
         self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
+        self.regions = Regions(objective.pipeline.unified, checkpointing=stage.checkpointing, compiled=stage.compile)
+        self.finite = FiniteCheck(stage.name, stage.learning_rate)
         self.done = 0
         self.states = states
         self.saved = 0
@@ -74,15 +78,21 @@ class StageSteps:
             load = partial(self.objective.load, addresses, self.stage.micro_batch_size)
             shared = share(self.processes, self.objective, load, alike=self.sharded)
         if shared.weights:  # else every sample was skipped
-            losses = self.backward(shared)
-            self.processes.add_gradients(one for one in self.parameters.values() if not is_sharded(one))
-            norm = clip(self.parameters.values(), self.stage.clip)
-            rate = learning_rate(self.stage, self.done)
-            self.optimizer.step(rate)
-            self.average.update(self.parameters, self.done)
-            self.meter.add({name: loss.item() for name, loss in losses.items()}, norm, rate)
+            with self.regions.active():
+                losses = self.backward(shared)
+            self.update(losses)
         self.done += 1
         return shared.skipped
+
+    def update(self, losses: Mapping[str, Tensor]) -> None:
+        """Move the parameters by their gradients; what the losses are, and whether all is finite, is read later."""
+        self.processes.add_gradients(one for one in self.parameters.values() if not is_sharded(one))
+        norm = clip(self.parameters.values(), self.stage.clip)
+        self.finite.add(losses["total"], norm)
+        rate = learning_rate(self.stage, self.done)
+        self.optimizer.step(rate)
+        self.average.update(self.parameters, self.done)
+        self.meter.add(losses, norm, rate)
 
     def backward(self, shared: SharedStep) -> dict[str, Tensor]:
         """Add up the gradients of micro-batches; gives the step's losses, `total` first.
@@ -105,11 +115,6 @@ class StageSteps:
             for name, loss in {"total": total, **losses}.items():
                 sums[name] = sums[name] + loss.detach()
         sums = dict(zip(names, self.processes.add_losses([sums[name] for name in names]), strict=True))
-        if not sums["total"].isfinite():
-            raise TrainingError(
-                f"the loss of stage {self.stage.name} is {sums['total'].item()} at step {self.done + 1}: lower its "
-                f"learning_rate ({self.stage.learning_rate:g}); the state last saved is kept"
-            )
         return sums
 
     @contextmanager
@@ -133,7 +138,9 @@ class StageSteps:
         return held
 
     def save(self) -> None:
-        """Write the state, whole or not at all, unless that of this step is there. Raises OutputError."""
+        """Write the state, whole or not at all, unless that of this step is there. Raises OutputError, and
+        TrainingError where it is not finite."""
+        self.finite.require(self.done)
         if self.saved != self.done:
             if self.sharded:
                 self.write_parts()
@@ -187,7 +194,7 @@ class StageSteps:
             return
         self.check(path, shapes, about.get("samples"))
         tensors = self.dealt_out(tensors) if tensors else read_parts(path, self.like(shapes), self.processes)
-        self.done = self.saved = int(str(about["done"]))
+        self.done = self.saved = self.finite.since = int(str(about["done"]))
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])

@@ -193,6 +193,7 @@ class Trainer:
         """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
+            steps.finite.require(done)
             self.report(steps.meter.look(stage.name, done))
         steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:

@@ -13,6 +13,13 @@ from blip3o.train import trainer as loop
 from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.optim import learning_rate
+from blip3o.train.schedule import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    WarmupStableDecayScheduleConfig,
+)
 from blip3o.train.states import KeptConfig
 from blip3o.weights import checkpoint
 from fields.case import TINY, Case, Change
@@ -99,6 +106,11 @@ def run_with(stage):
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
+def rates(schedule, world):
+    """The learning rates of a stage."""
+    return [learning_rate(replace(WHOLE, schedule=schedule), step) for step in range(WHOLE.steps + 1)]
+
+
 def learned(config, world):
     """The losses of a judge, and what it learned."""
     losses = []
@@ -123,8 +135,18 @@ RUNS = (
             "weight_decay": 0.5,
             "ema": 0.0,
             "clip": 0.01,
+            "optimizer": OptimizerConfig(kind="adamw"),
+            "schedule": ConstantScheduleConfig(),
         },
     ),
+    Case(
+        OptimizerConfig(),
+        lambda optimizer, world: run_of(replace(WHOLE, optimizer=optimizer), world),
+        {"kind": "adamw", "betas": (0.5, 0.9), "learning_rates": {"unified.head.queries": 1e-2}},
+    ),
+    Case(CosineScheduleConfig(), rates, {"floor": 0.5}),
+    Case(ConstantScheduleConfig(), rates, {}),
+    Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
         run_with(WHOLE),
