@@ -25,7 +25,7 @@ def gradients(tiny, words, book, objective_of, tmp_path, awake):
         pipeline = awake(Pipeline(tiny.model, words))
         objective = objective_of(changed, pipeline, book)
         parameters = trained(pipeline, objective, changed.trains)
-        steps = StageSteps(tiny, changed, objective, parameters, tmp_path / "state.safetensors")
+        steps = StageSteps(tiny, changed, objective, parameters, States(tmp_path, 1, print))
         batches = objective.load(StepAddresses("run", 0, 4)).batches
         kept = {}
 
