@@ -15,16 +15,20 @@ class StepAddresses:
     """The seed of the run and the stage."""
     step: int
     count: int
-    """Samples in a step."""
+    """Samples in a step, of all processes together."""
+    rank: int = 0
+    """The process that these are of, counted from 0."""
+    ranks: int = 1
+    """Processes, among which the samples of a step are dealt out."""
 
     @property
     def numbers(self) -> range:
-        """The numbers of the samples in the stage, counted from 0."""
-        return range(self.step * self.count, (self.step + 1) * self.count)
+        """The numbers of the samples of this process in the stage, counted from 0."""
+        return range(self.step * self.count + self.rank, (self.step + 1) * self.count, self.ranks)
 
-    def generator(self, number: int) -> Generator:
-        """The generator of noise and times of a sample."""
-        return seeded(f"{self.run}/{number}")
+    def address(self, number: int) -> str:
+        """What the noise and the times of a sample are drawn by: see `seeded`."""
+        return f"{self.run}/{number}"
 
     def of(self, kind: str, count: int) -> "StepAddresses":
         """The addresses of another `kind` of samples, `count` in a step."""

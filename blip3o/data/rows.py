@@ -8,6 +8,7 @@ from blip3o.data.sample import Sample
 from blip3o.errors import PictureError
 from blip3o.processing.conversation import Conversation, Picture, Role, Turn
 from blip3o.processing.images import read_picture
+from blip3o.processing.tokenizer import CONTROL, THINK_END, THINK_START
 
 SourceRow = Mapping[str, Any]
 OpenImage = Callable[[Any], Any]
@@ -32,6 +33,10 @@ MARK = re.compile(r"<image>\n?|\n?<image>")
 """Where a picture stands in the text of a turn (LLaVA)."""
 LONGEST_TEXT = 100_000
 """Characters of one text; a longer one is a fault of the data."""
+MOST_ELONGATED = 200
+"""A picture more often as long as wide is refused: Qwen2.5-VL reads none such (arXiv 2502.13923)."""
+CONTROL_TOKEN = re.compile("|".join([*map(re.escape, CONTROL), r"<\|\w+\|>"]))
+"""Text that a tokenizer takes for a control token: of ours, or of any model that writes them `<|so|>`."""
 
 
 class RowError(ValueError):
@@ -63,7 +68,7 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
 def captions_of(row: SourceRow) -> tuple[str, ...]:
     """The captions of a row, without empty ones. Raises RowError for what is no text."""
     values = [value for name in CAPTIONS for value in _list(row.get(name))]
-    return tuple(text for value in values if (text := checked_text(value).strip()))
+    return tuple(text for value in values if (text := _without_control(checked_text(value).strip())))
 
 
 def checked_text(value: object) -> str:
@@ -80,6 +85,14 @@ def checked_text(value: object) -> str:
     if len(value) > LONGEST_TEXT:
         raise RowError("text too long", f"{len(value)} characters, more than {LONGEST_TEXT}")
     return value
+
+
+def _without_control(text: str, *allowed: str) -> str:
+    """The text, as it is. Raises RowError where it holds a control token that is not `allowed`: it would be read as one
+    and end a turn, say."""
+    if wrong := next((token for token in CONTROL_TOKEN.findall(text) if token not in allowed), None):
+        raise RowError("control token", f"it holds {wrong!r}")
+    return text
 
 
 def texts_of(row: SourceRow) -> tuple[str, ...]:
@@ -104,9 +117,13 @@ def _list(value: Any) -> list[Any]:
 
 def _picture(value: Any, open_image: OpenImage) -> Picture:
     try:
-        return read_picture(open_image(value))
+        picture = read_picture(open_image(value))
     except PictureError as error:
         raise RowError(error.reason, str(error)) from None
+    height, width, _ = picture.pixels.shape
+    if max(height, width) > MOST_ELONGATED * min(height, width):
+        raise RowError("elongated image", f"{width} x {height} px, more than {MOST_ELONGATED} times as long as wide")
+    return picture
 
 
 def _spoken(turns: Any) -> list[tuple[Role, str]]:
@@ -143,7 +160,8 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
     unmarked, queue = list(pictures[: len(pictures) - marks]), iter(pictures[len(pictures) - marks :])
     conversation = []
     for role, text in spoken:
-        first, *others = MARK.split(text)
+        allowed = (THINK_START, THINK_END) if role == "assistant" else ()
+        first, *others = (_without_control(part, *allowed) for part in MARK.split(text))
         content: list[str | Picture] = [first]
         for after in others:
             content += [next(queue), after]
@@ -161,6 +179,6 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
 def _edit(row: SourceRow, target: Any, open_image: OpenImage) -> Conversation:
     sources = [_picture(image, open_image) for image in _list(_column(row, SOURCES))]
     instruction = _column(row, INSTRUCTIONS)
-    if not sources or instruction is None or not (text := checked_text(instruction).strip()):
+    if not sources or instruction is None or not (text := _without_control(checked_text(instruction).strip())):
         raise RowError("incomplete edit", "expected source, instruction and target")
     return Turn("user", (*sources, text)), Turn("assistant", (_picture(target, open_image),))

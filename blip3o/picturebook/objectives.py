@@ -10,14 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blip3o.config import check
-from blip3o.data.address import StepAddresses
 from blip3o.model.encoders.dense_caption_loss import DenseCaptionConfig, DenseCaptionLoss
 from blip3o.model.loss import WeightedLoss
 from blip3o.picturebook.source import PHRASES, Scenes
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives.autoencoder import SketchedSpace, SketchedSpaceConfig
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 
 PHRASE_WORDS = ("nothing", *COLORS, *ALL_KINDS, "day", "night", *PLACES)
 """The words of `Scenes.phrases`."""
@@ -44,6 +43,7 @@ class SpaceObjectiveConfig(SketchedSpaceConfig):
 class SpaceObjective(SketchedSpace):
     """Features that pictures can be decoded from, and that tell what stands where."""
 
+    names = ("sketch", "telling")
     config: SpaceObjectiveConfig
     source: Scenes
 
@@ -82,6 +82,7 @@ class TowerObjective(Objective):
     Source: the contrastive loss of CLIP, arXiv 2103.00020, with the words of a cell in place of a caption.
     """
 
+    names = ("contrast",)
     config: TowerObjectiveConfig
     source: Scenes
     ids: Tensor
@@ -91,15 +92,14 @@ class TowerObjective(Objective):
         ids = torch.tensor([pipeline.template.words.encode(word) for word in CELL_WORDS]).squeeze(1)
         self.register_buffer("ids", ids)
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
+    def losses(self, batch: PictureBatch) -> NamedLosses:
         """Contrast of the tower's tokens with the embeddings of all words that are true of some cell."""
         backbone = self.pipeline.unified.backbone
-        indices, pictures, _ = self.sampled(step)
-        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values([*batch.pictures])
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
-        cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
+        cells = F.normalize(tokens.unflatten(0, (len(batch.indices), -1)).float(), dim=-1)
         words = F.normalize(backbone.embed(self.ids[None])[0].float(), dim=-1)
-        shares = word_shares([self.source.cell_words(index) for index in indices], CELL_WORDS).to(self.device)
+        shares = word_shares([self.source.cell_words(index) for index in batch.indices], CELL_WORDS).to(self.device)
         losses = -(shares * (cells @ words.T / TEMPERATURE).log_softmax(-1)).sum(-1).mean(-1)
         return {"contrast": WeightedLoss.of_rows(losses)}
 

@@ -82,12 +82,12 @@ class Pipeline(nn.Module):
         return self.space.mean.device
 
     def pixels(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch 3 height width"]:
-        """The central squares of pictures at the size of the target space, in [-1, 1]."""
-        return to_pixels([square(picture, self.space.size) for picture in pictures]).to(self.device)
+        """The central squares of pictures at the size of the target space, in [-1, 1], on the CPU."""
+        return to_pixels([square(picture, self.space.size) for picture in pictures])
 
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
-        return self.space.encode(self.pixels(pictures).to(self.space.mean.dtype))
+        return self.space.encode(self.pixels(pictures).to(self.space.mean))
 
     def reconstruct(
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig

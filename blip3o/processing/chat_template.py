@@ -97,8 +97,13 @@ class TokenizedSample:
     pictures: list[Picture]
     """The pictures that are read, in order."""
     target: Picture | None
-    """The image to generate, where its features are known."""
+    """The image to generate, in training."""
     has_slot: bool
+
+    def without_features(self) -> "TokenizedSample":
+        """The same, as if no features were known."""
+        pictures = [replace(picture, features=None) for picture in self.pictures]
+        return replace(self, pictures=pictures, target=self.target and replace(self.target, features=None))
 
 
 class ChatTemplate:

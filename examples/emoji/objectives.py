@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blip3o.data.address import StepAddresses
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline import generation
 from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Conversation, Turn
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 from blip3o.train.objectives.unified import UnifiedObjective, UnifiedObjectiveConfig
 from examples.emoji.pack import RESTYLE
 from examples.emoji.source import EmojiSource
@@ -40,24 +39,23 @@ class NameTower(Objective):
     Source: the contrastive loss of CLIP, arXiv 2103.00020, with all names in place of those of the batch.
     """
 
+    names = ("contrast",)
     config: NameTowerConfig
     source: EmojiSource
     ids: Tensor
 
     def __init__(self, config: NameTowerConfig, pipeline: Pipeline, source: EmojiSource) -> None:
         super().__init__(config, pipeline, source)
-        self.names = sorted({record.called for record in source.records})
-        tokens = [pipeline.template.words.encode(name) for name in self.names]
+        self.called = sorted({record.called for record in source.records})
+        tokens = [pipeline.template.words.encode(name) for name in self.called]
         longest = max(map(len, tokens))
         self.register_buffer("ids", torch.tensor([[*row, *[-1] * (longest - len(row))] for row in tokens]))
-        self.index_of = {name: index for index, name in enumerate(self.names)}
+        self.index_of = {name: index for index, name in enumerate(self.called)}
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
+    def losses(self, batch: PictureBatch) -> NamedLosses:
         """Cross-entropy of the names, a mean over a picture's tokens."""
         backbone = self.pipeline.unified.backbone
-        indices, _, _ = self.sampled(step)
-        if not indices:
-            return {}
+        indices = batch.indices
         pictures = [self.source.readable(index) for index in indices]
         pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))

@@ -96,6 +96,10 @@ class EmojiSource(Source):
         pixels = varied(self.pixels[number], variant, f"{record.concept}/{record.tone}")
         return Sample(picture=Picture(pixels), captions=record.captions, shard=self.config.path, address=record.key)
 
+    def length(self, task: str) -> int:
+        """Edits in all variants; what is drawn of words in one; other tasks run through all samples."""
+        return {"edit": len(self.edits) * self.config.variants, "draw": len(self.records)}.get(task, len(self))
+
     def texts(self) -> Iterator[str]:
         """All captions, names, categories and instructions, once."""
         for record in self.records:
@@ -108,12 +112,12 @@ class EmojiSource(Source):
         number = index % len(self.records)
         record = self.records[number]
         if task == "edit":
-            before, instruction, after = self.edits[index % len(self.edits)]
-            variant = rng.randrange(self.config.variants)
+            variant, edit = divmod(index, len(self.edits))
+            before, instruction, after = self.edits[edit]
             return _turns((self.varied_picture(before, variant), instruction), self.varied_picture(after, variant))
         if task == "draw":
             return _turns((rng.choice(record.captions),), self.varied_picture(number, 0))
-        shown = self.readable(number + rng.randrange(self.config.variants) * len(self.records))
+        shown = self.readable(index)
         question, answer = {
             "caption": (DESCRIBE, rng.choice(record.captions)),
             "name": (NAME, record.called),
@@ -165,7 +169,7 @@ def read_pictures(
         facts = {key: str(row[key]) for key in ("name", "category", "concept", "style", "tone")}
         key = shards.place(index)[1].rpartition("/")[2]
         records.append(EmojiRecord(key=key, captions=tuple(row["caption"]), **facts))
-        pictures.append(square(read_picture(row["image"]), size).pixels)
+        pictures.append(square(read_picture(shards.open_image(index, row["image"])), size).pixels)
         if progress is not None:
             progress(index + 1, len(shards))
     return records, pictures

@@ -21,7 +21,6 @@ from blip3o.data.sample import Sample
 from blip3o.data.sources.source import DESCRIBE, Source, SourceConfig
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import to_pixels
 from blip3o.train.objectives.objective import Objective, ObjectiveConfig, encode_source
 
 COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220), "white": (240, 240, 240)}
@@ -54,12 +53,12 @@ class SketchConfig(ObjectiveConfig):
 
 class Sketch(Objective):
     config: SketchConfig
+    names = ("sketch",)
     factors = property(lambda self: {"sketch": self.config.weight})
 
-    def losses(self, step):
-        _, pictures, _ = self.sampled(step)
-        pixels = to_pixels(pictures)
-        return {"sketch": self.pipeline.space.decoder.sketch_loss(self.pipeline.space.encode(pixels), pixels)}
+    def losses(self, batch):
+        features = self.pipeline.space.encode(batch.pixels)
+        return {"sketch": self.pipeline.space.decoder.sketch_loss(features, batch.pixels)}
 
     def finish(self):
         self.pipeline.space.measure(torch.from_numpy(encode_source(self.pipeline, self.source)).float())

@@ -9,13 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blip3o.config import check
-from blip3o.data.address import StepAddresses
 from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_source
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch, encode_source
 
 MEASURED = 6000
 """Pictures of which the statistics of a space are taken."""
@@ -42,6 +41,8 @@ class AutoencoderObjectiveConfig(SketchedSpaceConfig):
 class SketchedSpace(Objective):
     """Encoder and sketcher together. When the stage ends, the statistics of the features become those of the space."""
 
+    names = ("sketch",)
+
     def __init__(self, config: Any, pipeline: Pipeline, source: Source) -> None:
         super().__init__(config, pipeline, source)
         decoder = pipeline.space.decoder
@@ -49,15 +50,12 @@ class SketchedSpace(Objective):
             raise ConfigError(f"objective {config.kind} trains an encoder with a pixel decoder's sketcher: name both")
         self.sketch_loss = decoder.sketch_loss
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
+    def losses(self, batch: PictureBatch) -> NamedLosses:
         """Sketches from noised features, and what a subclass asks of these."""
-        indices, pictures, rngs = self.sampled(step)
-        if not pictures:
-            return {}
-        pixels = self.pipeline.pixels(pictures)
+        pixels = batch.pixels
         features = self.pipeline.space.encode(pixels.contiguous(memory_format=torch.channels_last))
-        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs).to(self.device)
-        return {"sketch": self.sketch_loss(noised, pixels)} | self.further(noised, indices)
+        noised = features + self.config.feature_noise * draw_noise(features.shape[1:], batch.rngs).to(pixels.device)
+        return {"sketch": self.sketch_loss(noised, pixels)} | self.further(noised, batch.indices)
 
     def further(self, features: Float[Tensor, "batch channel rows columns"], indices: Sequence[int]) -> NamedLosses:
         """Further losses of the noised features of the samples of these indices."""

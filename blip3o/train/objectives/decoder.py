@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from blip3o.config import check
-from blip3o.data.address import StepAddresses
 from blip3o.data.sources.source import Source
 from blip3o.flow.noise import draw_noise
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch, encode_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +28,16 @@ class DecoderObjectiveConfig(ObjectiveConfig):
 class DecoderObjective(Objective):
     """The decoder's own loss."""
 
+    names = ("paint",)
     config: DecoderObjectiveConfig
 
     def __init__(self, config: DecoderObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
         super().__init__(config, pipeline, source)
         encode_once(pipeline, source)
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
+    def losses(self, batch: PictureBatch) -> NamedLosses:
         """The decoder's loss on noised features [batch, channel, rows, columns]; its name is that in older journals."""
-        _, pictures, rngs = self.sampled(step)
-        if not pictures:
-            return {}
-        features = torch.from_numpy(np.stack([picture.features for picture in pictures])).float()  # pyright: ignore
+        known = np.stack([picture.features for picture in batch.pictures])  # pyright: ignore[reportCallIssue, reportArgumentType]
+        features, rngs = torch.from_numpy(known).float(), batch.rngs
         noised = features + self.config.feature_noise * draw_noise(features.shape[1:], rngs)
-        pixels = self.pipeline.pixels(pictures)
-        return {"paint": self.pipeline.space.decoder(noised.to(self.device), pixels, rngs)}
+        return {"paint": self.pipeline.space.decoder(noised.to(self.device), batch.pixels, rngs)}

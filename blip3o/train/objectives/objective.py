@@ -1,17 +1,17 @@
-"""An objective: turns the samples of a step into losses."""
+"""An objective: the samples of a step, loaded on the CPU, and the losses that networks make of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from blip3o.data.address import StepAddresses
+from blip3o.data.address import StepAddresses, seeded
 from blip3o.data.order import Order
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
@@ -22,7 +22,7 @@ from blip3o.processing.conversation import Picture
 ENCODED_AT_ONCE = 500
 """Pictures."""
 NamedLosses = dict[str, WeightedLoss]
-"""Name -> a loss of the samples of a step, which is divided when all of them are there."""
+"""Name -> a loss of the samples of a micro-batch, which is divided once for all micro-batches of a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +46,59 @@ class ObjectiveConfig:
         return batch_size
 
 
+@dataclass(frozen=True, kw_only=True)
+class Microbatch:
+    """Samples that run through the networks together."""
+
+    addresses: Sequence[str]
+    """Of each sample: what its random numbers are drawn by."""
+
+    @property
+    def rngs(self) -> list[Generator]:
+        """A new generator for each sample."""
+        return [seeded(address) for address in self.addresses]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureBatch(Microbatch):
+    """Pictures by themselves."""
+
+    indices: Sequence[int]
+    """Of the samples in the source."""
+    pictures: Sequence[Picture]
+    pixels: Float[Tensor, "batch 3 height width"]
+    """Their central squares at the size of the target space, in [-1, 1]."""
+
+    def to(self, device: torch.device) -> "PictureBatch":
+        """The same with its tensors on another device."""
+        return replace(self, pixels=self.pixels.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedStep:
+    """What a process needs of the samples of a step."""
+
+    batches: Sequence[Any]
+    """Micro-batches, as the objective's `losses` takes them; each knows how to move itself `to` a device."""
+    skipped: Sequence[SampleError] = ()
+    """Samples that cannot be trained on."""
+
+
 class Objective(nn.Module, ABC):
     """The losses of a stage; a module, because some bring parameters of their own that no checkpoint keeps.
 
     A subclass annotates `config` with an `ObjectiveConfig` of its own, which a stage's `objective` is read into.
+    `load` uses no network: it may run ahead, in other threads.
     """
 
     config: Any
+    names: ClassVar[tuple[str, ...]]
+    """Of its losses."""
 
     def __init__(self, config: Any, pipeline: Pipeline, source: Source) -> None:
         super().__init__()
         self.config = config
         self.source = source
-        self.skipped: list[SampleError] = []
         self._orders: dict[str, Order] = {}
         self._pipeline = [pipeline]
 
@@ -73,39 +113,49 @@ class Objective(nn.Module, ABC):
         return self.pipeline.device
 
     @abstractmethod
-    def losses(self, step: StepAddresses) -> NamedLosses:
-        """The losses of the samples of a step."""
+    def losses(self, batch: Any) -> NamedLosses:
+        """The losses of a micro-batch, on the device of the networks."""
+
+    def weights(self, batch: Any) -> Mapping[str, float]:
+        """Name of a loss -> its weight in a micro-batch, before any network runs; a row weighs 1 in each."""
+        return dict.fromkeys(self.names, float(len(batch.addresses)))
 
     @property
     def factors(self) -> Mapping[str, float]:
         """Name of a loss -> its factor in the total; 1 for those left out."""
         return {}
 
-    def total(self, losses: NamedLosses) -> Float[Tensor, ""]:
-        """The scalar to minimise: the mean of each loss times its factor, summed."""
-        return torch.stack([self.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
+    def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
+        """The samples of a step in micro-batches of at most so many `rows` (0: all in one)."""
+        indices, pictures, addresses, skipped = self.sampled(step)
+        rows = rows or max(len(pictures), 1)
+        batches = [
+            PictureBatch(
+                addresses=addresses[start : start + rows],
+                indices=indices[start : start + rows],
+                pictures=part,
+                pixels=self.pipeline.pixels(part),
+            )
+            for start in range(0, len(pictures), rows)
+            if (part := pictures[start : start + rows])
+        ]
+        return LoadedStep(batches=batches, skipped=skipped)
 
-    def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[Generator]]:
-        """The samples of a step by their indices in the source, their pictures, and a generator for each. What cannot
-        be read is skipped."""
+    def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[str], list[SampleError]]:
+        """The samples of a step by their indices in the source, their pictures and addresses, and what is skipped."""
         if step.run not in self._orders:
             self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
-        indices, pictures, rngs = [], [], []
+        indices, pictures, addresses, skipped = [], [], [], []
         for number in step.numbers:
             _, index = self._orders[step.run][number]
             try:
                 pictures.append(self.source.picture(index))
             except SampleError as error:
-                self.skipped.append(error)
+                skipped.append(error)
                 continue
             indices.append(index)
-            rngs.append(step.generator(number))
-        return indices, pictures, rngs
-
-    def take_skipped(self) -> list[SampleError]:
-        """The samples that were skipped since this was last called."""
-        skipped, self.skipped = self.skipped, []
-        return skipped
+            addresses.append(step.address(number))
+        return indices, pictures, addresses, skipped
 
     def finish(self) -> None:
         """Called after the last step of the stage, with the averaged weights in place."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 from typing import Literal
 
 import torch
-from torch import Generator
+from jaxtyping import Float
+from torch import Tensor
 
-from blip3o.batch import Batch
+from blip3o.batch import IGNORED, Batch, BatchPlaces
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import Mixture
@@ -17,7 +16,14 @@ from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, encode_once
+from blip3o.train.objectives.objective import (
+    LoadedStep,
+    Microbatch,
+    NamedLosses,
+    Objective,
+    ObjectiveConfig,
+    encode_once,
+)
 
 BATCH_COST = 600
 """Fixed cost of a batch, in tokens: measured on a CPU at the sizes of the picture book."""
@@ -36,6 +42,9 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
     """Conversations of `text` in one step, beside those of `draw`."""
     text_weight: float = 1.0
     """Weight of the text loss; that of the image loss is 1."""
+    features: Literal["kept", "online"] = "kept"
+    """Whether the features of all pictures are computed once, before the first step, or in every step anew: slower, but
+    then no features of large data need to be kept."""
 
     def __post_init__(self) -> None:
         mixtures = {"draw": self.draw, "text": self.text}
@@ -64,16 +73,38 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
         return batch_size + self.text_batch_size
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConversationBatch(Microbatch):
+    """Conversations that end in a picture, or conversations that end in words."""
+
+    batch: Batch
+    places: BatchPlaces
+    """Of the batch, found on the host."""
+    text_weight: float
+    """Of its answers."""
+    target: Float[Tensor, "batch 3 height width"] | None = None
+    """Pixels of the images to generate, in [-1, 1], where their features are not known yet."""
+    reference: Float[Tensor, "referenced 3 height width"] | None = None
+    """The same of the newest pictures before the slots, of the rows that have one."""
+
+    def to(self, device: torch.device) -> "ConversationBatch":
+        """The same with its tensors on another device."""
+        pixels = {name: getattr(self, name) for name in ("target", "reference")}
+        moved = {name: value.to(device, non_blocking=True) for name, value in pixels.items() if value is not None}
+        return replace(self, batch=self.batch.to(device), places=self.places.to(device), **moved)
+
+
 class UnifiedObjective(Objective):
     """Cross-entropy of the words, and the head's loss of the features. Every step runs both kinds of batch that the
     stage has."""
 
+    names = ("text", "image")
     config: UnifiedObjectiveConfig
 
     def __init__(self, config: UnifiedObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
         super().__init__(config, pipeline, source)
         self._mixtures: dict[str, Mixture] = {}
-        if config.draw:
+        if config.draw and config.features == "kept":
             encode_once(pipeline, source)
 
     @property
@@ -81,53 +112,69 @@ class UnifiedObjective(Objective):
         """Words count as the config says."""
         return {"text": self.config.text_weight}
 
-    def losses(self, step: StepAddresses) -> NamedLosses:
-        """Both losses, each summed over the batches of the step before it is divided by its weight."""
-        outputs = [self.pipeline.unified(batch, rngs) for batch, rngs in self.batches(step)]
-        parts = {"text": [output.text for output in outputs], "image": [output.image for output in outputs]}
-        present = {name: [loss for loss in losses if loss is not None] for name, losses in parts.items()}
-        return {name: reduce(add, losses) for name, losses in present.items() if losses}
+    def losses(self, batch: ConversationBatch) -> NamedLosses:
+        """Those of the two that the micro-batch has."""
+        losses = self.pipeline.unified(self.with_features(batch), batch.rngs, batch.places)
+        named = {"text": losses.text, "image": losses.image}
+        return {name: loss for name, loss in named.items() if loss is not None}
 
-    def batches(self, step: StepAddresses) -> Iterator[tuple[Batch, list[Generator]]]:
-        """The step's conversations, those of like length together, so that little is padding, and their generators."""
-        template = self.pipeline.template
+    def weights(self, batch: ConversationBatch) -> Mapping[str, float]:
+        """Answers weigh the roots of their lengths, images 1."""
+        return {"text": batch.text_weight} | (
+            {"image": float(len(batch.addresses))} if batch.places.slot_length else {}
+        )
+
+    def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
+        """The step's conversations, those of like length together, so that little is padding."""
+        batches, skipped = [], []
         for name, count in (("draw", step.count), ("text", self.config.text_batch_size)):
-            part = step.of(name, count)
-            samples, rngs = self.tokenized(name, part)
-            if name == "draw":
-                samples = self.encoded(samples)
-            for rows in alike([len(sample.tokens) for sample in samples]):
-                yield template.collate([samples[row] for row in rows]).to(self.device), [rngs[row] for row in rows]
+            samples, addresses, faults = self.tokenized(name, step.of(name, count))
+            skipped += faults
+            for group in alike([len(sample.tokens) for sample in samples], rows):
+                batches.append(self.collate([samples[row] for row in group], [addresses[row] for row in group]))
+        return LoadedStep(batches=batches, skipped=skipped)
 
-    def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[Generator]]:
-        """The conversations of one kind as tokens, and a generator for each. What cannot be used is skipped."""
-        samples, rngs = [], []
+    def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
+        """The conversations of one kind as tokens, their addresses, and what cannot be used."""
+        samples, addresses, skipped = [], [], []
         for number in part.numbers:
             try:
                 samples.append(self.pipeline.template.encode(self.mixture(name, part.run)[number]))
             except SampleError as error:
-                self.skipped.append(error)
+                skipped.append(error)
                 continue
-            rngs.append(part.generator(number))
-        return samples, rngs
+            addresses.append(part.address(number))
+        return samples, addresses, skipped
+
+    def collate(self, samples: Sequence[TokenizedSample], addresses: Sequence[str]) -> ConversationBatch:
+        """A micro-batch. Where the features of one picture are not known, those of none are used: all are encoded."""
+        targets = [sample.target for sample in samples if sample.target is not None]
+        newest = [sample.pictures[-1] for sample in samples if sample.has_slot and sample.pictures]
+        pixels: dict[str, Tensor] = {}
+        if any(picture.features is None for picture in (*targets, *newest)):
+            samples = [sample.without_features() for sample in samples]
+            pictures = {"target": targets, "reference": newest}
+            pixels = {name: self.pipeline.pixels(some) for name, some in pictures.items() if some}
+        # padded on the left: then all rows end in their slots, where gradients begin if the backbone is frozen
+        batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
+        if samples[0].has_slot and not self.config.text_weight:
+            batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
+        places = BatchPlaces.of(batch)
+        weight = float(places.answers.weights.sum())
+        return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
 
     @torch.no_grad()
-    def encoded(self, samples: list[TokenizedSample]) -> list[TokenizedSample]:
-        """The samples with the features of their targets and references, where these are not known yet."""
-        pictures = [picture for sample in samples for picture in (sample.target, *sample.pictures[-1:]) if picture]
-        unknown = [picture for picture in pictures if picture.features is None]
-        if not unknown:
-            return samples
-        features = self.pipeline.features(unknown)
-        known = {id(picture): replace(picture, features=one) for picture, one in zip(unknown, features, strict=True)}
-        return [
-            replace(
-                sample,
-                target=known.get(id(sample.target), sample.target),
-                pictures=[known.get(id(picture), picture) for picture in sample.pictures],
-            )
-            for sample in samples
-        ]
+    def with_features(self, batch: ConversationBatch) -> Batch:
+        """The conversations with the features of their targets and references, encoded where they were not known."""
+        encoded, space = batch.batch, self.pipeline.space
+        if batch.target is None:
+            return encoded
+        encoded = replace(encoded, target=space.encode(batch.target.to(space.mean)))
+        if batch.reference is not None and encoded.referenced is not None and encoded.target is not None:
+            features, there = space.encode(batch.reference.to(space.mean)), encoded.referenced.view(-1, 1, 1, 1)
+            reference = torch.zeros_like(encoded.target).masked_scatter(there, features)
+            encoded = replace(encoded, reference=reference)
+        return encoded
 
     def mixture(self, name: str, seed: str) -> Mixture:
         """The mixture of a kind of batch, made when it is first asked for."""
@@ -137,16 +184,18 @@ class UnifiedObjective(Objective):
         return self._mixtures[seed]
 
 
-def alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+def alike(lengths: Sequence[int], rows: int = 0) -> Iterator[list[int]]:
     """Conversations of these lengths, by their indices, in batches of like length, shortest first: the cheapest way to
-    cut them into batches, where one costs its tokens, padding included, and `BATCH_COST`."""
+    cut them into batches of at most so many `rows` (0: any number), where one costs its tokens, padding included, and
+    `BATCH_COST`."""
     items = sorted(range(len(lengths)), key=lambda item: lengths[item])
     cheapest, cuts = [0], [0]
     for end in range(1, len(items) + 1):
         longest = lengths[items[end - 1]]
-        costs = [cheapest[start] + (end - start) * longest + BATCH_COST for start in range(end)]
+        first = max(0, end - rows) if rows else 0
+        costs = [cheapest[start] + (end - start) * longest + BATCH_COST for start in range(first, end)]
         cheapest.append(min(costs))
-        cuts.append(costs.index(cheapest[-1]))
+        cuts.append(first + costs.index(cheapest[-1]))
     groups, end = [], len(items)
     while end:
         groups.append(items[cuts[end] : end])

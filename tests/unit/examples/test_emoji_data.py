@@ -120,24 +120,20 @@ def test_a_source_shows_each_picture_in_as_many_variants_as_it_is_told(packed):
 
 def test_both_pictures_of_an_edit_are_the_same_variant(packed):
     source = source_of(packed)
-    for index in range(len(source.edits)):
+    assert source.length("edit") == 4 * len(source.edits)
+    for index in range(source.length("edit")):
         request, answer = source.conversation("edit", index, random.Random(index))
-        before, after = request.content[0], answer.content[0]
-        number, instruction, target = source.edits[index]
-        variants = [
-            variant
-            for variant in range(4)
-            if (source.varied_picture(number, variant).pixels == pixels_of(before)).all()
-            and (source.varied_picture(target, variant).pixels == pixels_of(after)).all()
-        ]
-        assert variants, instruction
+        variant, edit = divmod(index, len(source.edits))
+        number, instruction, target = source.edits[edit]
+        assert request.content[1] == instruction
+        for picture, shown in ((request.content[0], number), (answer.content[0], target)):
+            assert (pixels_of(picture) == source.varied_picture(shown, variant).pixels).all()
 
 
 def test_what_is_drawn_of_words_is_the_picture_itself(packed):
     source = source_of(packed)
-    for index in range(len(source)):
-        request, answer = source.conversation("draw", index, random.Random(index))
-        number = index % len(source.records)
+    for number in range(source.length("draw")):
+        request, answer = source.conversation("draw", number, random.Random(number))
         assert request.content[0] in source.records[number].captions
         assert (pixels_of(answer.content[0]) == source.pixels[number]).all()
 
@@ -219,4 +215,5 @@ def test_edits_are_samples_of_the_package_itself(packed):
     row = shards.row(0)
     assert request.content[1] == row["instruction"]
     for picture, column in ((request.content[0], "source"), (answer.content[0], "target")):
-        assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(row[column])))).all()
+        stored = shards.open_image(0, row[column])
+        assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(stored)))).all()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from blip3o.data.address import StepAddresses
+from blip3o.data.address import StepAddresses, seeded
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives import unified
-from blip3o.train.objectives.objective import encode_source
+from blip3o.train.objectives.objective import LoadedStep, encode_source
 from blip3o.train.objectives.unified import BATCH_COST, UnifiedObjective, alike
 from blip3o.train.optim import trained
 
@@ -32,6 +32,17 @@ def named(tiny, name):
 
 def step_of(stage, number=0, run="run"):
     return StepAddresses(run, number, stage.batch_size)
+
+
+def losses_of(objective, step):
+    """The losses of a step, added up over its micro-batches."""
+    parts = [objective.losses(batch) for batch in objective.load(step).batches]
+    named = {name: [part[name] for part in parts if name in part] for name in objective.names}
+    return {name: reduce(add, losses) for name, losses in named.items() if losses}
+
+
+def total_of(objective, losses):
+    return torch.stack([objective.factors.get(name, 1.0) * loss.mean() for name, loss in losses.items()]).sum()
 
 
 def changed(stage, **changes):
@@ -55,7 +66,7 @@ def test_the_loss_of_a_step_falls_when_it_is_repeated(tiny, fresh, pages, name, 
     optimizer = torch.optim.Adam(parameters.values(), lr=5e-3)
     seen = []
     for _ in range(12):
-        total = objective.total(objective.losses(step_of(stage)))
+        total = total_of(objective, losses_of(objective, step_of(stage)))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -72,7 +83,7 @@ def test_a_step_is_determined_by_its_run_and_number(tiny, fresh, pages, name, ob
     objective = objective_of(stage, fresh, pages)
     places = (("a", 0), ("a", 0), ("a", 1), ("b", 0))
     first, again, later, other = (
-        objective.total(objective.losses(step_of(stage, number, run))) for run, number in places
+        total_of(objective, losses_of(objective, step_of(stage, number, run))) for run, number in places
     )
     assert torch.equal(first, again)
     assert len({first.item(), later.item(), other.item()}) == 3
@@ -89,8 +100,8 @@ def test_a_step_is_the_sum_of_its_samples_whatever_step_or_batch_they_are_in(tin
         one = changed(one, text_batch_size=1)
     torch.manual_seed(0)
     alone = objective_of(one, pipeline, pages)
-    samples = [alone.losses(step_of(one, number)) for number in range(8, 12)]
-    for key, loss in whole.losses(step_of(stage, 2)).items():
+    samples = [losses_of(alone, step_of(one, number)) for number in range(8, 12)]
+    for key, loss in losses_of(whole, step_of(stage, 2)).items():
         added = reduce(add, [sample[key] for sample in samples])
         torch.testing.assert_close((loss.sum, loss.weight), (added.sum, added.weight), rtol=1e-5, atol=0)
 
@@ -114,8 +125,8 @@ CUTS = {
     "by_like_length": ("BATCH_COST", 60),
     "as_is_cheapest": ("BATCH_COST", BATCH_COST),
     "not_at_all": ("BATCH_COST", 10**9),
-    "one_by_one": ("alike", lambda lengths: ([row] for row in range(len(lengths)))),
-    "one_apart": ("alike", lambda lengths: ([*range(1, len(lengths))], [0])),
+    "one_by_one": ("alike", lambda lengths, _: ([row] for row in range(len(lengths)))),
+    "one_apart": ("alike", lambda lengths, _: ([*range(1, len(lengths))], [0])),
 }
 
 
@@ -125,21 +136,20 @@ def test_how_a_step_is_cut_into_batches_changes_neither_its_loss_nor_its_gradien
 ):
     stage = changed(replace(named(tiny, "instruction"), batch_size=6), text_batch_size=6)
     objective = UnifiedObjective(stage.objective, awake(Pipeline(tiny.model, words)), pages)
-    batches = objective.batches
+    load = objective.load
     rows = []
 
-    def counted(*place):
-        for batch, rngs in batches(*place):
-            rows[-1].append(len(rngs))
-            yield exactly(batch), rngs
+    def loaded(*place):
+        batches = [replace(one, batch=exactly(one.batch)) for one in load(*place).batches]
+        rows.append([len(batch.addresses) for batch in batches])
+        return LoadedStep(batches=batches)
 
-    monkeypatch.setattr(objective, "batches", counted)
+    monkeypatch.setattr(objective, "load", loaded)
 
     def step():
-        rows.append([])
-        losses = objective.losses(step_of(stage))
+        losses = losses_of(objective, step_of(stage))
         objective.pipeline.zero_grad()
-        objective.total(losses).backward()
+        total_of(objective, losses).backward()
         gradient = [p.grad.flatten() for p in objective.pipeline.parameters() if p.grad is not None]
         return torch.stack([losses[name].mean().detach() for name in ("text", "image")]), torch.cat(gradient)
 
@@ -162,7 +172,9 @@ def test_no_two_samples_stages_or_runs_share_an_address(tiny):
         for step in (StepAddresses(run, step, 4) for step in range(20))
         for number in step.numbers
     ]
-    draws = [torch.rand(1, generator=step.generator(number), dtype=torch.float64).item() for step, number in places]
+    draws = [
+        torch.rand(1, generator=seeded(step.address(number)), dtype=torch.float64).item() for step, number in places
+    ]
     assert len(set(draws)) == len(draws) == 320
 
 
@@ -182,7 +194,7 @@ def graded(fresh, pages, monkeypatch, objective_of):
         grade = getattr(*place)
         monkeypatch.setattr(*place, lambda features, *rest: (seen.append(features), grade(features, *rest))[1])
         with torch.no_grad():
-            objective.losses(step_of(stage))
+            losses_of(objective, step_of(stage))
         monkeypatch.undo()
         return seen[0]
 
@@ -207,17 +219,17 @@ def test_telling_and_words_count_as_the_stage_says(tiny, fresh, pages, objective
         for weight in (0.0, 0.5, 3.0):
             stage = changed(named(tiny, name), **{field: weight})
             objective = objective_of(stage, fresh, pages)
-            losses = objective.losses(step_of(stage))
+            losses = losses_of(objective, step_of(stage))
             plain, weighed = (losses[part].mean() for part in parts)
             assert losses.keys() == set(parts)
-            torch.testing.assert_close(objective.total(losses), plain + weight * weighed)
+            torch.testing.assert_close(total_of(objective, losses), plain + weight * weighed)
 
 
 def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, pipeline, pages):
     stage = changed(named(tiny, "generation"), draw={"edit": 1.0})
     objective = UnifiedObjective(stage.objective, pipeline, pages)
     known = {pages.picture(index).features.astype(np.float32).tobytes() for index in range(len(pages))}
-    for batch, _ in objective.batches(step_of(stage)):
+    for batch in (one.batch for one in objective.load(step_of(stage)).batches):
         assert batch.reference is not None
         assert batch.target is not None
         assert batch.referenced is not None
@@ -230,10 +242,10 @@ def test_an_edit_is_trained_with_the_features_of_the_picture_it_changes(tiny, pi
 def test_other_pictures_to_change_give_another_loss(tiny, pipeline, pages, monkeypatch):
     stage = changed(named(tiny, "generation"), draw={"edit": 1.0})
     objective = UnifiedObjective(stage.objective, pipeline, pages)
-    true, batches = objective.losses(step_of(stage))["image"].mean(), list(objective.batches(step_of(stage)))
-    swapped = [(replace(batch, reference=batch.target), rngs) for batch, rngs in batches]
-    monkeypatch.setattr(objective, "batches", lambda *_: swapped)
-    assert (objective.losses(step_of(stage))["image"].mean() - true).abs() > 1e-3 * true
+    true, batches = losses_of(objective, step_of(stage))["image"].mean(), objective.load(step_of(stage)).batches
+    swapped = [replace(one, batch=replace(one.batch, reference=one.batch.target)) for one in batches]
+    monkeypatch.setattr(objective, "load", lambda *_: LoadedStep(batches=swapped))
+    assert (losses_of(objective, step_of(stage))["image"].mean() - true).abs() > 1e-3 * true
 
 
 def test_features_are_made_anew_once_the_encoder_is_finished(tiny, fresh, pages, objective_of):
@@ -290,3 +302,38 @@ def test_short_and_long_conversations_part_where_padding_costs_more_than_a_batch
 def test_a_conversation_is_in_one_batch_alone():
     assert sorted(row for rows in alike([5, 700, 5, 90]) for row in rows) == [0, 1, 2, 3]
     assert list(alike([])) == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+@torch.no_grad()
+def test_weights_are_known_before_a_network_runs(tiny, pipeline, pages, name, objective_of):
+    objective = objective_of(named(tiny, name), pipeline, pages)
+    for batch in objective.load(step_of(named(tiny, name))).batches:
+        weights = {name: loss.weight.item() for name, loss in objective.losses(batch).items()}
+        assert weights == pytest.approx({key: value for key, value in objective.weights(batch).items() if value})
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_micro_batch_has_no_more_rows_than_it_may(tiny, pipeline, pages, name, objective_of):
+    objective = objective_of(named(tiny, name), pipeline, pages)
+    whole, cut = (objective.load(step_of(named(tiny, name)), rows).batches for rows in (0, 3))
+    assert max(len(batch.addresses) for batch in whole) > 3 >= max(len(batch.addresses) for batch in cut)
+    assert {a for batch in whole for a in batch.addresses} == {a for batch in cut for a in batch.addresses}
+
+
+@torch.no_grad()
+def test_features_computed_in_the_step_are_those_kept(tiny, pipeline, pages):
+    stage = changed(named(tiny, "generation"), draw={"edit": 1.0, "draw": 1.0})
+    pages.features = encode_source(pipeline, pages)
+    kept = losses_of(UnifiedObjective(stage.objective, pipeline, pages), step_of(stage))
+    pages.features = None
+    online = UnifiedObjective(replace(stage.objective, features="online"), pipeline, pages)
+    assert pages.features is None
+    torch.testing.assert_close(losses_of(online, step_of(stage))["image"].sum, kept["image"].sum, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_processes_share_the_samples_of_a_step(ranks):
+    whole = StepAddresses("run", 3, 8)
+    dealt = [replace(whole, rank=rank, ranks=ranks).numbers for rank in range(ranks)]
+    assert sorted(number for numbers in dealt for number in numbers) == [*whole.numbers]
