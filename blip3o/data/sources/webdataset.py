@@ -17,7 +17,7 @@ from blip3o.data.stamp import check_stamp, stamp_of
 from blip3o.data.tar_index import TarIndex, compression
 from blip3o.errors import ConfigError, DataError
 
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 LARGEST_MEMBER = 2**29
 """Bytes; a larger picture or text is a fault of the data."""
 
