@@ -35,9 +35,9 @@ WORDS = {"four": 4, "nine": 9, "ten": 10}
 
 @cache
 def names():
-    """Class -> what its body defines; under "" every name, parameter and string of the library."""
+    """Class -> what its body defines; under "" every name, parameter and string of the library and the examples."""
     found = {"": set()}
-    for path in (ROOT / "blip3o").rglob("*.py"):
+    for path in (*(ROOT / "blip3o").rglob("*.py"), *(ROOT / "examples").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found[""] |= {
                 value
