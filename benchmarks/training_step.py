@@ -27,9 +27,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from blip3o.batch import IGNORED, Batch, BatchPlaces
-from blip3o.config import from_dict
 from blip3o.flow.noise import generators
-from blip3o.model.backbones.qwen2_5_vl import QwenConfig
+from blip3o.model.backbones.qwen2_5_vl import QwenConfig, QwenTextConfig, QwenVisionConfig
 from blip3o.model.denoisers.next_dit import NextDiTConfig
 from blip3o.model.encoders.eva_clip import EvaClip, EvaClipConfig
 from blip3o.model.heads.flow import FlowHeadConfig
@@ -38,17 +37,17 @@ from blip3o.model.unified import Unified, UnifiedConfig
 from blip3o.train.steps import arithmetic
 
 PROMPT, SLOT, WIDTH = 96, 64, 256
-VISION = {
-    "depth": 1,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_heads": 2,
-    "patch_size": 14,
-    "spatial_merge_size": 2,
-    "temporal_patch_size": 2,
-    "window_size": 112,
-    "fullatt_block_indexes": [0],
-}
+VISION = QwenVisionConfig(
+    depth=1,
+    hidden_size=32,
+    intermediate_size=64,
+    num_heads=2,
+    patch_size=14,
+    spatial_merge_size=2,
+    temporal_patch_size=2,
+    window_size=112,
+    fullatt_block_indexes=(0,),
+)
 ENCODERS = {
     "widths": EvaClipConfig(size=448, patch_size=14, channels=128, depth=16, num_heads=2, mlp_width=1104, pool=4),
     "arithmetic": EvaClipConfig(size=224, patch_size=14, channels=448, depth=5, num_heads=4, mlp_width=3840, pool=2),
@@ -56,22 +55,26 @@ ENCODERS = {
 VOCABULARIES = {"widths": 151_668, "arithmetic": 2_704}
 
 
+def text_config(vocabulary: int) -> QwenTextConfig:
+    """The language model of a toy."""
+    return QwenTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=WIDTH,
+        intermediate_size=1360,
+        num_hidden_layers=7,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        mrope_section=(8, 12, 12),
+        rope_theta=1e6,
+        tie_word_embeddings=False,
+    )
+
+
 def config(shape: str) -> UnifiedConfig:
     """Backbone, head and denoiser of a toy."""
-    text = {
-        "vocab_size": VOCABULARIES[shape],
-        "hidden_size": WIDTH,
-        "intermediate_size": 1360,
-        "num_hidden_layers": 7,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 1,
-        "mrope_section": [8, 12, 12],
-        "rope_theta": 1e6,
-        "tie_word_embeddings": False,
-    }
     channels = ENCODERS[shape].channels
     return UnifiedConfig(
-        backbone=from_dict(QwenConfig, {"text": text, "vision": VISION}),
+        backbone=QwenConfig(text=text_config(VOCABULARIES[shape]), vision=VISION),
         head=FlowHeadConfig(slot_length=SLOT, width=WIDTH, channels=channels, side=8),
         denoiser=NextDiTConfig(
             channels=channels, side=8, condition_width=WIDTH, width=128, depth=6, num_heads=2, mlp_multiple=16
