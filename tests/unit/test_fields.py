@@ -17,6 +17,7 @@ from fields.case import Change
 from fields.data import DATA
 from fields.models import MODELS
 from fields.networks import NETWORKS
+from fields.plans import PLANS
 from fields.runs import RUNS
 
 from blip3o.config import from_dict, to_dict
@@ -30,10 +31,16 @@ CONFIGS = {"Stage", "Recipe", "Sampling"}
 BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceConfig"}
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
-CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
-UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *PLANS, *DATA)}
+UNSEEN = {
+    (Recipe, "description"),
+    (Recipe, "benchmark"),
+    (Recipe, "skip_limit"),
+    (Recipe, "parallel"),
+    (HFDatasetConfig, "name"),
+}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/system/test_parallel.py and tests/unit/data/sources/test_sources.py look at."""
 
 
 def gist(value):
