@@ -103,8 +103,8 @@ def test_a_run_of_many_ends_in_one_checkpoint_that_draws(runs, name):
     model = BLIP3o.load(place / name / "checkpoint")
     reference = BLIP3o.load(place / "alone" / "checkpoint")
     for ours, theirs in zip(model.pipeline.parameters(), reference.pipeline.parameters(), strict=True):
-        assert (ours - theirs).abs().max() <= 0.02  # of bfloat16
-    assert model.generate("a cup", seed=0).size == (72, 72)
+        assert (ours - theirs).detach().abs().max() <= 0.002  # of bfloat16, at weights below 1
+    assert [image.size for image in model.generate(["a cup"], seed=0)] == [(72, 72)]
 
 
 # --- by the command line --------------------------------------------------------------------------------------------
