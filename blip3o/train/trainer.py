@@ -142,6 +142,8 @@ class Trainer:
             with undivided():
                 steps.save()
             raise
+        finally:
+            steps.close()
         steps.average.swap(steps.parameters)
         steps.objective.finish()
         self.finish(stage)

@@ -31,9 +31,16 @@ BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceCon
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
-UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+UNSEEN = {
+    (Recipe, "description"),
+    (Recipe, "benchmark"),
+    (Recipe, "skip_limit"),
+    (Recipe, "workers"),
+    (HFDatasetConfig, "name"),
+}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py and, of `workers`,
+tests/unit/train/test_trainer.py look at."""
 
 
 def gist(value):
