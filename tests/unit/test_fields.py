@@ -37,10 +37,12 @@ UNSEEN = {
     (Recipe, "benchmark"),
     (Recipe, "skip_limit"),
     (Recipe, "parallel"),
+    (Recipe, "workers"),
     (HFDatasetConfig, "name"),
 }
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py, tests/system/test_parallel.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, of `parallel` tests/system/test_parallel.py
+and of `workers` tests/unit/train/test_trainer.py look at."""
 
 
 def gist(value):

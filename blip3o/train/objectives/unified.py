@@ -132,13 +132,23 @@ class UnifiedObjective(Objective):
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
-        samples, addresses, skipped = [], [], []
-        for number in part.numbers:
+        if not part.count:
+            return [], [], []
+        mixture = self.mixture(name, part.run)
+
+        def read(number: int) -> TokenizedSample | SampleError:
             try:
-                samples.append(self.pipeline.template.encode(self.mixture(name, part.run)[number]))
+                sample = self.pipeline.template.encode(mixture[number])
             except SampleError as error:
-                skipped.append(error)
+                return error
+            return sample if sample.target is None else replace(sample, target=self.square(sample.target))
+
+        samples, addresses, skipped = [], [], []
+        for number, found in zip(part.numbers, self.each(read, part.numbers), strict=True):
+            if isinstance(found, SampleError):
+                skipped.append(found)
                 continue
+            samples.append(found)
             addresses.append(part.address(number))
         return samples, addresses, skipped
 
