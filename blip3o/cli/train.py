@@ -33,7 +33,6 @@ TELL_EVERY_S = 30.0
 
 @grouped()
 def train(
-    context: typer.Context,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
@@ -55,7 +54,7 @@ def train(
 
     Started by torchrun, several processes train as one.
     """
-    plan.check(context)
+    plan.check(output=output is not None, restart=restart, stage=stage is not None, device=device != "auto")
     if plan.dry_run:
         with working("opening the workshop"):
             from blip3o.config import load

@@ -20,7 +20,7 @@ class Order:
     def __init__(self, lengths: Mapping[str, int], weights: Mapping[str, float], seed: str) -> None:
         """`lengths` and `weights`: of each task, the samples that it can be made of, and its share. Weights of 0 are
         left out."""
-        grain = _grain()
+        grain = require_grain()
         self.tasks = [task for task, weight in weights.items() if weight > 0]
         shuffled = [
             grain.MapDataset.range(lengths[task])
@@ -30,12 +30,14 @@ class Order:
             for task in self.tasks
         ]
         self.mixed = grain.MapDataset.mix(shuffled, [weights[task] for task in self.tasks])
+        self.mixed[0]  # what grain prepares at the first look, several threads may not prepare at once
 
     def __getitem__(self, number: int) -> tuple[str, int]:
         return self.mixed[number]
 
 
-def _grain() -> Any:
+def require_grain() -> Any:
+    """The library. Raises ConfigError where it is not installed."""
     logging.getLogger("absl").setLevel(logging.ERROR)  # grain tells through it that JAX is missing, which nobody needs
     try:
         import grain

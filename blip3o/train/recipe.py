@@ -96,6 +96,8 @@ class Recipe:
     """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
     keep: KeptConfig = field(default_factory=KeptConfig)
     """How many states are kept, and the best models by a score."""
+    workers: int = 0
+    """Threads that read the samples of the steps to come (data/loader.py); 0 is none: the step reads its own."""
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     """How several processes, started by torchrun, share the model."""
 
@@ -123,6 +125,7 @@ class Recipe:
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
+            (self.workers >= 0, f"workers is {self.workers}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )

@@ -144,7 +144,9 @@ class Trainer:
         self.pipeline.space.load_state_dict(other.space.state_dict())
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
-        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores."""
+        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores, and
+        drop its states where it was stopped before that."""
+        self.states.drop(stage.name)
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.pipeline, tensors, folder)
@@ -165,6 +167,8 @@ class Trainer:
             with undivided():
                 steps.save()
             raise
+        finally:
+            steps.close()
         steps.average.swap(steps.parameters)
         steps.objective.finish()
         self.finish(stage)

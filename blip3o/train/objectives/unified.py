@@ -156,17 +156,25 @@ class UnifiedObjective(Objective):
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
-        samples, addresses, skipped = [], [], []
-        for number in part.numbers:
-            mixture = self.mixture(name, part.run)
+        if not part.count:
+            return [], [], []
+        mixture = self.mixture(name, part.run)
+
+        def read(number: int) -> TokenizedSample | SampleError:
             try:
-                samples.append(self.pipeline.template.encode(mixture[number]))
+                sample = self.pipeline.template.encode(mixture[number])
             except SampleError as error:
-                skipped.append(error)
-                continue
+                return error
             except PictureError as error:  # one that the source gives and this backbone cannot read
-                skipped.append(SampleError(error.reason, *mixture.place(number), str(error)))
+                return SampleError(error.reason, *mixture.place(number), str(error))
+            return sample if sample.target is None else replace(sample, target=self.square(sample.target))
+
+        samples, addresses, skipped = [], [], []
+        for number, found in zip(part.numbers, self.each(read, part.numbers), strict=True):
+            if isinstance(found, SampleError):
+                skipped.append(found)
                 continue
+            samples.append(found)
             addresses.append(part.address(number))
         return samples, addresses, skipped
 

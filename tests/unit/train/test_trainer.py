@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,30 @@ def test_matrix_products_are_made_in_the_precision_of_the_recipe(short, begin, p
     kept = trained_by(trainer)
     assert seen == {dtype}
     assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["encoder", "instruction"])
+def test_threads_that_read_ahead_change_nothing_but_who_reads(short, begin, monkeypatch, name):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    seen = []
+    for workers in (0, 1, 4):
+        recipe = replace(short(name, steps=3, micro_batch_size=3), workers=workers)
+        losses, readers = [], set()
+        trainer = begin(recipe, observe=lambda progress, losses=losses: losses.append(progress.losses))
+        picture = type(trainer.source).picture
+
+        def read(source, index, picture=picture, readers=readers):
+            readers.add(threading.current_thread().name.partition("_")[0])
+            return picture(source, index)
+
+        monkeypatch.setattr(type(trainer.source), "picture", read)
+        weights = trained_by(trainer)
+        monkeypatch.setattr(type(trainer.source), "picture", picture)
+        assert ("samples" in readers) == bool(workers)
+        seen.append((losses, weights))
+    for losses, weights in seen[1:]:
+        assert losses == seen[0][0]
+        assert all(torch.equal(weights[key], tensor) for key, tensor in seen[0][1].items())
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------
