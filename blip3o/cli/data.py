@@ -92,9 +92,11 @@ def _previewed(source: str | None, config: str | None, count: int, seed: int) ->
     if config is None and source in (None, BOOK):
         return [("", scenes(count, seed))]
     opened = _opened(source, config)
-    sections = (
-        [("", samples(opened, count, seed))] if config is None else stages(_recipe(source, config), opened, count)
-    )
+    sections: list[Section] = []
+    if config is None:
+        sections.append(("", samples(opened, count, seed)))
+    else:
+        sections += stages(_recipe(source, config), opened, count)
     check_shown(sections, source or config or "")
     return sections
 
