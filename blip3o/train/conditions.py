@@ -6,6 +6,7 @@ does not matter which sample asks for it, by which of its captions, or whether i
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from blip3o.data.array_store import ArrayStore
 from blip3o.data.identity import identity
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
-from blip3o.errors import DataError
+from blip3o.errors import DataError, PictureError
 from blip3o.files import writing
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
@@ -119,7 +120,8 @@ class _Prompts:
         first: dict[bytes, tuple[int, int]] = {}
         for index in range(len(source)):
             for number, conversation in enumerate(self.of(index)):
-                first.setdefault(key_of(pipeline.template.encode(conversation)), (index, number))
+                with suppress(PictureError):  # one that is too narrow to be read is skipped in training, too
+                    first.setdefault(key_of(pipeline.template.encode(conversation)), (index, number))
         self.keys, self.places = list(first), list(first.values())
 
     def __len__(self) -> int:

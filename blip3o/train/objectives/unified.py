@@ -15,8 +15,10 @@ from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import Mixture
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
+from blip3o.errors import PictureError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
+from blip3o.processing.packing import collate_packed, pack
 from blip3o.train.conditions import open_conditions
 from blip3o.train.objectives.objective import (
     LoadedStep,
@@ -44,6 +46,9 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
     """Conversations of `text` in one step, beside those of `draw`."""
     text_weight: float = 1.0
     """Weight of the text loss; that of the image loss is 1."""
+    pack: int = 0
+    """Tokens of a row into which conversations of `text` are packed, without seeing each other; a longer one has a row
+    to itself. The losses are the same. 0 is a row for each, rows of like length together."""
     features: Literal["kept", "online"] = "kept"
     """Whether the features of all pictures are computed once, before the first step, or in every step anew: slower, but
     then no features of large data need to be kept."""
@@ -67,6 +72,8 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
                 not (self.conditions and self.text),
                 f"conditions of {self.conditions} replace the backbone, which text needs: leave out one of the two",
             ),
+            (self.pack >= 0, f"pack is {self.pack}, expected 0 or more tokens"),
+            (not self.pack or bool(self.text), "pack is of the conversations of text, but the stage has none"),
         )
 
     @property
@@ -146,18 +153,35 @@ class UnifiedObjective(Objective):
         for name, count in (("draw", step.count), ("text", self.config.text_batch_size)):
             samples, addresses, faults = self.tokenized(name, step.of(name, count))
             skipped += faults
+            if name == "text" and self.config.pack:
+                batches += self.packed(samples, addresses, rows)
+                continue
             for group in alike([len(sample.tokens) for sample in samples], rows):
                 batches.append(self.collate([samples[row] for row in group], [addresses[row] for row in group]))
         return LoadedStep(batches=batches, skipped=skipped)
+
+    def packed(
+        self, samples: Sequence[TokenizedSample], addresses: Sequence[str], rows: int
+    ) -> Iterator[ConversationBatch]:
+        """Micro-batches of at most so many packed `rows` (0: any number)."""
+        full = pack([len(sample.tokens) for sample in samples], self.config.pack)
+        for start in range(0, len(full), rows or max(len(full), 1)):
+            some = full[start : start + (rows or len(full))]
+            batch = collate_packed(self.pipeline.template, [[samples[item] for item in row] for row in some])
+            yield self.placed(batch, [addresses[item] for row in some for item in row])
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
         samples, addresses, skipped = [], [], []
         for number in part.numbers:
+            mixture = self.mixture(name, part.run)
             try:
-                samples.append(self.pipeline.template.encode(self.mixture(name, part.run)[number]))
+                samples.append(self.pipeline.template.encode(mixture[number]))
             except SampleError as error:
                 skipped.append(error)
+                continue
+            except PictureError as error:  # one that the source gives and this backbone cannot read
+                skipped.append(SampleError(error.reason, *mixture.place(number), str(error)))
                 continue
             addresses.append(part.address(number))
         return samples, addresses, skipped
@@ -177,6 +201,10 @@ class UnifiedObjective(Objective):
             batch = replace(batch, condition=self._conditions.of(samples))
         if samples[0].has_slot and (self._conditions is not None or not self.config.text_weight):
             batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
+        return self.placed(batch, addresses, **pixels)
+
+    def placed(self, batch: Batch, addresses: Sequence[str], **pixels: Tensor) -> ConversationBatch:
+        """A micro-batch with all that is read of it on the CPU; `pixels`: as its fields are called."""
         places = BatchPlaces.of(batch)
         weight = float(places.answers.weights.sum())
         return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
