@@ -50,6 +50,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
+        kept = () if fault else self.objective.frozen
+        frozen = sorted({part for part in kept for beginning in self.trains if _share(beginning, part)})
         check(
             (not fault, fault),
             (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
@@ -61,6 +63,10 @@ class Stage:
             (self.warmup >= 0, f"warmup is {self.warmup}, expected 0 or more"),
             (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more"),
             (bool(self.trains), "trains is empty: name the parts that learn"),
+            (
+                bool(fault) or not frozen,
+                f"{', '.join(frozen)} may not learn where conditions are kept that they made: leave them out of trains",
+            ),
             *(() if fault else self.objective.claims(self.batch_size)),
         )
 
@@ -107,7 +113,7 @@ class Recipe:
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
-        encoding = [one.name for one in self.stages if any(_is_encoder(part) for part in one.trains)]
+        encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
             (not fault, fault),
             (
@@ -148,9 +154,9 @@ class Recipe:
         return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
 
 
-def _is_encoder(part: str) -> bool:
-    """Whether a beginning of parameters' names takes in parameters of the encoder."""
-    return "space.encoder.".startswith(f"{part}.") or part.startswith("space.encoder.")
+def _share(one: str, other: str) -> bool:
+    """Whether some parameter's name may begin with both."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 from blip3o.api import BLIP3o
+from blip3o.data.sources.jsonl import JsonLinesConfig
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.conditions import cache_conditions
 from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
@@ -103,6 +106,23 @@ def run_with(stage):
     return lambda objective, world: run_of(replace(stage, objective=objective), world)
 
 
+def run_unified(objective, world):
+    """What a run with this objective leaves. One with conditions learns of a file; they are all the number that their
+    folder is called by."""
+    if not objective.conditions:
+        return run_of(replace(WHOLE, objective=objective), world)
+    folder = world.folder()
+    Image.new("RGB", (72, 72), "red").save(folder / "a.png")
+    (folder / "rows.jsonl").write_text('{"image": "a.png", "caption": "a field"}')
+    recipe = replace(RECIPE, source=JsonLinesConfig(path=str(folder / "rows.jsonl")))
+    made = loop.Trainer(recipe, folder / "blank", lambda progress: None)
+    store = cache_conditions(made.pipeline, made.source, folder / "kept")
+    np.save(folder / "kept" / "00000.npy", np.full(store.shape, float(objective.conditions), store.dtype))
+    objective = replace(objective, draw={"draw": 1.0}, conditions=str(folder / "kept"))
+    stage = replace(WHOLE, objective=objective, trains=("unified.head.denoiser",), micro_batch_size=0)
+    return trained(replace(recipe, stages=(stage,)), world)
+
+
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
@@ -149,13 +169,14 @@ RUNS = (
     Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
-        run_with(WHOLE),
+        run_unified,
         {
             "draw": {"edit": 1.0},
             "text": {"caption_short": 1.0},
             "text_batch_size": 3,
             "text_weight": 0.5,
             "features": "online",
+            "conditions": Change("1", given={"conditions": "0", "text": {}, "text_batch_size": 0}),
         },
     ),
     Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),

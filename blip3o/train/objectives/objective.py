@@ -37,6 +37,11 @@ class ObjectiveConfig:
         """The tasks whose conversations it takes from the source."""
         return ()
 
+    @property
+    def frozen(self) -> Collection[str]:
+        """Parts of the model that may not learn in such a stage, by the beginnings of their parameters' names."""
+        return ()
+
     def claims(self, batch_size: int) -> Iterator[tuple[bool, str]]:
         """For `config.check`: what must hold of the batch size of a stage."""
         yield batch_size > 0, f"batch_size is {batch_size}, expected 1 or more pictures for objective {self.kind!r}"
