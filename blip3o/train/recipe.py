@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from blip3o.config import check
@@ -13,6 +13,8 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.trackers import TRACKERS
+from blip3o.train.validation import ValidationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +82,18 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    prompts: tuple[str, ...] = ()
+    """What is drawn with every score, to be looked at; empty takes some requests as the stage learns them."""
+    trackers: tuple[str, ...] = ()
+    """Who else hears of losses and scores: `tensorboard`, `wandb`, `trackio`."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
+        unknown = sorted({*self.trackers} - TRACKERS.keys())
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         check(
             (not fault, fault),
@@ -99,6 +107,7 @@ class Recipe:
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
+            (not unknown, f"no such trackers: {', '.join(unknown)}; there are {', '.join(TRACKERS)}"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
 

@@ -1,18 +1,20 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from blip3o import __version__
+from blip3o.config import to_dict
 from blip3o.data.address import seeded
 from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
-from blip3o.errors import CheckpointError, ConfigError, DataError
+from blip3o.errors import CheckpointError, ConfigError, DataError, OutputError, brief
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
@@ -22,10 +24,13 @@ from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.report import RunReport
 from blip3o.train.signals import answered, undivided
-from blip3o.train.steps import StageSteps
+from blip3o.train.steps import StageSteps, arithmetic
+from blip3o.train.trackers import TrackedRun
+from blip3o.train.validation import HeldOutSamples, held_out_losses
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
+from blip3o.weights.placement.device import describe, find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -55,9 +60,13 @@ class Trainer:
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
+        before, steps = self.journal.events(), {stage.name: stage.steps for stage in recipe.stages}
+        tracked = TrackedRun(recipe.trackers, folder, to_dict(recipe), steps, before)
+        self.journal.listeners += [RunReport(folder, recipe, before).hear, tracked.hear]
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
         self.source = self.open_source()
+        self.held_out = HeldOutSamples(recipe.validation, self.source, recipe.seed)
         torch.manual_seed(recipe.seed)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
         if recipe.space_from:
@@ -72,7 +81,7 @@ class Trainer:
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler), self.recorded():
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -134,6 +143,7 @@ class Trainer:
                 steps.save()
             raise
         steps.average.swap(steps.parameters)
+        self.validate(steps)
         steps.objective.finish()
         self.finish(stage)
 
@@ -157,6 +167,36 @@ class Trainer:
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
             with steps.averaged():
                 self.judge(stage, done)
+        if recipe.validation.every and done % recipe.validation.every == 0 and done < stage.steps:
+            with steps.averaged():
+                self.validate(steps)
+
+    def validate(self, steps: StageSteps) -> None:
+        """Take the losses of what is held out, with the weights as they stand."""
+        stage, config = steps.stage, self.recipe.validation
+        if not config.is_on:
+            return
+        self.pipeline.eval()
+        address, sizes = f"{self.recipe.seed}/{stage.name}", (stage.batch_size, stage.micro_batch_size)
+        with arithmetic(self.recipe.precision, self.pipeline.device):
+            losses = held_out_losses(self.held_out.objective(steps.objective), address, *sizes, config.samples)
+        self.pipeline.train()
+        facts = {f"validation/{name}": round(value, 5) for name, value in losses.items()}
+        self.journal.write("validation", stage=stage.name, step=steps.done, **facts)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Tell the journal when the run begins, on what, and how it ends; of a kill -9 it hears nothing."""
+        hardware = describe(self.pipeline.device)
+        self.journal.write("start", recipe=self.recipe.name, hardware=hardware, commit=self.commit, version=__version__)
+        try:
+            yield
+        except (KeyboardInterrupt, Exception) as error:
+            how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            with suppress(OutputError):  # the disk may be full, which the error says
+                self.journal.write("end", how=how, why="" if how == "stopped" else brief(error, 500))
+            raise
+        self.journal.write("end", how="finished", why="")
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
