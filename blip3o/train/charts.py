@@ -61,7 +61,8 @@ def chart(curves: Mapping[str, Curve], *, logarithmic: bool = False) -> Chart | 
         if curve
     ]
     columns = [(WIDTH * (tick - left) / (right - left), brief_number(tick)) for tick in ticks(left, right)]
-    labels = [(tick, brief_number(10**tick if logarithmic else tick)) for tick in ticks(low, high)]
+    marks = ticks_of_powers(low, high) if logarithmic else ticks(low, high)
+    labels = [(tick, brief_number(10**tick if logarithmic else tick)) for tick in marks]
     return Chart(lines, columns, [(HEIGHT * (high - tick) / (high - low), label) for tick, label in labels])
 
 
@@ -93,11 +94,19 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def ticks_of_powers(low: float, high: float, most: int = 6) -> list[float]:
+    """The logarithms of 1, 2, 5, 10, 20 ... from low to high; where these are too many or none, others as round."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    marks = [power + math.log10(digit) for power in powers for digit in (1, 2, 5)]
+    inside = [mark for mark in marks if low <= mark <= high]
+    return inside if 1 < len(inside) <= most else ticks(low, high)
+
+
 def brief_number(value: float) -> str:
-    """A number in few characters: 0.0012, 3.4, 12k, 1.5e-05."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    """A number in few characters: 1.5e-05, 0.0012, 3.4, 950, 12k."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / min(size, 1e3 if unit == 'k' else size):.3g}{unit}"
+            return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
 
 

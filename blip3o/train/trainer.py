@@ -165,10 +165,10 @@ class Trainer:
         if recipe.save_every and done % recipe.save_every == 0:
             steps.save()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
-            with steps.averaged():
+            with steps.averaged(), steps.meter.aside():
                 self.judge(stage, done)
         if recipe.validation.every and done % recipe.validation.every == 0 and done < stage.steps:
-            with steps.averaged():
+            with steps.averaged(), steps.meter.aside():
                 self.validate(steps)
 
     def validate(self, steps: StageSteps) -> None:
