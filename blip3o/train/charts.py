@@ -48,7 +48,7 @@ def chart(curves: Mapping[str, Curve], *, logarithmic: bool = False) -> Chart | 
     points = [point for curve in shown.values() for point in curve if math.isfinite(point[1])]
     if not points:
         return None
-    left, right = _limits([step for step, _ in points])
+    left, right = _limits([0.0, *(step for step, _ in points)])
     low, high = _limits([value for _, value in points], room=0.05)
 
     def place(curve: Curve) -> str:
@@ -88,7 +88,7 @@ def smoothed(curve: Curve) -> Curve:
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers from low to high, at most so many."""
     rough = (high - low) / most
-    power = 10 ** math.floor(math.log10(rough))
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]

@@ -33,7 +33,7 @@ class StageHistory:
 
     def curve(self, name: str) -> Curve:
         """A number that is told of steps."""
-        return [(step, event[name]) for step, event in sorted(self.told.items()) if name in event]
+        return [(float(step), float(event[name])) for step, event in sorted(self.told.items()) if name in event]
 
     def losses(self) -> dict[str, Curve]:
         """Those of training, `total` first, and those of validation."""
@@ -45,7 +45,10 @@ class StageHistory:
 def curves_of(values: Mapping[int, Mapping[str, float]]) -> dict[str, Curve]:
     """Step -> numbers by their names, as a curve for each name."""
     names = dict.fromkeys(name for some in values.values() for name in some)
-    return {name: [(step, some[name]) for step, some in sorted(values.items()) if name in some] for name in names}
+    return {
+        name: [(float(step), float(some[name])) for step, some in sorted(values.items()) if name in some]
+        for name in names
+    }
 
 
 class RunHistory:

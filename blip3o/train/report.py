@@ -32,6 +32,8 @@ COST = 100
 """The page takes at most this part of the time, one hundredth."""
 MOST_PICTURES = 8
 """Times at which the pictures of a stage are shown; of more the first, the last, and some between."""
+MOST_SCORES = 12
+"""The same of scores in their table; their curves have all."""
 MOST_EXAMPLES = 3
 """Skipped samples that are named for each reason and file."""
 FACTS = {
@@ -94,6 +96,8 @@ class RunReport:
             chart=chart,
             curves_of=curves_of,
             strips=self.strips,
+            evenly=evenly,
+            most_scores=MOST_SCORES,
             skipped=skipped_in(self.folder / LISTED),
         )
 

@@ -10,8 +10,9 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.validation import ValidationConfig
 from blip3o.weights import checkpoint
-from fields.case import TINY, Case
+from fields.case import TINY, Case, Change
 
 
 def trained(config, world):
@@ -28,8 +29,10 @@ def trained(config, world):
     trainer = loop.Trainer(config, folder, observe, lambda made, samples: seen.append(samples.name) or {})
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
+    told = [dict(event, time=0) for event in trainer.journal.events() if event["event"] == "validation"]
     return (
         seen,
+        told,
         dict(made.state_dict()),
         published.sampling,
         published.name,
@@ -75,7 +78,24 @@ def learned(config, world):
     return losses, dict(detector.state_dict())
 
 
+VALIDATION = ValidationConfig(source=ScenesConfig(seed="held out", stories=2), samples=2)
+
+
+def validated(config, world):
+    return trained(replace(RECIPE, validation=config, stages=(replace(WHOLE, steps=2),)), world)
+
+
 RUNS = (
+    Case(
+        VALIDATION,
+        validated,
+        {
+            "share": Change(0.6, given={"source": None}),
+            "source": ScenesConfig(seed="other", stories=2),
+            "every": 1,
+            "samples": 8,
+        },
+    ),
     Case(TINY.source, pages, {"seed": "other", "stories": 5}),
     Case(
         WHOLE,
@@ -122,6 +142,7 @@ RUNS = (
             "precision": "bfloat16",
             "score_every": 1,
             "save_every": 1,
+            "validation": VALIDATION,
         },
     ),
     Case(

@@ -23,6 +23,7 @@ from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
 from blip3o.train.recipe import Recipe
+from blip3o.train.validation import ValidationConfig
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
@@ -31,9 +32,14 @@ BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceCon
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
-UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")} | {
+    (Recipe, "prompts"),
+    (Recipe, "trackers"),
+    (ValidationConfig, "drawn"),
+}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py and tests/unit/train/test_trackers.py look
+at."""
 
 
 def gist(value):
