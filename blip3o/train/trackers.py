@@ -2,8 +2,10 @@
 for. They count the steps of all stages as one row."""
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -80,13 +82,15 @@ class Trackio(Tracker):
     def __init__(self, folder: Path, name: str, config: Mapping[str, Any], step: int) -> None:
         import trackio  # pyright: ignore[reportMissingImports]
 
-        self.run: Any = trackio.init(project=PROJECT, name=name, config=dict(config), resume="allow", embed=False)
+        with redirect_stdout(sys.stderr):  # it talks, and a command's output is its result
+            self.run: Any = trackio.init(project=PROJECT, name=name, config=dict(config), resume="allow", embed=False)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self.run.log(dict(values), step=step)
 
     def close(self, failed: bool) -> None:
-        self.run.finish()
+        with redirect_stdout(sys.stderr):
+            self.run.finish()
 
 
 TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases, "trackio": Trackio}

@@ -219,7 +219,12 @@ def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(shor
     with pytest.raises(OutputError, match=r"cannot write .*state.safetensors \(No space left on device\)"):
         trainer.run()
     assert checkpoint.read_tensors(trainer.folder / "state.safetensors")[1] == {"stage": "tower", "done": 1}
-    assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "state.safetensors"]
+    assert {path.name for path in trainer.folder.iterdir()} == {
+        ".lock",
+        "log.jsonl",
+        "report.html",
+        "state.safetensors",
+    }
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "words.txt"])
