@@ -91,7 +91,6 @@ class RunReport:
             written=time.time(),
             refresh_s=round(max(REFRESH_S, 2.0)),
             progress=self.progress(),
-            left_s=self.left_s(),
             facts=FACTS,
             chart=chart,
             curves_of=curves_of,
@@ -105,14 +104,6 @@ class RunReport:
         """Of each stage of the recipe its name, the steps that are done and all of them."""
         known = self.history.stages
         return [(one.name, known[one.name].step if one.name in known else 0, one.steps) for one in self.recipe.stages]
-
-    def left_s(self) -> float | None:
-        """Estimated seconds to the end of the run, at the speed of its newest stage; None where nothing is known."""
-        stage = self.history.current
-        speed = 0.0 if stage is None else stage.last.get("samples_per_s", 0.0)
-        per_step = {one.name: one.objective.samples(one.batch_size) for one in self.recipe.stages}
-        samples = sum((steps - done) * per_step[name] for name, done, steps in self.progress())
-        return samples / speed if speed else None
 
     def strips(self, stage: StageHistory) -> list[tuple[str, str, list[tuple[int, str]]]]:
         """What was drawn over time: of each request its kind, its text, and steps with pictures."""

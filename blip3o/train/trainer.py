@@ -57,6 +57,8 @@ class Trainer:
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
         self.state = folder / "state.safetensors"
+        self.only: str | None = None
+        """The stage that is trained alone."""
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
@@ -78,6 +80,7 @@ class Trainer:
 
         Raises OutputError where another process trains in the folder, or where it cannot be written to.
         """
+        self.only = only
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
@@ -191,12 +194,18 @@ class Trainer:
         self.journal.write("start", recipe=self.recipe.name, hardware=hardware, commit=self.commit, version=__version__)
         try:
             yield
-        except (KeyboardInterrupt, Exception) as error:
-            how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-            with suppress(OutputError):  # the disk may be full, which the error says
-                self.journal.write("end", how=how, why="" if how == "stopped" else brief(error, 500))
+        except KeyboardInterrupt:
+            self.end("stopped")
             raise
-        self.journal.write("end", how="finished", why="")
+        except Exception as error:
+            self.end("failed", brief(error, 500))
+            raise
+        self.end("finished")
+
+    def end(self, how: str, why: str = "") -> None:
+        """Tell the journal of the end, unless the disk is full, which the error says then."""
+        with suppress(OutputError):
+            self.journal.write("end", how=how, why=why)
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
@@ -213,7 +222,7 @@ class Trainer:
     def run_left_s(self, progress: TrainingProgress) -> float:
         """Estimated seconds to the end of the run, at the speed of this stage."""
         names = [stage.name for stage in self.recipe.stages]
-        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        later = [] if self.only else self.recipe.stages[names.index(progress.stage) + 1 :]
         samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
         return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
 

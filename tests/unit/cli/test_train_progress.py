@@ -94,7 +94,9 @@ def test_the_distance_of_features_is_taken_where_it_is_asked_for(training, pipel
     other = ScenesConfig(seed="other", stories=4)
     trainer = training(validation=ValidationConfig(source=other, drawn=6))
     scores = feature_distance(trainer, pipeline, ("draw",))
-    expected = frechet_distance(*feature_sets(pipeline, Scenes(other), ("draw",), 6))
+    sets = feature_sets(pipeline, Scenes(other), ("draw",), 6)
+    assert sets is not None
+    expected = frechet_distance(*sets)
     assert scores == {"validation/feature_distance": pytest.approx(expected, rel=1e-4)}
     assert feature_distance(trainer, pipeline, ("question",)) == {}
     assert feature_distance(training(validation=ValidationConfig(source=other)), pipeline, ("draw",)) == {}

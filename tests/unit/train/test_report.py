@@ -17,7 +17,14 @@ START = {"event": "start", "time": 1e9, "recipe": "tiny", "hardware": "2 CPU cor
 
 
 def step(number, stage="encoder", **facts):
-    known = {"samples_per_s": 8.0, "waiting": 0.25, "learning_rate": 1e-3, "gradient_norm": 2.0, "memory_mb": 900}
+    known = {
+        "samples_per_s": 8.0,
+        "waiting": 0.25,
+        "learning_rate": 1e-3,
+        "gradient_norm": 2.0,
+        "memory_mb": 900,
+        "left_s": 3600,
+    }
     line = {"event": "step", "time": 1e9 + number, "stage": stage, "step": number, "total": 2.0 / number}
     return line | known | facts
 
@@ -72,7 +79,7 @@ def test_a_page_takes_nothing_from_elsewhere_and_tells_of_the_run(shown):
     assert [(one["max"], one["value"]) for one in page.all("progress")] == [("4", "3")] + [("4", "0")] * 5
     for words in ("2 CPU cores", "commit abc", "8 samples/s", "25 %", "0.90 GB", "running", "name: tiny"):
         assert words in page.words
-    assert "left, about 12 s" in re.sub(r"\s+", " ", page.words)  # 1 x 4, 4 x 4 x 4 and 4 x 8 samples at 8 a second
+    assert "left, about 1 h 00 min" in re.sub(r"\s+", " ", page.words)
 
 
 def test_a_page_loads_itself_anew_only_while_the_run_goes_on(shown):

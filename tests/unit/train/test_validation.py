@@ -46,11 +46,12 @@ def test_what_is_held_out_is_never_trained_on(short, tmp_path, monkeypatch, name
         return whole(self, index)
 
     trainer = Trainer(recipe, tmp_path, lambda progress: None)
-    validate, step = trainer.validate, StepAddresses.numbers
+    validate, of_step = trainer.validate, StepAddresses.numbers.fget
+    assert of_step is not None
 
     def numbers(addresses):
         now[0] = "held out" if addresses.run.startswith("validation/") else "training"
-        return step.fget(addresses)
+        return of_step(addresses)
 
     monkeypatch.setattr(StepAddresses, "numbers", property(numbers))
     begin = trainer.begin
