@@ -148,12 +148,7 @@ def load(cls: type[Config], path_or_name: str | Path, overrides: Sequence[str] =
 
 def dump(config: Any, path: str | Path) -> None:
     """Write a config as YAML, whole or not at all; raises OutputError where the file cannot be written."""
-    write_text(Path(path), to_yaml(config))
-
-
-def to_yaml(config: Any) -> str:
-    """A config as the text of a YAML file."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120)
+    write_text(Path(path), yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True, width=120))
 
 
 def _extended(cls: type, values: Any, path: Path) -> Any:

@@ -15,7 +15,7 @@ LOOK_BACK = 40
 
 
 @dataclass(frozen=True)
-class Line:
+class DrawnCurve:
     """A curve in a chart."""
 
     name: str
@@ -30,7 +30,7 @@ class Line:
 class Chart:
     """Curves over common axes."""
 
-    lines: Sequence[Line]
+    lines: Sequence[DrawnCurve]
     columns: Sequence[tuple[float, str]]
     """Place and label of each tick of the steps."""
     rows: Sequence[tuple[float, str]]
@@ -56,7 +56,7 @@ def chart(curves: Mapping[str, Curve], *, logarithmic: bool = False) -> Chart | 
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in inside if math.isfinite(y))
 
     lines = [
-        Line(name, curves[name][-1][1], place(curve), place(smoothed(curve)) if len(curve) > LOOK_BACK else "")
+        DrawnCurve(name, curves[name][-1][1], place(curve), place(smoothed(curve)) if len(curve) > LOOK_BACK else "")
         for name, curve in shown.items()
         if curve
     ]

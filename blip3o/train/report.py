@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blip3o.config import to_yaml
+from blip3o.config import to_dict
 from blip3o.data.skipped import LISTED
 from blip3o.errors import OutputError
 from blip3o.files import write_text
@@ -86,7 +86,7 @@ class RunReport:
         """The page as it stands now."""
         return self.template.render(
             recipe=self.recipe,
-            recipe_text=to_yaml(self.recipe),
+            recipe_text=json.dumps(to_dict(self.recipe), indent=2, ensure_ascii=False),
             history=self.history,
             written=time.time(),
             refresh_s=round(max(REFRESH_S, 2.0)),

@@ -77,7 +77,7 @@ def test_a_page_takes_nothing_from_elsewhere_and_tells_of_the_run(shown):
     sources = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")]
     assert [source for source in sources if not source.startswith("data:")] == []
     assert [(one["max"], one["value"]) for one in page.all("progress")] == [("4", "3")] + [("4", "0")] * 5
-    for words in ("2 CPU cores", "commit abc", "8 samples/s", "25 %", "0.90 GB", "running", "name: tiny"):
+    for words in ("2 CPU cores", "commit abc", "8 samples/s", "25 %", "0.90 GB", "running", '"name": "tiny"'):
         assert words in page.words
     assert "left, about 1 h 00 min" in re.sub(r"\s+", " ", page.words)
 
