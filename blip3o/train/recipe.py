@@ -16,6 +16,8 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.parallel import ParallelConfig
 from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.states import KeptConfig
+from blip3o.train.trackers import TRACKERS
+from blip3o.train.validation import ValidationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +108,18 @@ class Recipe:
     """Threads that read the samples of the steps to come (data/loader.py); 0 is none: the step reads its own."""
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     """How several processes, started by torchrun, share the model."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    prompts: tuple[str, ...] = ()
+    """What is drawn with every score, to be looked at; empty takes some requests as the stage learns them."""
+    trackers: tuple[str, ...] = ()
+    """Who else hears of losses and scores: `tensorboard`, `wandb`, `trackio`."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
+        unknown = sorted({*self.trackers} - TRACKERS.keys())
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
@@ -133,6 +141,7 @@ class Recipe:
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
             (self.workers >= 0, f"workers is {self.workers}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
+            (not unknown, f"no such trackers: {', '.join(unknown)}; there are {', '.join(TRACKERS)}"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
 

@@ -24,6 +24,7 @@ from blip3o.train.schedule import (
     WarmupStableDecayScheduleConfig,
 )
 from blip3o.train.states import KeptConfig
+from blip3o.train.validation import ValidationConfig
 from blip3o.weights import checkpoint
 from fields.case import TINY, Case, Change
 
@@ -56,8 +57,10 @@ def trained(config, world):
     trainer = loop.Trainer(config, folder, observe, score)
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
+    told = [dict(event, time=0) for event in trainer.journal.events() if event["event"] == "validation"]
     return (
         seen,
+        told,
         dict(made.state_dict()),
         published.sampling,
         published.name,
@@ -138,7 +141,24 @@ def learned(config, world):
     return losses, dict(detector.state_dict())
 
 
+VALIDATION = ValidationConfig(source=ScenesConfig(seed="held out", stories=2), samples=2)
+
+
+def validated(config, world):
+    return trained(replace(RECIPE, validation=config, stages=(replace(WHOLE, steps=2),)), world)
+
+
 RUNS = (
+    Case(
+        VALIDATION,
+        validated,
+        {
+            "share": Change(0.6, given={"source": None}),
+            "source": ScenesConfig(seed="other", stories=2),
+            "every": 1,
+            "samples": 8,
+        },
+    ),
     Case(TINY.source, pages, {"seed": "other", "stories": 5}),
     Case(
         WHOLE,
@@ -199,6 +219,7 @@ RUNS = (
             "save_every": 1,
             "save_every_minutes": 1e-9,
             "keep": Change(KeptConfig(last=1), given={"save_every": 1}),
+            "validation": VALIDATION,
         },
     ),
     Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),

@@ -312,6 +312,7 @@ def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
         ".lock",
         "log.jsonl",
         "recipe.yaml",
+        "report.html",
         "states",
     ]
 

@@ -14,6 +14,7 @@ from blip3o.data.loader import Each
 from blip3o.data.order import Order
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
+from blip3o.data.split import SamplePart
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
@@ -107,6 +108,7 @@ class Objective(nn.Module, ABC):
         self.source = source
         self.each: Each = map
         """How the samples of a step are read: one after the other, or by the threads of a loader."""
+        self.part: SamplePart = "training"
         self._orders: dict[str, Order] = {}
         self._pipeline = [pipeline]
 
@@ -152,7 +154,9 @@ class Objective(nn.Module, ABC):
     def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[str], list[SampleError]]:
         """The samples of a step by their indices in the source, their pictures and addresses, and what is skipped."""
         if step.run not in self._orders:
-            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
+            chosen = self.source.indices(self.part)
+            indices = {"all": chosen[""]} if chosen else {}
+            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run, indices)
         order = self._orders[step.run]
 
         def read(number: int) -> tuple[int, Picture] | SampleError:

@@ -234,7 +234,7 @@ class UnifiedObjective(Objective):
         """The mixture of a kind of batch, made when it is first asked for."""
         if seed not in self._mixtures:
             weights = self.config.draw if name == "draw" else self.config.text
-            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
+            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw", part=self.part)
         return self._mixtures[seed]
 
 

@@ -252,7 +252,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(shor
     with pytest.raises(OutputError, match=told):
         trainer.run()
     assert saved_by(trainer) == (["tower-000001"], 1)
-    assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "states"]
+    assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "report.html", "states"]
 
 
 def resumed(begin, recipe, trainer):
@@ -391,3 +391,19 @@ def test_a_run_takes_the_lock_that_its_caller_holds(short, begin, tmp_path):
         with pytest.raises(OutputError, match="in use by process"):
             begin(short(), tmp_path).run()
     begin(short(), tmp_path).run()
+
+
+def test_the_time_left_is_that_of_what_will_be_trained(tiny, begin):
+    seen = []
+    recipe = replace(tiny, stages=tuple(replace(stage, steps=2) for stage in tiny.stages[:3]), save_every=0)
+    trainer = begin(recipe, observe=seen.append)
+    trainer.run()
+    told = {progress.stage: progress for progress in seen if progress.losses}
+    speed = told["encoder"].samples_per_s
+    assert told["encoder"].run_left_s == pytest.approx((2 + 2) * 4 / speed)
+    assert told["tower"].run_left_s == told["tower"].left_s == 0
+    assert all(progress.memory_bytes > 1e8 and progress.device_memory_bytes == 0 for progress in told.values())
+    assert all(0 < progress.waiting <= 1 and progress.gradient_norm > 0 for progress in told.values())
+    seen.clear()
+    begin(recipe, observe=seen.append).run("encoder")
+    assert [progress.run_left_s for progress in seen if progress.losses] == [0]
