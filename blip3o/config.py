@@ -183,11 +183,12 @@ class _Loader(yaml.SafeLoader):
     """YAML in which 1e-3 is a number, as in YAML 1.2, and a key written twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = {key for key in keys if isinstance(key, str) and keys.count(key) > 1}
+        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge" and isinstance(key.value, str)]
+        names = [key.value for key in keys]
+        twice = [key for index, key in enumerate(keys) if key.value in names[:index]]
         if twice:
-            problem = f"key {', '.join(sorted(twice))} stands twice"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            problem = f"key {', '.join(sorted({key.value for key in twice}))} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, twice[0].start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -108,7 +108,8 @@ def benchmark_scores(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> d
     """Scores of the first items of a benchmark; of the picture book's, in the groups that ask for these tasks."""
     from blip3o.evals.evaluate import evaluate
 
-    groups = [group for task, groups in GROUPS_OF_TASKS.items() if task in tasks for group in groups]
+    bare = {task.rpartition(".")[2] for task in tasks}  # without the names that a mixture gives its sources
+    groups = [group for task, groups in GROUPS_OF_TASKS.items() if task in bare for group in groups]
     if not benchmark or (benchmark == BOOK and not groups):
         return {}
     results = evaluate(model, [benchmark], seed=SEED, limit=LIMIT, groups=groups if benchmark == BOOK else None)
@@ -131,7 +132,8 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
     edits: list[tuple[np.ndarray, str]] = []
     for _ in range(400 if tasks else 0):
         try:
-            conversation = source.conversation(rng.choice(sorted(tasks)), rng.randrange(len(source)), rng)
+            task = rng.choice(sorted(tasks))
+            conversation = source.conversation(task, rng.randrange(source.length(task)), rng)
         except SampleError:
             continue
         match conversation:

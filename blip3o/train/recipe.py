@@ -85,7 +85,7 @@ class Recipe:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
-        known = () if fault else find(self.source.kind, SOURCES, Source).tasks
+        known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         check(
             (not fault, fault),

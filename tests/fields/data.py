@@ -11,6 +11,7 @@ import datasets
 from PIL import Image
 
 from blip3o.data.sample import SampleError
+from blip3o.data.source_mixture import SourceMixtureConfig
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.data.sources.image_folder import ImageFolderConfig
@@ -56,6 +57,12 @@ def samples(config, world):
         return str(error)
 
 
+def mixed(config, world):
+    """The captions of a mixture's samples, by their source."""
+    source = build(config, SOURCES, Source)
+    return source.tasks_of(config), [source[index].captions for index in range(len(source))]
+
+
 def changes(other, **more):
     return {
         "path": str(OTHER / other),
@@ -65,7 +72,14 @@ def changes(other, **more):
     } | more
 
 
+FIRST, SECOND = ({"kind": "image_folder", "path": str(folder)} for folder in (ONE, OTHER))
+
 DATA = (
+    Case(
+        SourceMixtureConfig(sources={"a": FIRST}),
+        mixed,
+        {"sources": {"a": FIRST, "b": SECOND}},
+    ),
     Case(ImageFolderConfig(path=str(ONE)), samples, changes("")),
     Case(
         JsonLinesConfig(path=str(ONE / "metadata.jsonl")),

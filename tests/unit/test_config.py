@@ -233,7 +233,7 @@ def test_a_faulty_override_names_itself(full, override, message):
     [
         ("", "the config is empty, expected keys and values"),
         ("- 1", r"the config is \[1\] \(list\), expected keys and values"),
-        ("seed: 1\nseed: 2", "line 1, column 1: key seed stands twice"),
+        ("seed: 1\nseed: 2", "line 2, column 1: key seed stands twice"),
         ("seed: [1", "is not YAML at line 1"),
         ("seed: !!python/object:os.system {}", "is not YAML"),
     ],

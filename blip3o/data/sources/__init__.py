@@ -5,5 +5,6 @@ SOURCES: dict[str, str] = {
     "jsonl": "data.sources.jsonl:JsonLines",
     "webdataset": "data.sources.webdataset:WebDataset",
     "hf_datasets": "data.sources.hf_datasets:HFDataset",
+    "mixture": "data.source_mixture:SourceMixture",
 }
 """Short names of sources -> `module:Class`; any other source is named by such a string itself."""

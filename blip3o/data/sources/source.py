@@ -38,11 +38,24 @@ class Source(ABC):
     tasks: ClassVar[tuple[str, ...]] = ("draw", "caption")
     """The conversations that can be made of it."""
 
+    @classmethod
+    def tasks_of(cls, config: Any) -> tuple[str, ...]:
+        """The conversations that can be made of a source of this config; known before anything is opened."""
+        return cls.tasks
+
     def __init__(self, config: Any, progress: Callable[[int, int], None] | None = None) -> None:
         """Find or make the samples; `progress` gets how many of how many steps of that are done."""
         self.config = config
-        self.features: np.ndarray | None = None
-        """Features of all pictures [sample, channel, rows, columns], once they are encoded."""
+        self.features = None
+
+    @property
+    def features(self) -> np.ndarray | None:
+        """Features of all pictures [sample, channel, rows, columns]; None until they are encoded."""
+        return self._features
+
+    @features.setter
+    def features(self, features: np.ndarray | None) -> None:
+        self._features = features
 
     @abstractmethod
     def __len__(self) -> int:
@@ -51,6 +64,10 @@ class Source(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`, counted from 0. Raises SampleError for one that cannot be trained on."""
+
+    def length(self, task: str) -> int:
+        """How many samples a task runs through before it sees one again: its indices are counted from 0 to this."""
+        return len(self)
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """All words and punctuation marks of its conversations, where these are few: a model that is trained on it from
@@ -62,7 +79,8 @@ class Source(ABC):
         return (caption for index in range(len(self)) for caption in self[index].captions)
 
     def picture(self, index: int) -> Picture:
-        """The picture of sample `index`, with its features where they are encoded. Raises SampleError for none."""
+        """The picture of sample `index`, of a conversation its last one, with its features where they are encoded.
+        Raises SampleError for none."""
         picture = _picture(self[index])
         return picture if self.features is None else replace(picture, features=self.features[index])
 
@@ -73,7 +91,11 @@ class Source(ABC):
         if task not in ("draw", "caption"):
             if not sample.conversation:
                 raise SampleError("no conversation", *sample.place)
-            return sample.conversation
+            *before, last = sample.conversation
+            if self.features is None or not isinstance(picture := last.content[-1], Picture):
+                return sample.conversation
+            drawn = replace(picture, features=self.features[index])
+            return *before, replace(last, content=(*last.content[:-1], drawn))
         picture = _picture(sample)
         if self.features is not None:
             picture = replace(picture, features=self.features[index])
@@ -166,6 +188,6 @@ def beside(folder: Path, name: Any) -> Any:
 
 
 def _picture(sample: Sample) -> Picture:
-    if sample.picture is None:
+    if not sample.pictures:
         raise SampleError("no image", *sample.place)
-    return sample.picture
+    return sample.pictures[-1]
