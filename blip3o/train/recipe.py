@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
 from blip3o.config import check
 from blip3o.data.sources import SOURCES
@@ -13,6 +13,8 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.starting_model import StartConfig, config_of
+from blip3o.weights.lora import AdapterConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,8 @@ class Stage:
     objective: Any
     """What is minimised: the config of an objective (train/objectives/objective.py), found by its `kind`."""
     trains: tuple[str, ...]
-    """Parts of the model that learn, by the beginnings of their parameters' names."""
+    """Parts of the model that learn, by the beginnings of their parameters' names or by globs of these, such as
+    `unified.backbone.language_model.layers.*.self_attn`; empty where an adapter learns alone."""
     steps: int
     batch_size: int
     """Samples in one step."""
@@ -37,6 +40,8 @@ class Stage:
     """Decay per step of the average of the weights that the stage ends with."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    adapter: AdapterConfig | None = None
+    """Small matrices that learn beside the weights, which stay as they are; in the last stage alone. None is none."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
@@ -50,7 +55,7 @@ class Stage:
             (self.clip > 0, f"clip is {self.clip}, expected more than 0"),
             (self.warmup >= 0, f"warmup is {self.warmup}, expected 0 or more"),
             (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more"),
-            (bool(self.trains), "trains is empty: name the parts that learn"),
+            (bool(self.trains or self.adapter), "trains is empty: name the parts that learn"),
             *(() if fault else self.objective.claims(self.batch_size)),
         )
 
@@ -62,7 +67,8 @@ class Recipe:
     name: str
     description: str
     """Command, hardware, minutes and expected result."""
-    model: ModelConfig
+    model: ModelConfig = field(default=cast("ModelConfig", None))
+    """May be left out where `start.model` is named, whose sizes are then taken."""
     source: Any
     """Where the samples come from: the config of a source (data/sources/source.py), found by its `kind`."""
     stages: tuple[Stage, ...]
@@ -80,9 +86,19 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+    start: StartConfig = field(default_factory=StartConfig)
+    """The model, or the parts of one, that training begins with."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
+        check(
+            (
+                bool(self.model or self.start.model),
+                "model is missing: give its sizes, or a start.model to take them from",
+            )
+        )
+        if not self.model:
+            object.__setattr__(self, "model", replace(config_of(self.start.model), name=self.name))
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
@@ -96,6 +112,15 @@ class Recipe:
             ),
             (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
+            (
+                all(stage.adapter is None for stage in self.stages[:-1]),
+                "an adapter stands in an earlier stage: only the last one may have it, for it belongs to the weights "
+                "that it ends with",
+            ),
+            (
+                not (self.start.model and self.space_from),
+                "start.model brings its image space: leave space_from out",
+            ),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from blip3o.data.address import StepAddresses
 from blip3o.data.sample import SampleError
 from blip3o.errors import CheckpointError, TrainingError
+from blip3o.train import sample_dropout
 from blip3o.train.ema import Average
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import Objective
@@ -60,6 +61,8 @@ class StageSteps:
         weights = {name: sum(one.get(name, 0.0) for one in map(objective.weights, batches)) for name in objective.names}
         sums: dict[str, Tensor] = {}
         for batch in batches:
+            if self.stage.adapter:
+                sample_dropout.address(objective.pipeline, batch.addresses)
             with arithmetic(self.recipe.precision, objective.device):
                 losses = {
                     name: loss.sum / weights[name]

@@ -1,7 +1,7 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from blip3o.errors import CheckpointError, ConfigError, DataError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
+from blip3o.train import sample_dropout, starting_model
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
@@ -22,8 +23,9 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.signals import answered, undivided
+from blip3o.train.starting_model import StartConfig
 from blip3o.train.steps import StageSteps
-from blip3o.weights import checkpoint, hub
+from blip3o.weights import checkpoint, lora
 from blip3o.weights.placement.device import find_device
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
@@ -56,11 +58,18 @@ class Trainer:
         self.journal = Journal(folder)
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
+        self.tuner: lora.LoraModel | None = None
+        """What merges the adapter that is being trained."""
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
-        if recipe.space_from:
-            self.take_space(recipe.space_from)
+        self.words = self.pipeline.template.words.unknown(self.source.texts()) if recipe.start.model else []
+        if self.words:
+            self.pipeline.know(self.words)
+        if not any(self.is_done(stage) for stage in recipe.stages if not stage.adapter):  # which has all weights
+            starting_model.fill(self.pipeline, recipe.start)
+            if recipe.space_from:
+                starting_model.fill_space(self.pipeline, recipe.space_from)
         self.pipeline.to(find_device(device))
 
     def run(self, only: str | None = None) -> Pipeline:
@@ -85,7 +94,8 @@ class Trainer:
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
-        return (self.folder / "stages" / stage.name / checkpoint.WEIGHTS).is_file()
+        kept = lora.WEIGHTS if stage.adapter else checkpoint.WEIGHTS
+        return (self.folder / "stages" / stage.name / kept).is_file()
 
     def open_source(self) -> Source:
         """The samples that the run learns from."""
@@ -97,25 +107,26 @@ class Trainer:
         return build(self.recipe.source, SOURCES, Source, report)
 
     def tokenizer(self) -> Tokenizer:
-        """The words of the source, where they are few; else a tokenizer learned from its texts, of as many tokens as
-        the model has embeddings."""
+        """That of the earlier stages or of the start, if there is one; the words of the source, where they are few;
+        else a tokenizer learned from its texts, of as many tokens as the model has embeddings."""
+        done = [stage for stage in self.recipe.stages if not stage.adapter and self.is_done(stage)]
+        if self.recipe.start != StartConfig() and done:
+            return Tokenizer.load(self.folder / "stages" / done[-1].name)
+        if (given := starting_model.tokenizer_of(self.recipe.start)) is not None:
+            return given
         words = self.source.vocabulary()
         if words is not None:
             return make(words)
         return learn(self.source.texts(), self.recipe.model.unified.backbone.text.vocab_size)
 
-    def take_space(self, model: str) -> None:
-        """Copy encoder, decoder and statistics from another model of the same sizes."""
-        other, _ = checkpoint.load(hub.find(model))
-        if other.config.space != self.recipe.model.space:
-            raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
-        self.pipeline.space.load_state_dict(other.space.state_dict())
-
     def restore(self, stage: Stage, *, scored: bool) -> None:
         """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores."""
         folder = self.folder / "stages" / stage.name
-        tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
-        checkpoint.load_strictly(self.pipeline, tensors, folder)
+        if stage.adapter:
+            lora.apply(self.pipeline, [(lora.SavedAdapter.open(folder), 1.0)])
+        else:
+            tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+            checkpoint.load_strictly(self.pipeline, tensors, folder)
         if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
             self.judge(stage, stage.steps)
 
@@ -134,11 +145,14 @@ class Trainer:
             raise
         steps.average.swap(steps.parameters)
         steps.objective.finish()
-        self.finish(stage)
+        self.finish(stage, steps.parameters)
 
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
+        if stage.adapter:
+            self.tuner = lora.add(self.pipeline, stage.adapter, self.words)
+            sample_dropout.install(self.pipeline)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
         steps = StageSteps(self.recipe, stage, objective, parameters, self.state)
@@ -174,18 +188,33 @@ class Trainer:
         self.pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
-    def finish(self, stage: Stage) -> None:
+    def finish(self, stage: Stage, trained: Iterable[str]) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
-        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
+        if self.tuner is not None:
+            lora.save(self.pipeline, folder, trained=trained, about=self.about | {"stage": stage.name})
+            lora.merge(self.pipeline, self.tuner)
+            self.tuner = None
+        else:
+            checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
         self.state.unlink(missing_ok=True)
         self.judge(stage, stage.steps)
 
+    @property
+    def about(self) -> dict[str, object]:
+        """The facts that are written with the weights; those of an adapter name its base and its words."""
+        run = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        base = self.recipe.start.model or self.recipe.model.name
+        return run | ({"base": base, "words": self.words} if self.recipe.stages[-1].adapter else {})
+
     def publish(self) -> Path:
-        """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
-        about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`; of a run that trained
+        nothing but an adapter, this alone: `<folder>/adapter`."""
+        *before, last = self.recipe.stages
         with self.lock:
-            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
+            if last.adapter and not before and self.is_done(last):
+                return lora.round_off(self.folder / "stages" / last.name, self.folder / "adapter")
+            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=self.about)
         return self.folder / "checkpoint"

@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("evals/report.py",),
     "openai": ("evals/judges/chat.py",),
     "torch.distributed": ("train/parallel.py", "cli/lean.py"),
-    "peft": ("train/lora.py",),
+    "peft": ("weights/lora.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),
     "scipy": ("evals/*.py", "evals/*/*.py", "picturebook/*/*.py"),
