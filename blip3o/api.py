@@ -28,6 +28,7 @@ from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
 from blip3o.processing.images import Picturelike, check_files, read_picture, to_image
 from blip3o.weights import checkpoint, hub, outline
+from blip3o.weights.adapters import about_with, apply_adapters, named_adapters
 from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
 
@@ -85,6 +86,8 @@ class BLIP3o:
         quantize: str | None = None,
         compile: bool = False,
         verify: bool = True,
+        adapters: Sequence[str | Path] = (),
+        merge: bool = True,
     ) -> "BLIP3o":
         """Load a shipped model by its name, a checkpoint by its folder, or a model of the Hub by its id.
 
@@ -93,7 +96,9 @@ class BLIP3o:
         device at a time, with "low" only one layer; the rest is read from its files when it is needed, at a cost in
         time. `quantize` rounds the matrices of its blocks to 8 or 4 bits ("int8", "nf4"; the extra `quantize`).
         `compile` makes the networks of drawing faster, after minutes at the first picture of a size. Files that changed
-        since they were saved, and weights that are mostly 0, are refused unless `verify` is False.
+        since they were saved, and weights that are mostly 0, are refused unless `verify` is False. `adapters` are folders
+        that `blip3o train` or peft wrote, each with its share where that is not 1 (`"runs/rocket/adapter:0.5"`); they
+        are added to the weights or, where not to `merge`, work beside them, slower.
 
         For published models alone: the parts that it `needs` beyond reading and thinking ("encoder", "decoder"; None
         takes those that are there), and the folders that they lie in where that is not the model's own; `compatible`
@@ -112,10 +117,12 @@ class BLIP3o:
         placement = DevicePlacement(device=place, dtype=numbers, memory=memory, quantize=quantize)
         if compatible and not deferred.pipeline.space.decoder.guided:
             raise ConfigError(f"compatible has no effect on {deferred.pipeline.config.name}: leave it out")
+        opened = named_adapters(adapters, placement, merge=merge)
         pipeline = deferred.load(placement)
+        apply_adapters(pipeline, opened, merged=merge)
         if compile:
             pipeline.compile()
-        return cls(pipeline, deferred.about, compatible=compatible, placement=placement)
+        return cls(pipeline, about_with(deferred.about, opened), compatible=compatible, placement=placement)
 
     from_pretrained = load
 

@@ -41,7 +41,7 @@ class Stage:
     clip: float = 1.0
     """Largest norm of a step's gradient."""
     adapter: AdapterConfig | None = None
-    """Small matrices that learn beside the weights, which stay as they are; in the last stage alone. None is none."""
+    """Small matrices that learn beside the weights, which stay as they are; only in the last stages. None is none."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
@@ -102,20 +102,31 @@ class Recipe:
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
+        adapters = [stage.adapter for stage in self.stages]
+        own = [adapter for adapter in adapters if adapter is not None]
+        targets = [target for adapter in own for target in adapter.targets]
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         check(
             (not fault, fault),
             (
-                set(sizes) <= {self.model.prompt.picture_size},
+                set(sizes) <= {self.model.prompt.picture_size}
+                or not any(stage.objective.shows_one_picture for stage in self.stages),
                 f"model.prompt.picture_size is {self.model.prompt.picture_size}, encoder and decoder work at {sizes}: "
                 "make them equal, training shows all of them one picture",
             ),
             (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
             (
-                all(stage.adapter is None for stage in self.stages[:-1]),
-                "an adapter stands in an earlier stage: only the last one may have it, for it belongs to the weights "
-                "that it ends with",
+                adapters == [None] * (len(adapters) - len(own)) + own,
+                "a stage without an adapter follows one with: an adapter belongs to the weights that it was trained on",
+            ),
+            (
+                len({replace(one, targets=("",), dropout=0.0) for one in own}) <= 1,
+                "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
+            ),
+            (
+                len(targets) == len(set(targets)),
+                "two stages have adapters of the same targets: name each layer once",
             ),
             (
                 not (self.start.model and self.space_from),

@@ -151,7 +151,8 @@ class Trainer:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
         if stage.adapter:
-            self.tuner = lora.add(self.pipeline, stage.adapter, self.words)
+            words = self.words if stage is self.recipe.stages[-1] else ()
+            self.tuner = lora.add(self.pipeline, stage.adapter, words)
             sample_dropout.install(self.pipeline)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
@@ -212,9 +213,9 @@ class Trainer:
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`; of a run that trained
         nothing but an adapter, this alone: `<folder>/adapter`."""
-        *before, last = self.recipe.stages
+        done = [stage for stage in self.recipe.stages if self.is_done(stage)]
         with self.lock:
-            if last.adapter and not before and self.is_done(last):
-                return lora.round_off(self.folder / "stages" / last.name, self.folder / "adapter")
+            if done and all(stage.adapter for stage in self.recipe.stages):
+                return lora.joined([self.folder / "stages" / one.name for one in done], self.folder / "adapter")
             checkpoint.save(self.pipeline, self.folder / "checkpoint", about=self.about)
         return self.folder / "checkpoint"

@@ -34,6 +34,8 @@ PREFIX = "base_model.model."
 """How the names of tensors begin in peft's files."""
 ROWS = ".token_adapter.trainable_tokens_delta"
 """How the name of the embeddings of new words ends in peft's files."""
+ADAPTED = (nn.Linear, nn.Conv2d)
+"""The layers that may get an adapter."""
 TRAINED = "trained"
 """peft's name for the adapter that learns."""
 
@@ -49,7 +51,7 @@ class AdapterConfig:
     dropout: float = 0.0
     """Share of an adapter's inputs that are 0 in training, 0 or more and less than 1."""
     targets: tuple[str, ...] = ("unified.backbone.language_model.layers", "unified.head.denoiser.layers")
-    """The linear layers, by the beginnings of their names or globs of these."""
+    """The linear layers and convolutions, by the beginnings of their names or globs of these."""
     dora: bool = False
     """DoRA instead of LoRA."""
 
@@ -112,9 +114,10 @@ class SavedAdapter:
                 continue
             place, _, matrix = name.partition(".lora_")
             layer = modules.get(place)
-            if isinstance(layer, nn.Linear):
-                rows = {"A": (shape[0], layer.in_features), "B": (layer.out_features, shape[-1])}
-                expected[name] = rows.get(matrix[0], (layer.out_features,))
+            if isinstance(layer, ADAPTED):
+                rows, *columns = layer.weight.shape
+                sizes = {"A": (shape[0], *columns), "B": (rows, *shape[1:])}
+                expected[name] = sizes.get(matrix[0], shape)
         expected |= {name: held[name] for name in self.parts if name in held}
         own = {name: shape for name, shape in self.shapes.items() if not name.endswith(ROWS)} | dict(self.parts)
         if own != expected:
@@ -132,7 +135,7 @@ class SavedAdapter:
 def add(pipeline: Pipeline, config: AdapterConfig, words: Sequence[str] = ()) -> LoraModel:
     """Give the layers of a pipeline an adapter that changes nothing yet, and embeddings to words that the tokenizer has
     just got; gives what `merge` takes. Raises ConfigError for targets that name no linear layer."""
-    layers = linear_layers(pipeline, config.targets)
+    layers = adapted_layers(pipeline, config.targets)
     rows = [pipeline.template.words.encode(word)[0] for word in words]
     with torch.no_grad():
         for name in _embeddings(pipeline) if rows else ():
@@ -151,12 +154,15 @@ def add(pipeline: Pipeline, config: AdapterConfig, words: Sequence[str] = ()) ->
     return tuner
 
 
-def linear_layers(pipeline: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """The names of the linear layers that patterns name. Raises ConfigError for a pattern that names none."""
-    names = [name for name, module in pipeline.named_modules() if isinstance(module, nn.Linear)]
+def adapted_layers(pipeline: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """The names of the linear layers and convolutions that patterns name. Raises ConfigError for a pattern that names
+    none."""
+    names = [name for name, module in pipeline.named_modules() if isinstance(module, ADAPTED)]
     idle = [pattern for pattern in patterns if not any(belongs(name, pattern) for name in names)]
     if idle:
-        raise ConfigError(f"targets names {', '.join(idle)}, where no linear layer is: see `blip3o info`")
+        raise ConfigError(
+            f"targets names {', '.join(idle)}, where no linear layer or convolution is: see `blip3o info`"
+        )
     return [name for name in names if any(belongs(name, pattern) for pattern in patterns)]
 
 
@@ -193,16 +199,19 @@ def save(
     checkpoint.write_tensors(folder / WEIGHTS, named, {"base": base} | dict(about))
 
 
-def round_off(folder: Path, copy: Path) -> Path:
-    """Write a copy of an adapter in bfloat16, as checkpoints are shared; gives its folder."""
-    make_folder(copy)
-    write_json(copy / CONFIG, read_json(folder / CONFIG))
+def joined(folders: Sequence[Path], place: Path) -> Path:
+    """Write the adapters of stages that follow each other as one, in bfloat16, as checkpoints are shared; gives its
+    folder. Each has layers of its own; the last names the words."""
+    make_folder(place)
+    configs = [read_json(folder / CONFIG) for folder in folders]
+    targets = sorted({name for config in configs for name in config["target_modules"]})
+    write_json(place / CONFIG, configs[-1] | {"target_modules": targets})
     for name in (WHOLE_PARTS, WEIGHTS):
-        if (folder / name).is_file():
-            tensors, about = checkpoint.read_tensors(folder / name)
-            rounded = {key: value.to(torch.bfloat16) for key, value in tensors.items()}
-            checkpoint.write_tensors(copy / name, rounded, about)
-    return copy
+        held = [checkpoint.read_tensors(folder / name) for folder in folders if (folder / name).is_file()]
+        tensors = {key: value.to(torch.bfloat16) for one, _ in held for key, value in one.items()}
+        if tensors:
+            checkpoint.write_tensors(place / name, tensors, held[-1][1])
+    return place
 
 
 def merge(pipeline: Pipeline, tuner: LoraModel) -> None:

@@ -8,11 +8,10 @@ import pytest
 import torch
 from PIL import Image
 from published_toy import backbone
-from safetensors.torch import save_file
 from transformers import LlamaForCausalLM, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
 from blip3o.api import BLIP3o
-from blip3o.config import from_dict, load, to_dict
+from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.image_folder import ImageFolderConfig
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.pipeline import Pipeline
@@ -74,13 +73,11 @@ def test_a_run_takes_the_weights_and_the_sizes_of_a_model(tiny, start, tmp_path)
     assert all(torch.equal(taken[name], value) for name, value in held.items())
 
 
-def test_a_run_may_begin_with_a_published_model(tiny, published, tmp_path):
-    stages = (replace(tiny.stages[-1], trains=("unified.head",), steps=1),)
-    values = to_dict(replace(tiny, stages=stages)) | {"start": {"model": str(published)}}
+def test_a_run_may_begin_with_a_published_model(tiny, published):
+    values = to_dict(replace(tiny, stages=tiny.stages[-1:])) | {"start": {"model": str(published)}}
     del values["model"]
     config = starting_model.config_of(str(published))
-    with pytest.raises(ConfigError, match=r"picture_size"):  # the pictures of the book's stages are of one size
-        from_dict(Recipe, values)
+    assert from_dict(Recipe, values).model == replace(config, name="tiny")
     pipeline = Pipeline(config, starting_model.tokenizer_of(StartConfig(model=str(published))))
     starting_model.fill(pipeline, StartConfig(model=str(published)))
     held = BLIP3o.load(published, dtype="float32").pipeline.state_dict()
@@ -96,11 +93,12 @@ def test_a_recipe_without_sizes_and_start_is_refused(tiny):
 
 def test_a_start_of_other_sizes_is_refused(tiny, start, tmp_path):
     sampling = replace(tiny.model.sampling, steps=3)
-    ready(replace(tiny, model=replace(tiny.model, sampling=sampling), start=StartConfig(model=str(start))), tmp_path / "a")
+    start = StartConfig(model=str(start))
+    ready(replace(tiny, model=replace(tiny.model, sampling=sampling), start=start), tmp_path / "a")
     denoiser = replace(tiny.model.unified.denoiser, depth=1)
     model = replace(tiny.model, unified=replace(tiny.model.unified, denoiser=denoiser))
     with pytest.raises(ConfigError, match=r"does not fit the recipe's model: unified\.head\.denoiser\.layers\.1"):
-        ready(replace(tiny, model=model, start=StartConfig(model=str(start))), tmp_path / "b")
+        ready(replace(tiny, model=model, start=start), tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +114,7 @@ def test_a_whole_start_and_parts_exclude_each_other(values):
 def test_a_backbone_of_the_hub_comes_with_its_tokenizer(tiny, tmp_path, kind, tied):
     network, words = {"llama3": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}[kind], make(("red", "dog"))
     theirs, vision = tmp_path / "theirs", tmp_path / "vision"
-    known = len(words)
-    config = backbone(kind, known + 8, tied)
+    config = backbone(kind, len(words) + 8, tied)
     facts = config.text.published() | {"tie_word_embeddings": tied}
     lm = network(network.config_class(**facts))
     lm.save_pretrained(theirs)
@@ -147,9 +144,10 @@ def test_a_backbone_of_the_hub_comes_with_its_tokenizer(tiny, tmp_path, kind, ti
 def save_without_controls(words, folder):
     """A tokenizer that knows no picture."""
     blind = json.loads(words.tokenizer.backend_tokenizer.to_str())
-    blind["added_tokens"] = [token for token in blind["added_tokens"] if token["content"] not in CONTROL[8:]]
-    for token in CONTROL[8:]:
-        del blind["model"]["vocab"][token]
+    kept = [token for token in blind["model"]["vocab"] if token not in CONTROL[8:]]
+    blind["model"]["vocab"] = {token: number for number, token in enumerate(kept)}
+    added = [token for token in blind["added_tokens"] if token["content"] in kept]
+    blind["added_tokens"] = [token | {"id": kept.index(token["content"])} for token in added]
     (folder / "tokenizer.json").write_text(json.dumps(blind))
 
 
@@ -198,6 +196,7 @@ def test_a_run_of_an_adapter_publishes_the_adapter_with_its_new_words(adapting, 
     folder = trainer.publish()
     assert folder.name == "adapter"
     model = BLIP3o.load(start, adapters=[folder])
+    assert model.about["adapters"] == str(folder)
     assert "rocket" in model.pipeline.template.words.known
     for name, value in model.pipeline.state_dict().items():
         torch.testing.assert_close(value, trained.state_dict()[name], rtol=0, atol=5e-3)
@@ -208,13 +207,7 @@ def test_a_run_of_an_adapter_publishes_the_adapter_with_its_new_words(adapting, 
 def test_the_state_of_an_adapter_goes_on_where_it_stopped(adapting, tmp_path, dropout):
     recipe = adapting(dropout, save_every=2, steps=4)
     whole = ready(recipe, tmp_path / "whole").run().state_dict()
-    losses = []
-
-    def stop(progress):
-        losses.append(progress)
-
-    broken = Trainer(recipe, tmp_path / "broken", stop)
-    steps = broken.begin(recipe.stages[0])
+    steps = ready(recipe, tmp_path / "broken").begin(recipe.stages[0])
     for _ in range(2):
         steps.step()
     steps.save()
@@ -243,10 +236,40 @@ def test_a_finished_run_needs_its_start_no_more(tiny, start, tmp_path):
     ready(recipe, tmp_path / "run").run()
 
 
-def test_an_adapter_stands_in_the_last_stage_alone(tiny):
-    stages = tuple(replace(stage, adapter=AdapterConfig(targets=TARGETS)) for stage in tiny.stages[-2:])
-    with pytest.raises(ConfigError, match="only the last one"):
-        replace(tiny, stages=stages)
+def test_adapters_of_stages_are_published_as_one(adapting, start, tmp_path):
+    recipe = adapting(learning_rate=1e-2)
+    (last,) = recipe.stages
+    objective = {"kind": "decoder", "feature_noise": 0.1}
+    adapter = replace(last.adapter, targets=("space.decoder.unet",))
+    first = replace(last, name="decoder", objective=objective, adapter=adapter)
+    trainer = ready(replace(recipe, stages=(first, last)), tmp_path / "run")
+    trained = trainer.run().state_dict()
+    model = BLIP3o.load(start, adapters=[trainer.publish()])
+    base = checkpoint.load(start)[0].state_dict()
+    for name, value in model.pipeline.state_dict().items():
+        torch.testing.assert_close(value, trained[name], rtol=0, atol=5e-3)
+    changed = {name for name, value in base.items() if not torch.equal(value, trained[name])}
+    assert {name.split(".")[0] for name in changed} == {"space", "unified"}
+    again = ready(replace(recipe, stages=(first, last)), tmp_path / "run").run().state_dict()
+    assert all(torch.equal(again[name], value) for name, value in trained.items())
+
+
+def test_adapters_that_cannot_be_one_are_refused(tiny):
+    one, other = (AdapterConfig(targets=(target,)) for target in TARGETS)
+    stages = tiny.stages[-2:]
+
+    def with_adapters(*adapters):
+        replace(tiny, stages=tuple(replace(stage, adapter=own) for stage, own in zip(stages, adapters, strict=True)))
+
+    with_adapters(one, other)
+    with_adapters(None, other)
+    for adapters, said in (
+        ((one, None), "follows one with"),
+        ((one, replace(other, rank=3)), "equal rank"),
+        ((one, one), "same targets"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            with_adapters(*adapters)
 
 
 def test_parts_are_named_by_globs(pipeline):

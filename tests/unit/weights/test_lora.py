@@ -109,7 +109,7 @@ def test_dora_is_neither_scaled_nor_added(fresh, saved):
 
 def test_an_adapter_holds_its_own_numbers_alone(fresh, saved):
     adapter = SavedAdapter.open(saved("one", rank=2)[0])
-    layers = [module for name, module in fresh().named_modules() if name in lora.linear_layers(fresh(), LAYERS)]
+    layers = [module for name, module in fresh().named_modules() if name in lora.adapted_layers(fresh(), LAYERS)]
     assert adapter.parameters == sum(2 * (layer.in_features + layer.out_features) for layer in layers)
     assert (adapter.folder / lora.WEIGHTS).stat().st_size < 4 * adapter.parameters + 40_000
 
@@ -178,7 +178,7 @@ def test_targets_that_name_no_layer_are_refused(fresh):
 
 
 def test_targets_may_be_globs(fresh):
-    names = lora.linear_layers(fresh(), ("unified.backbone.language_model.layers.*.self_attn",))
+    names = lora.adapted_layers(fresh(), ("unified.backbone.language_model.layers.*.self_attn",))
     assert len(names) == 2 * 4
     assert all("self_attn" in name for name in names)
 
