@@ -1,5 +1,6 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
+import json
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ import typer
 from blip3o.cli.files import check_folder, places
 from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
-from blip3o.errors import ConfigError
+from blip3o.errors import CheckpointError, ConfigError
 from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "blip3o train --config picturebook",
+    "blip3o train --config adapter --data my-pictures",
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
 )
 TELL_EVERY_S = 30.0
@@ -31,6 +33,10 @@ def train(
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
     config: Annotated[str, typer.Option(help="A shipped recipe, or a YAML file.")] = "picturebook",
+    data: Annotated[
+        str | None,
+        typer.Option(help="Your data: takes the place of `pictures` in the recipe, such as source.path=pictures."),
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage; those before it must be done.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
@@ -46,10 +52,11 @@ def train(
     """
     _check_alone()
     with working("opening the workshop"):
-        from blip3o.config import load
-        from blip3o.train.recipe import Recipe
+        from blip3o.train.recipe import with_data
 
-        recipe = load(Recipe, config, _overrides(overrides or [], seed))
+        recipe = _read(config, _overrides(overrides or [], seed), output)
+        if data is not None:
+            recipe = with_data(recipe, data)
         folder = Path("runs") / recipe.name if output is None else output
         _check(recipe, stage, folder)
     lock = FolderLock(folder)
@@ -76,6 +83,20 @@ def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: st
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {lock.folder} holds the state; the same command goes on from there") from None
     return trainer.publish()
+
+
+def _read(config: str, overrides: list[str], output: Path | None) -> "blip3o.train.recipe.Recipe":
+    """The recipe; where its starting model is gone, with the sizes that a run which has begun took from it."""
+    from blip3o.config import load, to_dict
+    from blip3o.train.recipe import Recipe
+
+    try:
+        return load(Recipe, config, overrides)
+    except CheckpointError:
+        begun = (Path("runs") / Path(config).stem if output is None else output) / "recipe.yaml"
+        if not begun.is_file():
+            raise
+        return load(Recipe, config, [*overrides, f"model={json.dumps(to_dict(load(Recipe, begun).model))}"])
 
 
 def _overrides(overrides: list[str], seed: int | None) -> list[str]:
@@ -133,7 +154,7 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
             f"{folder} holds stage {changed[0]} as another recipe trained it: name another --output, or begin anew "
             "with --restart"
         )
-    if (earlier.model, earlier.seed, earlier.source) != (recipe.model, recipe.seed, recipe.source):
+    if any(getattr(earlier, key) != getattr(recipe, key) for key in ("model", "start", "seed", "source")):
         raise ConfigError(
             f"{folder} holds a run of another model, seed or source: name another --output, or begin with --restart"
         )

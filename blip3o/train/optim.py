@@ -48,9 +48,10 @@ class Optimizer:
             {"params": [value for value in others if value.ndim <= 1], "weight_decay": 0.0},
         ]
         rate = stage.learning_rate
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=(0.9, 0.98), fused=True)
-        ]
+        groups = [group for group in groups if group["params"]]
+        self.parts: list[torch.optim.Optimizer] = []
+        if groups:
+            self.parts.append(torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True))
         if matrices:
             self.parts.append(
                 torch.optim.Muon(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from blip3o.config import check
+from blip3o.config import check, to_dict
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError
@@ -154,6 +154,30 @@ class Recipe:
         """A place, alone or with `=value`, under its name of today where it is one of such a recipe."""
         place = re.sub(r"^book\.", "source.", place)
         return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
+
+
+PICTURES = "pictures"
+"""What shipped recipes call the folder of the user's own data."""
+
+
+def with_data(recipe: Recipe, folder: str) -> Recipe:
+    """The recipe with a folder in place of `pictures`, where its source's paths name it. Raises ConfigError where they
+    do not."""
+    source = _moved(to_dict(recipe.source), folder)
+    if source == to_dict(recipe.source):
+        raise ConfigError(f"--data {folder} has no effect: no path of the recipe's source is, or lies in, {PICTURES}")
+    return replace(recipe, source=source)
+
+
+def _moved(values: Any, folder: str) -> Any:
+    """Values of a source in which each `path` below `pictures` lies below the folder."""
+    if not isinstance(values, Mapping):
+        return values
+    moved = {key: _moved(value, folder) for key, value in values.items()}
+    path = moved.get("path")
+    if isinstance(path, str) and (path == PICTURES or path.startswith(f"{PICTURES}/")):
+        moved["path"] = folder + path.removeprefix(PICTURES)
+    return moved
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

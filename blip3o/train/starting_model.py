@@ -27,7 +27,7 @@ ROWS = ("language_model.embed_tokens.weight", "lm_head.weight")
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
-    """Where the first weights come from: a shipped model, a folder, or an id on the Hub each; empty is random weights."""
+    """Where the first weights come from: each a shipped model, a folder or an id on the Hub; empty is random ones."""
 
     model: str = ""
     """A whole model, ours or a published BLIP3-o. Its sizes are taken, too, where the recipe has no `model`."""

@@ -212,10 +212,10 @@ class Trainer:
 
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`; of a run that trained
-        nothing but an adapter, this alone: `<folder>/adapter`."""
+        nothing but an adapter of a model that is there already, this alone: `<folder>/adapter`."""
         done = [stage for stage in self.recipe.stages if self.is_done(stage)]
         with self.lock:
-            if done and all(stage.adapter for stage in self.recipe.stages):
+            if done and self.recipe.start.model and all(stage.adapter for stage in self.recipe.stages):
                 return lora.joined([self.folder / "stages" / one.name for one in done], self.folder / "adapter")
             checkpoint.save(self.pipeline, self.folder / "checkpoint", about=self.about)
         return self.folder / "checkpoint"

@@ -1,13 +1,15 @@
 """The adapters that a model is opened with, as a user names them: a folder, and its share where that is not 1."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.weights import hub
-from blip3o.weights.folders import HUB_ID
+from blip3o.weights import checkpoint, hub
+from blip3o.weights.deferred import ON_CPU, DeferredModel
+from blip3o.weights.folders import HUB_ID, existing
 from blip3o.weights.placement.device import DevicePlacement
 
 if TYPE_CHECKING:
@@ -40,10 +42,27 @@ def apply_adapters(pipeline: Pipeline, adapters: Sequence[tuple[SavedAdapter, fl
         lora.apply(pipeline, adapters, merged=merged)
 
 
+def write_merged(model: DeferredModel, names: Sequence[str], output: Path) -> None:
+    """Write the checkpoint of a model with adapters in its weights, in their own dtype."""
+    opened = named_adapters(names, ON_CPU, merge=True)
+    pipeline = model.load(DevicePlacement(dtype=None))
+    apply_adapters(pipeline, opened, merged=True)
+    checkpoint.save(pipeline, output, about=about_with(model.about, opened), dtype=None)
+
+
 def about_with(about: Mapping[str, Any], adapters: Sequence[tuple[SavedAdapter, float]]) -> dict[str, Any]:
     """The facts about a model, its adapters among them."""
     told = [str(one.folder) if share == 1 else f"{one.folder}:{share:g}" for one, share in adapters]
     return dict(about) | ({"adapters": ", ".join(told)} if told else {})
+
+
+def identified(name: str | Path) -> str:
+    """What tells an adapter in results from others of its name: a digest of its tensors, and its share."""
+    from blip3o.weights.lora import WEIGHTS
+
+    folder, share = _parsed(name)
+    with existing(_folder(folder) / WEIGHTS).open("rb") as file:
+        return f"{Path(folder).name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]} x {share:g}"
 
 
 def _parsed(name: str | Path) -> tuple[str, float]:

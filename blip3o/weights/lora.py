@@ -20,7 +20,7 @@ from blip3o.files import make_folder
 from blip3o.pipeline.parts import belongs
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.weights import checkpoint
-from blip3o.weights.folders import Shapes, existing, read_json, shapes_in, write_json
+from blip3o.weights.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Shapes, existing, read_json, shapes_in, write_json
 from blip3o.weights.safetensors_files import shapes_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 else:  # opened when an adapter is
     LoraConfig = LoraModel = object
 
-CONFIG, WEIGHTS, WHOLE_PARTS = "adapter_config.json", "adapter_model.safetensors", "trained_parts.safetensors"
-"""The first two are named by peft; the third holds parts that were trained whole, where there are any."""
+CONFIG, WEIGHTS, WHOLE_PARTS = ADAPTER_CONFIG, ADAPTER_WEIGHTS, "trained_parts.safetensors"
+"""The third holds parts that were trained whole, where there are any."""
 PREFIX = "base_model.model."
 """How the names of tensors begin in peft's files."""
 ROWS = ".token_adapter.trainable_tokens_delta"

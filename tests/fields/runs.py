@@ -10,7 +10,9 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.starting_model import StartConfig
 from blip3o.weights import checkpoint
+from blip3o.weights.lora import AdapterConfig
 from fields.case import TINY, Case
 
 
@@ -21,6 +23,9 @@ def trained(config, world):
     if config.space_from:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
         config = replace(config, space_from=str(folder / "other"))
+    if config.start.model:
+        checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "start")
+        config = replace(config, start=StartConfig(model=str(folder / "start")))
 
     def observe(progress):
         seen.append((progress.stage, progress.step, progress.losses, (folder / "state.safetensors").is_file()))
@@ -65,6 +70,15 @@ def run_with(stage):
     return lambda objective, world: run_of(replace(stage, objective=objective), world)
 
 
+def run_of_adapter(adapter, world):
+    """The weights after a stage in which this adapter learns alone."""
+    folder = world.folder()
+    checkpoint.save(world.awake(Pipeline(TINY.model, world.words)), folder / "start")
+    start, stage = StartConfig(model=str(folder / "start")), replace(WHOLE, adapter=adapter, trains=())
+    trainer = loop.Trainer(replace(RECIPE, start=start, stages=(stage,)), folder / "run", lambda progress: None)
+    return dict(trainer.run().state_dict())
+
+
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
@@ -92,6 +106,7 @@ RUNS = (
             "weight_decay": 0.5,
             "ema": 0.0,
             "clip": 0.01,
+            "adapter": AdapterConfig(rank=2),
         },
     ),
     Case(
@@ -118,11 +133,17 @@ RUNS = (
             "source": ScenesConfig(seed="other", stories=3),
             "stages": first("generation", batch_size=3),
             "space_from": "other",
+            "start": StartConfig(model="other"),
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,
             "save_every": 1,
         },
+    ),
+    Case(
+        AdapterConfig(rank=2),
+        run_of_adapter,
+        {"rank": 3, "alpha": 8.0, "dropout": 0.5, "targets": ("unified.head.denoiser.layers",), "dora": True},
     ),
     Case(
         training.TrainingConfig(steps=2, batch=1),

@@ -18,6 +18,7 @@ from fields.data import DATA
 from fields.models import MODELS
 from fields.networks import NETWORKS
 from fields.runs import RUNS
+from fields.starts import STARTS
 
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
@@ -30,7 +31,7 @@ CONFIGS = {"Stage", "Recipe", "Sampling"}
 BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceConfig"}
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
-CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
+CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA, *STARTS)}
 UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
 tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
