@@ -12,7 +12,7 @@ import typer
 from blip3o.cli.files import check_folder, places
 from blip3o.cli.options import Debug, Device, Stopped, examples
 from blip3o.cli.progress import working
-from blip3o.errors import CheckpointError, ConfigError
+from blip3o.errors import ConfigError
 from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _read(config: str, overrides: list[str], output: Path | None) -> "blip3o.tra
 
     try:
         return load(Recipe, config, overrides)
-    except CheckpointError:
+    except ConfigError:
         begun = (Path("runs") / Path(config).stem if output is None else output) / "recipe.yaml"
         if not begun.is_file():
             raise

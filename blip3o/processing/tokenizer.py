@@ -193,11 +193,11 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def adopt(folder: Path) -> Tokenizer:
-    """Somebody's tokenizer, with the control tokens that it lacks. Raises CheckpointError where there is none."""
+    """Somebody's tokenizer, with the control tokens that it lacks but for those that are `OPTIONAL`. Raises
+    CheckpointError where there is none."""
     read = _read(folder)
-    read.add_special_tokens([token for token in CONTROL if read.token_to_id(token) is None])
     listed = {token.content for token in read.get_added_tokens_decoder().values()}
-    read.add_special_tokens([token for token in CONTROL if token not in listed])
+    read.add_special_tokens([token for token in CONTROL if token not in {*listed, *OPTIONAL}])
     return Tokenizer(_wrap(read))
 
 

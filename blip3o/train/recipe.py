@@ -88,6 +88,8 @@ class Recipe:
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
     start: StartConfig = field(default_factory=StartConfig)
     """The model, or the parts of one, that training begins with."""
+    frozen: Literal["float32", "bfloat16"] = "float32"
+    """How weights are kept that do not learn: in bfloat16 they take half the memory, and go with this precision."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
@@ -116,6 +118,7 @@ class Recipe:
             ),
             (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
+            (self.frozen in ("float32", self.precision), "frozen bfloat16 goes with precision bfloat16: set both"),
             (
                 adapters == [None] * (len(adapters) - len(own)) + own,
                 "a stage without an adapter follows one with: an adapter belongs to the weights that it was trained on",

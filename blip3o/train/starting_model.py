@@ -15,12 +15,13 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer, adopt
 from blip3o.weights import hub
 from blip3o.weights.deferred import ON_CPU
-from blip3o.weights.folders import CONFIG, is_published
+from blip3o.weights.folders import CONFIG, Part, is_published
 from blip3o.weights.published import BACKBONES
 from blip3o.weights.published import model as published
 from blip3o.weights.published.siglip_backbones import NAMES as SIGLIP_NAMES
 from blip3o.weights.safetensors_files import Rename, Shards, complain, shapes_of
 
+_PARTS: tuple[Part, ...] = ("encoder", "decoder")
 ROWS = ("language_model.embed_tokens.weight", "lm_head.weight")
 """Tensors with a row for each token."""
 
@@ -79,11 +80,18 @@ def fill(pipeline: Pipeline, start: StartConfig) -> None:
 
 
 def fill_space(pipeline: Pipeline, model: str) -> None:
-    """Copy encoder, decoder and statistics from another model of the same sizes."""
-    other = hub.open_model(model).load(ON_CPU)
-    if other.config.space != pipeline.config.space:
+    """Copy encoder, decoder and statistics from another model of the same sizes; of a published one those parts alone
+    that the pipeline has."""
+    space = pipeline.config.space
+    other = hub.open_model(model, needs=[part for part in _PARTS if getattr(space, part) is not None])
+    if other.pipeline.config.space != pipeline.config.space:
         raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
-    pipeline.space.load_state_dict(other.space.state_dict())
+    if "" in other.files:
+        pipeline.space.load_state_dict(other.load(ON_CPU).space.state_dict())
+        return
+    for place, (shards, rename) in other.files.items():
+        if place.startswith("space."):
+            shards.fill(pipeline.get_submodule(place), rename, dtype=torch.float32)
 
 
 def _fill_whole(pipeline: Pipeline, model: str) -> None:

@@ -70,6 +70,8 @@ class Trainer:
             starting_model.fill(self.pipeline, recipe.start)
             if recipe.space_from:
                 starting_model.fill_space(self.pipeline, recipe.space_from)
+        if recipe.frozen == "bfloat16":
+            self.pipeline.to(torch.bfloat16)
         self.pipeline.to(find_device(device))
 
     def run(self, only: str | None = None) -> Pipeline:
@@ -156,6 +158,8 @@ class Trainer:
             sample_dropout.install(self.pipeline)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
+        for parameter in parameters.values():
+            parameter.data = parameter.data.float()  # what learns is float32 whatever the rest is
         steps = StageSteps(self.recipe, stage, objective, parameters, self.state)
         self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()

@@ -13,7 +13,7 @@ from blip3o.train.objectives.decoder import DecoderObjectiveConfig
 from blip3o.train.starting_model import StartConfig
 from blip3o.weights import checkpoint
 from blip3o.weights.lora import AdapterConfig
-from fields.case import TINY, Case
+from fields.case import TINY, Case, Change
 
 
 def trained(config, world):
@@ -134,6 +134,7 @@ RUNS = (
             "stages": first("generation", batch_size=3),
             "space_from": "other",
             "start": StartConfig(model="other"),
+            "frozen": Change("bfloat16", given={"precision": "bfloat16"}),
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,
