@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from blip3o.cli.files import as_json, check_folder
-from blip3o.cli.options import MODEL_HELP, Adapter, Debug, DecoderFolder, Json, Verify, examples
+from blip3o.cli.options import MODEL_HELP, Adapters, Debug, DecoderFolder, Json, Verify, examples
 from blip3o.cli.progress import working
 from blip3o.errors import OutputError
 
@@ -22,7 +22,7 @@ def convert(
     output: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")],
     decoder: DecoderFolder = None,
     verify: Verify = True,
-    adapter: Adapter = None,
+    adapter: Adapters = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -25,7 +25,7 @@ DecoderFolder = Annotated[
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Refuse a checkpoint that changed since it was saved.")
 ]
-Adapter = Annotated[
+Adapters = Annotated[
     list[str] | None,
     typer.Option(help="An adapter's folder or id, with a share where that is not 1: FOLDER:0.5; repeatable."),
 ]
@@ -78,7 +78,7 @@ class Loading:
         bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")
     ] = False
     verify: Verify = True
-    adapter: Adapter = None
+    adapter: Adapters = None
     merge: Annotated[
         bool,
         typer.Option("--merge/--no-merge", help="Add adapters to the weights, or let them work beside them, slower."),
