@@ -22,12 +22,13 @@ from blip3o.config import BOUNDS, from_dict, number, to_dict, whole
 from blip3o.errors import CheckpointError, ConfigError, PictureError, PromptError
 from blip3o.pipeline import generation
 from blip3o.pipeline.engine import Engine
-from blip3o.pipeline.generation import Progress, Reply
+from blip3o.pipeline.generation import Progress, Reply, seeds_of
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
 from blip3o.processing.conversation import Conversation, Turn
 from blip3o.processing.images import Picturelike, check_files, read_picture, to_image
 from blip3o.weights import checkpoint, hub, outline
+from blip3o.weights.adapters import about_with, apply_adapters, named_adapters
 from blip3o.weights.folders import Part
 from blip3o.weights.placement.device import DevicePlacement, find_device, find_dtype
 
@@ -85,6 +86,8 @@ class BLIP3o:
         quantize: str | None = None,
         compile: bool = False,
         verify: bool = True,
+        adapters: Sequence[str | Path] = (),
+        merge: bool = True,
     ) -> "BLIP3o":
         """Load a shipped model by its name, a checkpoint by its folder, or a model of the Hub by its id.
 
@@ -93,7 +96,9 @@ class BLIP3o:
         device at a time, with "low" only one layer; the rest is read from its files when it is needed, at a cost in
         time. `quantize` rounds the matrices of its blocks to 8 or 4 bits ("int8", "nf4"; the extra `quantize`).
         `compile` makes the networks of drawing faster, after minutes at the first picture of a size. Files that changed
-        since they were saved, and weights that are mostly 0, are refused unless `verify` is False.
+        since they were saved, and weights that are mostly 0, are refused unless `verify` is False. `adapters` are
+        folders that training wrote, with a share where that is not 1 (`"runs/adapter/adapter:0.5"`), which are added to
+        the weights or, where not to `merge`, work beside them, slower.
 
         For published models alone: the parts that it `needs` beyond reading and thinking ("encoder", "decoder"; None
         takes those that are there), and the folders that they lie in where that is not the model's own; `compatible`
@@ -112,10 +117,12 @@ class BLIP3o:
         placement = DevicePlacement(device=place, dtype=numbers, memory=memory, quantize=quantize)
         if compatible and not deferred.pipeline.space.decoder.guided:
             raise ConfigError(f"compatible has no effect on {deferred.pipeline.config.name}: leave it out")
+        opened = named_adapters(adapters, placement, merge=merge)
         pipeline = deferred.load(placement)
+        apply_adapters(pipeline, opened, merged=merge)
         if compile:
             pipeline.compile()
-        return cls(pipeline, deferred.about, compatible=compatible, placement=placement)
+        return cls(pipeline, about_with(deferred.about, opened), compatible=compatible, placement=placement)
 
     from_pretrained = load
 
@@ -139,7 +146,7 @@ class BLIP3o:
         model cannot be asked.
         """
         conversations = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
-        seeds, options = _seeds(seed, len(conversations)), self._sampling(sampling)
+        seeds, options = seeds_of(seed, len(conversations)), self._sampling(sampling)
         engine = self._engine(batch_size, options)
         tasks = map(partial(generation.draw, engine, sampling=options, think=think), conversations, seeds)
         return generation.collect(engine, tasks, len(seeds), progress, on_image)
@@ -161,7 +168,7 @@ class BLIP3o:
         `generate`.
         """
         contents = self._contents(images, instructions)
-        seeds, options = _seeds(seed, len(contents)), self._sampling(sampling)
+        seeds, options = seeds_of(seed, len(contents)), self._sampling(sampling)
         engine = self._engine(batch_size, options)
         tasks = map(partial(generation.draw, engine, sampling=options), map(self._opened, contents), seeds)
         return generation.collect(engine, tasks, len(seeds), progress, on_image)
@@ -172,7 +179,7 @@ class BLIP3o:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
         images = _listed(images)
         sampling = self._sampling({"decoder_steps": steps})
-        seeded = zip(map(read_picture, images), _seeds(seed, len(images)), strict=True)
+        seeded = zip(map(read_picture, images), seeds_of(seed, len(images)), strict=True)
         decoded: list[Image.Image] = []
         with torch.inference_mode():
             for batch in _batches(seeded, batch_size):
@@ -262,7 +269,7 @@ class BLIP3o:
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
         seeds, options, most = (
-            _seeds(seed, len(conversations)),
+            seeds_of(seed, len(conversations)),
             self._sampling(sampling),
             whole("max_tokens", max_tokens),
         )
@@ -387,14 +394,3 @@ def _listed(images: Any) -> list[Any]:
     if not given:
         raise PictureError("there is no picture in the list: give one or more")
     return given
-
-
-def _seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    if isinstance(seed, np.ndarray) or _is_list(seed):
-        seeds = [whole("seed", one) for one in seed]  # pyright: ignore[reportGeneralTypeIssues]
-    else:
-        first = whole("seed", seed)
-        seeds = list(range(first, first + count))
-    if len(seeds) != count:
-        raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
-    return seeds

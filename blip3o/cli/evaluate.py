@@ -134,7 +134,10 @@ def evaluate(
             names,
             **options,
             device=loading.device,
-            loading={key: getattr(loading, key) for key in ("dtype", "decoder", "memory", "quantize", "verify")},
+            loading={
+                key: getattr(loading, key)
+                for key in ("dtype", "decoder", "memory", "quantize", "verify", "adapters", "merge")
+            },
             load=open_model,
             progress=progress,
             notice=lambda words: print(words, file=sys.stderr),

@@ -1,6 +1,7 @@
 """blip3o info: what a model is made of, where it comes from, and which words it knows."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from blip3o.cli.options import MODEL_HELP, Debug, DecoderFolder, Json, Verify, e
 from blip3o.cli.progress import working
 from blip3o.picturebook.vocabulary import grouped
 
-EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --json")
+EXAMPLES = examples("blip3o info", "blip3o info runs/picturebook/checkpoint --json", "blip3o info runs/adapter/adapter")
 
 
 def info(
@@ -20,7 +21,7 @@ def info(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a model is made of, what memory it takes and which words it knows.
+    """Say what a model is made of, what memory it takes and which words it knows; or what an adapter is for.
 
     No tensor is read for it, only the headers of the files; nor is a model
     fetched that lies on the Hub.
@@ -28,6 +29,10 @@ def info(
     with working(f"looking into {model}"):
         from blip3o.weights import folders, outline
 
+        if folders.is_adapter(Path(model)):
+            facts = outline.adapter(Path(model))
+            print(as_json(facts) if json else "\n".join(f"{key:<20} {_told(value)}" for key, value in facts.items()))
+            return
         if (here := folders.local(model)) is not None:
             place = nullcontext(here)
         else:
@@ -43,6 +48,10 @@ def info(
         print(as_json(facts))
     else:
         _show(facts)
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _size(count: int) -> str:

@@ -25,6 +25,10 @@ DecoderFolder = Annotated[
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Refuse a checkpoint that changed since it was saved.")
 ]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(help="An adapter's folder or id, with a share where that is not 1: FOLDER:0.5; repeatable."),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 
 
@@ -74,6 +78,11 @@ class Loading:
         bool, typer.Option("--compile", help="Compile the networks that draw: slow at first, then faster.")
     ] = False
     verify: Verify = True
+    adapter: Adapters = None
+    merge: Annotated[
+        bool,
+        typer.Option("--merge/--no-merge", help="Add adapters to the weights, or let them work beside them, slower."),
+    ] = True
     compatible: Annotated[
         bool,
         typer.Option(
@@ -83,8 +92,13 @@ class Loading:
 
     def open(self, needs: Collection[Literal["encoder", "decoder"]] | None) -> "BLIP3o":
         """The model with the parts that it `needs`, as for `BLIP3o.load`; shows that it takes a moment."""
-        how = {key: value for key, value in vars(self).items() if key != "model"}
-        return open_model(self.model, needs=needs, **how)
+        how = {key: value for key, value in vars(self).items() if key not in ("model", "adapter")}
+        return open_model(self.model, needs=needs, adapters=self.adapters, **how)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Those that are named."""
+        return tuple(self.adapter or ())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
+import json
 import sys
 import time
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "blip3o train --config picturebook",
+    "blip3o train --config adapter --data my-pictures",
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
     "blip3o train --config picturebook --dry-run --ranks 8 --memory 80GB parallel.shard=full",
     "torchrun --nproc-per-node 2 -m blip3o train --config picturebook --device cpu",
@@ -38,6 +40,10 @@ def train(
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
     config: Annotated[str, typer.Option(help="A shipped recipe, or a YAML file.")] = "picturebook",
+    data: Annotated[
+        str | None,
+        typer.Option(help="Your data: takes the place of `pictures` in the recipe, such as source.path=pictures."),
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage; those before it must be done.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
@@ -64,19 +70,13 @@ def train(
     plan.check(output=output is not None, restart=restart, stage=stage is not None, device=device != "auto")
     if plan.dry_run:
         with working("opening the workshop"):
-            from blip3o.config import load
-            from blip3o.train.recipe import Recipe
-
-            recipe = load(Recipe, config, changes)
+            recipe = _read(config, changes, output, data)
         return tell(recipe, plan)
     with working("opening the workshop"):
         from blip3o.train.parallel import joined
     with joined(device) as processes, ExitStack() as held:
         with working("opening the workshop"):
-            from blip3o.config import load
-            from blip3o.train.recipe import Recipe
-
-            recipe = load(Recipe, config, changes)
+            recipe = _read(config, changes, output, data)
             folder = Path("runs") / recipe.name if output is None else output
             _check(recipe, stage, folder)
             lock = FolderLock(folder)
@@ -118,6 +118,22 @@ def _carry_out(
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {lock.folder} holds the state; the same command goes on from there") from None
     return trainer.publish()
+
+
+def _read(config: str, changes: list[str], output: Path | None, data: str | None) -> "blip3o.train.recipe.Recipe":
+    """The recipe, on the user's own `data` where it names them; where its starting model is gone, with the sizes that
+    a run which has begun took from it."""
+    from blip3o.config import load, to_dict
+    from blip3o.train.recipe import Recipe, with_data
+
+    try:
+        recipe = load(Recipe, config, changes)
+    except ConfigError:
+        begun = (Path("runs") / Path(config).stem if output is None else output) / "recipe.yaml"
+        if not begun.is_file():
+            raise
+        recipe = load(Recipe, config, [*changes, f"model={json.dumps(to_dict(load(Recipe, begun).model))}"])
+    return recipe if data is None else with_data(recipe, data)
 
 
 def _overrides(overrides: list[str], seed: int | None) -> list[str]:
@@ -170,7 +186,7 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
             f"{folder} holds stage {changed[0]} as another recipe trained it: name another --output, or begin anew "
             "with --restart"
         )
-    if (earlier.model, earlier.seed, earlier.source) != (recipe.model, recipe.seed, recipe.source):
+    if any(getattr(earlier, key) != getattr(recipe, key) for key in ("model", "start", "seed", "source")):
         raise ConfigError(
             f"{folder} holds a run of another model, seed or source: name another --output, or begin with --restart"
         )

@@ -143,12 +143,15 @@ def identity_of(model: str, device: str, loading: Mapping[str, Any]) -> dict[str
     """What a model is known by in results: the name of its folder or its id, its weights and settings, and how they are
     loaded, as far as that changes a number."""
     from blip3o.weights import hub
+    from blip3o.weights.adapters import identified
     from blip3o.weights.placement.device import find_device, find_dtype
 
     deferred, place = hub.open_model(model, needs=(), verify=loading.get("verify", True)), find_device(device)
     sizes = deferred.pipeline.sizes
     numbers = str(find_dtype(loading.get("dtype", "auto"), place, sum(sizes.values()))).removeprefix("torch.")
     further = {key: str(loading[key]) for key in ("decoder", "quantize") if loading.get(key) is not None}
+    if adapters := loading.get("adapters"):
+        further["adapters"] = ", ".join(map(identified, adapters))
     return {
         "name": Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--"),
         "parameters": sizes,

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
 from blip3o import __version__
 from blip3o.config import whole
+from blip3o.errors import PromptError
 from blip3o.pipeline.engine import Engine, EngineTask, TaskResult
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
@@ -148,3 +151,16 @@ def _request(pipeline: Pipeline, conversation: Conversation, begun: Sequence[int
 
 def _thinking(talk: Conversation) -> Conversation:
     return (Turn("system", (THINK,)), *talk)
+
+
+def seeds_of(seed: Any, count: int) -> list[int]:
+    """A seed for each of so many items: `seed + k` for item k (from 0), or those given. Raises PromptError for another
+    number of seeds, ConfigError for one out of bounds."""
+    if isinstance(seed, np.ndarray | Sequence) and not isinstance(seed, str | bytes | bytearray | memoryview):
+        seeds = [whole("seed", one) for one in seed]
+    else:
+        first = whole("seed", seed)
+        seeds = list(range(first, first + count))
+    if len(seeds) != count:
+        raise PromptError(f"{len(seeds)} seeds for {count} images: give one seed, or one for each image")
+    return seeds

@@ -1,6 +1,7 @@
 """The parts of a model that a user would name, and how many parameters each has. Opens no torch."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from math import prod
 
 PARTS = {
@@ -21,3 +22,9 @@ def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         for part, start in PARTS.items()
     }
     return {part: count for part, count in counts.items() if count or part != "output head"}
+
+
+def belongs(name: str, pattern: str) -> bool:
+    """Whether a parameter or module lies in what a pattern names: a part by the beginning of its name, at a dot
+    (`unified.head`), or a glob of such beginnings (`unified.backbone.language_model.layers.*.self_attn`)."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")

@@ -76,6 +76,18 @@ class Pipeline(nn.Module):
         for part in (*self.unified.head.children(), *self.space.decoder.children()):
             part.compile()
 
+    def know(self, words: Sequence[str]) -> None:
+        """Give words that a closed vocabulary lacks the next free embeddings, which are yet to be learned.
+
+        Raises ConfigError where there are too few.
+        """
+        extended = self.template.words.extended(words)
+        vocabulary = self.config.unified.backbone.text.vocab_size
+        free = vocabulary - 1 - self.template.words.highest
+        fault = f"{len(words)} new words ({', '.join(words[:5])}), but {self.config.name} has {free} free embeddings"
+        check((extended.highest < vocabulary, f"{fault}: use fewer, or train a model with a larger vocab_size"))
+        self.template = ChatTemplate(self.config.prompt, extended)
+
     @property
     def device(self) -> torch.device:
         """Where the tensors are."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
 from blip3o.errors import CheckpointError, ConfigError, OutputError, PromptError
@@ -95,6 +95,28 @@ class Tokenizer:
         assert isinstance(text, str)
         return text
 
+    def unknown(self, texts: Iterable[str]) -> list[str]:
+        """The words of texts that a closed vocabulary lacks, each once, in the order in which they come; none where any
+        word will do."""
+        if self.known is None:
+            return []
+        known, normal = {*self.known}, {self.normal(word): None for text in texts for word in _WORD.findall(text)}
+        return [word for word in normal if word not in known]
+
+    def extended(self, words: Sequence[str]) -> "Tokenizer":
+        """A tokenizer that knows these words, too, each as the token after its highest; those it knows stay."""
+        assert self.known is not None, "where any word will do, none is added"
+        tokenizer = FastTokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        new = [word for word in words if word not in self.known]
+        # with the space before it, which the words of `make` hold, too; it stands behind a word, so it is no single one
+        tokenizer.add_tokens([AddedToken(f" {word}", normalized=True) for word in new])
+        return Tokenizer(_wrap(tokenizer), (*self.known, *new))
+
+    def tokens_of(self, folder: Path) -> list[int]:
+        """Those of its ids that another tokenizer has, too, for the same."""
+        theirs = _read(folder).get_vocab()
+        return [number for token, number in self.tokenizer.get_vocab().items() if theirs.get(token) == number]
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files. Raises OutputError where they cannot be written."""
         try:
@@ -109,13 +131,7 @@ class Tokenizer:
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
         """Read the tokenizer's files. Raises CheckpointError where they are missing or broken."""
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise CheckpointError(f"{folder} holds no tokenizer.json: name the folder of a whole checkpoint")
-        try:
-            read = FastTokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower
-            raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
+        read = _read(folder)
         known = folder / KNOWN
         try:
             return cls(_wrap(read), known.read_text(encoding="utf-8").split() if known.is_file() else None)
@@ -174,6 +190,25 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return Tokenizer(_wrap(tokenizer))
+
+
+def adopt(folder: Path) -> Tokenizer:
+    """Somebody's tokenizer, with the control tokens that it lacks but for those that are `OPTIONAL`. Raises
+    CheckpointError where there is none."""
+    read = _read(folder)
+    listed = {token.content for token in read.get_added_tokens_decoder().values()}
+    read.add_special_tokens([token for token in CONTROL if token not in {*listed, *OPTIONAL}])
+    return Tokenizer(_wrap(read))
+
+
+def _read(folder: Path) -> FastTokenizer:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no tokenizer.json: name the folder of a whole checkpoint")
+    try:
+        return FastTokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{path} is no tokenizer ({error}): copy it again from its source") from error
 
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]|_")

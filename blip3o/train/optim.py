@@ -7,22 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
+from blip3o.pipeline.parts import belongs
 from blip3o.train.recipe import Stage
 from blip3o.train.sharding import WholeMuon, by_kind, is_sharded
+from blip3o.weights.lora import is_adapter, plain
 
 
-def trained(pipeline: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
-    """The parameters that learn, by name; all others are frozen.
+def trained(pipeline: nn.Module, objective: nn.Module, patterns: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """The parameters that learn, by name: those of an adapter, and those that a pattern names (`belongs`); all others
+    are frozen.
 
-    Raises ConfigError where a prefix names no parameter.
+    Raises ConfigError where a pattern names no parameter.
     """
     chosen: dict[str, nn.Parameter] = {}
     for name, parameter in pipeline.named_parameters():
-        learns = any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+        learns = is_adapter(name) or any(belongs(plain(name), pattern) for pattern in patterns)
         parameter.requires_grad_(learns)
         if learns:
             chosen[name] = parameter
-    idle = [prefix for prefix in prefixes if not any(f"{name}.".startswith(f"{prefix}.") for name in chosen)]
+    idle = [pattern for pattern in patterns if not any(belongs(plain(name), pattern) for name in chosen)]
     if idle:
         raise ConfigError(f"trains names {', '.join(idle)}, which is no part of the model: see `blip3o info`")
     return chosen | {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
-from blip3o.config import check
+from blip3o.config import check, to_dict
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError
@@ -15,9 +15,11 @@ from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.parallel import ParallelConfig
 from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
+from blip3o.train.starting_model import StartConfig, config_of
 from blip3o.train.states import KeptConfig
 from blip3o.train.trackers import TRACKERS
 from blip3o.train.validation import ValidationConfig
+from blip3o.weights.lora import AdapterConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,8 @@ class Stage:
     objective: Any
     """What is minimised: the config of an objective (train/objectives/objective.py), found by its `kind`."""
     trains: tuple[str, ...]
-    """Parts of the model that learn, by the beginnings of their parameters' names."""
+    """Parts of the model that learn, by the beginnings of their parameters' names or by globs of these, such as
+    `unified.backbone.language_model.layers.*.self_attn`; empty where an adapter learns alone."""
     steps: int
     batch_size: int
     """Samples in one step."""
@@ -49,6 +52,8 @@ class Stage:
     """Whether each layer runs once more for its gradient: less memory for more arithmetic (train/regions.py)."""
     compile: bool = False
     """Whether each layer is compiled by itself: a C++ compiler must be there, on a GPU Triton."""
+    adapter: AdapterConfig | None = None
+    """Small matrices that learn beside the weights, which stay as they are; only in the last stages. None is none."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
@@ -64,7 +69,7 @@ class Stage:
             (self.clip > 0, f"clip is {self.clip}, expected more than 0"),
             (self.warmup >= 0, f"warmup is {self.warmup}, expected 0 or more"),
             (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more"),
-            (bool(self.trains), "trains is empty: name the parts that learn"),
+            (bool(self.trains or self.adapter), "trains is empty: name the parts that learn"),
             (
                 bool(fault) or not frozen,
                 f"{', '.join(frozen)} may not learn where conditions are kept that they made: leave them out of trains",
@@ -80,7 +85,8 @@ class Recipe:
     name: str
     description: str
     """Command, hardware, minutes and expected result."""
-    model: ModelConfig
+    model: ModelConfig = field(default=cast("ModelConfig", None))
+    """May be left out where `start.model` is named, whose sizes are then taken."""
     source: Any
     """Where the samples come from: the config of a source (data/sources/source.py), found by its `kind`."""
     stages: tuple[Stage, ...]
@@ -113,19 +119,35 @@ class Recipe:
     """What is drawn with every score, to be looked at; empty takes some requests as the stage learns them."""
     trackers: tuple[str, ...] = ()
     """Who else hears of losses and scores: `tensorboard`, `wandb`, `trackio`."""
+    start: StartConfig = field(default_factory=StartConfig)
+    """The model, or the parts of one, that training begins with."""
+    frozen: Literal["float32", "bfloat16"] = "float32"
+    """How weights are kept that do not learn: in bfloat16 they take half the memory, and go with this precision."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
+        check(
+            (
+                bool(self.model or self.start.model),
+                "model is missing: give its sizes, or a start.model to take them from",
+            )
+        )
+        if not self.model:
+            object.__setattr__(self, "model", replace(config_of(self.start.model), name=self.name))
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         unknown = sorted({*self.trackers} - TRACKERS.keys())
+        adapters = [stage.adapter for stage in self.stages]
+        own = [adapter for adapter in adapters if adapter is not None]
+        targets = [target for adapter in own for target in adapter.targets]
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
             (not fault, fault),
             (
-                set(sizes) <= {self.model.prompt.picture_size},
+                set(sizes) <= {self.model.prompt.picture_size}
+                or not any(stage.objective.shows_one_picture for stage in self.stages),
                 f"model.prompt.picture_size is {self.model.prompt.picture_size}, encoder and decoder work at {sizes}: "
                 "make them equal, training shows all of them one picture",
             ),
@@ -135,6 +157,27 @@ class Recipe:
                 not self.features or not encoding,
                 f"features are kept in {self.features}, but stage {', '.join(encoding)} trains the encoder that made "
                 "them: leave out one of the two",
+            ),
+            (self.frozen in ("float32", self.precision), "frozen bfloat16 goes with precision bfloat16: set both"),
+            (
+                adapters == [None] * (len(adapters) - len(own)) + own,
+                "a stage without an adapter follows one with: an adapter belongs to the weights that it was trained on",
+            ),
+            (
+                len({replace(one, targets=("",), dropout=0.0) for one in own}) <= 1,
+                "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
+            ),
+            (
+                len(targets) == len(set(targets)),
+                "two stages have adapters of the same targets: name each layer once",
+            ),
+            (
+                not (self.start.model and self.space_from),
+                "start.model brings its image space: leave space_from out",
+            ),
+            (
+                not own or self.parallel.shard == "none",
+                f"parallel.shard is {self.parallel.shard!r}, but adapters are small: train them with shard none",
             ),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
@@ -164,8 +207,33 @@ class Recipe:
 
 
 def _share(one: str, other: str) -> bool:
-    """Whether some parameter's name may begin with both."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+    """Whether some parameter's name may begin with both; of a pattern, what stands before its first star."""
+    one, other = (f"{part.partition('*')[0].rstrip('.')}." for part in (one, other))
+    return one.startswith(other) or other.startswith(one)
+
+
+PICTURES = "pictures"
+"""What shipped recipes call the folder of the user's own data."""
+
+
+def with_data(recipe: Recipe, folder: str) -> Recipe:
+    """The recipe with a folder in place of `pictures`, where its source's paths name it. Raises ConfigError where they
+    do not."""
+    source = _moved(to_dict(recipe.source), folder)
+    if source == to_dict(recipe.source):
+        raise ConfigError(f"--data {folder} has no effect: no path of the recipe's source is, or lies in, {PICTURES}")
+    return replace(recipe, source=source)
+
+
+def _moved(values: Any, folder: str) -> Any:
+    """Values of a source in which each `path` below `pictures` lies below the folder."""
+    if not isinstance(values, Mapping):
+        return values
+    moved = {key: _moved(value, folder) for key, value in values.items()}
+    path = moved.get("path")
+    if isinstance(path, str) and (path == PICTURES or path.startswith(f"{PICTURES}/")):
+        moved["path"] = folder + path.removeprefix(PICTURES)
+    return moved
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -15,6 +15,7 @@ from blip3o.data.address import StepAddresses
 from blip3o.data.loader import StepLoader
 from blip3o.data.sample import SampleError
 from blip3o.errors import CheckpointError
+from blip3o.train import sample_dropout
 from blip3o.train.ema import Average
 from blip3o.train.finite import FiniteCheck
 from blip3o.train.log import Meter
@@ -116,6 +117,8 @@ class StageSteps:
         names = ("total", *weights)
         sums = {name: torch.zeros((), device=objective.device) for name in names}
         for batch, counts in shared.batches:
+            if self.stage.adapter:
+                sample_dropout.address(objective.pipeline, batch.addresses)
             with arithmetic(self.recipe.precision, objective.device):
                 losses = {
                     name: counts * loss.sum / weights[name]

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from blip3o.errors import CheckpointError, ConfigError, DataError, OutputError, 
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
+from blip3o.train import sample_dropout, starting_model
 from blip3o.train.best import BestCheckpoints
 from blip3o.train.features import open_features
 from blip3o.train.lock import FolderLock
@@ -33,11 +34,12 @@ from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.report import RunReport
 from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
+from blip3o.train.starting_model import StartConfig
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps, arithmetic
 from blip3o.train.trackers import TrackedRun
 from blip3o.train.validation import HeldOutSamples, held_out_losses
-from blip3o.weights import checkpoint, hub
+from blip3o.weights import checkpoint, lora
 from blip3o.weights.placement.device import describe, find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
@@ -83,13 +85,22 @@ class Trainer:
             self.journal.listeners += [RunReport(folder, recipe, before).hear, tracked.hear]
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
+        self.tuner: lora.LoraModel | None = None
+        """What merges the adapter that is being trained."""
         self.source = self.open_source()
         self.held_out = HeldOutSamples(recipe.validation, self.source, recipe.seed)
         torch.manual_seed(recipe.seed)
         self.device = find_device(device)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
-        if recipe.space_from:
-            self.take_space(recipe.space_from)
+        self.words = self.pipeline.template.words.unknown(self.source.texts()) if recipe.start.model else []
+        if self.words:
+            self.pipeline.know(self.words)
+        if not any(self.is_done(stage) for stage in recipe.stages if not stage.adapter):  # which has all weights
+            starting_model.fill(self.pipeline, recipe.start)
+            if recipe.space_from:
+                starting_model.fill_space(self.pipeline, recipe.space_from)
+        if recipe.frozen == "bfloat16":
+            self.pipeline.to(torch.bfloat16)
         self.pipeline.to(self.device)
         self.source.features_folder = folder / "features"
         if recipe.features:
@@ -128,7 +139,8 @@ class Trainer:
 
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
-        weights = self.folder / "stages" / stage.name / checkpoint.WEIGHTS
+        kept = lora.WEIGHTS if stage.adapter else checkpoint.WEIGHTS
+        weights = self.folder / "stages" / stage.name / kept
         return self.processes.on_main(weights.is_file)
 
     def open_source(self) -> Source:
@@ -141,27 +153,28 @@ class Trainer:
         return build(self.recipe.source, SOURCES, Source, report)
 
     def tokenizer(self) -> Tokenizer:
-        """The words of the source, where they are few; else a tokenizer learned from its texts, of as many tokens as
-        the model has embeddings."""
+        """That of the earlier stages or of the start, if there is one; the words of the source, where they are few;
+        else a tokenizer learned from its texts, of as many tokens as the model has embeddings."""
+        done = [stage for stage in self.recipe.stages if not stage.adapter and self.is_done(stage)]
+        if self.recipe.start != StartConfig() and done:
+            return Tokenizer.load(self.folder / "stages" / done[-1].name)
+        if (given := starting_model.tokenizer_of(self.recipe.start)) is not None:
+            return given
         words = self.source.vocabulary()
         if words is not None:
             return make(words)
         return learn(self.source.texts(), self.recipe.model.unified.backbone.text.vocab_size)
-
-    def take_space(self, model: str) -> None:
-        """Copy encoder, decoder and statistics from another model of the same sizes."""
-        other, _ = checkpoint.load(hub.find(model))
-        if other.config.space != self.recipe.model.space:
-            raise ConfigError(f"the image space of {model} has other sizes than the recipe's: take model.space from it")
-        self.pipeline.space.load_state_dict(other.space.state_dict())
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
         """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores, and
         drop its states where it was stopped before that."""
         self.states.drop(stage.name)
         folder = self.folder / "stages" / stage.name
-        tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
-        checkpoint.load_strictly(self.pipeline, tensors, folder)
+        if stage.adapter:
+            lora.apply(self.pipeline, [(lora.SavedAdapter.open(folder), 1.0)])
+        else:
+            tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+            checkpoint.load_strictly(self.pipeline, tensors, folder)
         known = partial(self.journal.holds, event="scores", stage=stage.name, step=stage.steps)
         if scored and not self.processes.on_main(known):
             self.judge(stage, stage.steps)
@@ -184,7 +197,7 @@ class Trainer:
         steps.average.swap(steps.parameters)
         self.validate(steps)
         steps.objective.finish()
-        self.finish(stage)
+        self.finish(stage, steps.parameters)
 
     def count(self, samples: int, skipped: Sequence[SampleError]) -> None:
         """Count a step's samples, of all processes. Raises DataError, in all of them, where too many were skipped."""
@@ -196,11 +209,17 @@ class Trainer:
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
+        if stage.adapter:
+            words = self.words if stage is self.recipe.stages[-1] else ()
+            self.tuner = lora.add(self.pipeline, stage.adapter, words)
+            sample_dropout.install(self.pipeline)
         if self.processes.ranks > 1 and self.recipe.parallel.shard != "none":
             shard(self.pipeline, self.recipe.parallel, self.processes, self.recipe.precision)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         deal_again(self.pipeline)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
+        for parameter in parameters.values():
+            parameter.data = parameter.data.float()  # what learns is float32 whatever the rest is
         steps = StageSteps(self.recipe, stage, objective, parameters, self.states, self.processes)
         self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
@@ -232,6 +251,7 @@ class Trainer:
         self.pipeline.train()
         facts = {f"validation/{name}": round(value, 5) for name, value in losses.items()}
         self.write("validation", stage=stage.name, step=steps.done, **facts)
+        self.processes.on_main(partial(self.best.add, self.whole_pipeline(), stage.name, steps.done, facts))
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -299,9 +319,12 @@ class Trainer:
         pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
-    def finish(self, stage: Stage) -> None:
+    def finish(self, stage: Stage, trained: Iterable[str]) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
-        self.processes.on_main(partial(self.keep, stage, self.whole_pipeline()))
+        self.processes.on_main(partial(self.keep, stage, self.whole_pipeline(), trained))
+        if self.tuner is not None:
+            lora.merge(self.pipeline, self.tuner)
+            self.tuner = None
         if any(map(is_sharded, self.pipeline.parameters())):  # the next stage deals out anew what it trains
             self.pipeline = Pipeline(self.pipeline.config, self.pipeline.template.words).to(self.device)
             self.restore(stage, scored=False)
@@ -318,20 +341,35 @@ class Trainer:
         copy.load_state_dict(state)
         return copy.to(self.device)
 
-    def keep(self, stage: Stage, pipeline: Pipeline) -> None:
-        """Write the weights of a finished stage."""
+    def keep(self, stage: Stage, pipeline: Pipeline, trained: Iterable[str]) -> None:
+        """Write the weights of a finished stage, or its adapter and what else it `trained`."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
-        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, pipeline.state_dict(), {"stage": stage.name})
+        if self.tuner is None:
+            checkpoint.write_tensors(folder / checkpoint.WEIGHTS, pipeline.state_dict(), {"stage": stage.name})
+        else:
+            lora.save(pipeline, folder, trained=trained, about=self.about | {"stage": stage.name})
         self.states.drop(stage.name)
         (self.folder / STATE).unlink(missing_ok=True)
 
+    @property
+    def about(self) -> dict[str, object]:
+        """The facts that are written with the weights; those of an adapter name its base and its words."""
+        run = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        base = self.recipe.start.model or self.recipe.model.name
+        return run | ({"base": base, "words": self.words} if self.recipe.stages[-1].adapter else {})
+
     def publish(self) -> Path:
-        """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
-        about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
+        """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`; of a run that trained
+        nothing but an adapter of a model that is there already, this alone: `<folder>/adapter`."""
+        done = [stage for stage in self.recipe.stages if self.is_done(stage)]
         with self.owned():
-            self.processes.on_main(partial(checkpoint.save, self.pipeline, self.folder / "checkpoint", about=about))
+            if done and self.recipe.start.model and all(stage.adapter for stage in self.recipe.stages):
+                folders = [self.folder / "stages" / one.name for one in done]
+                return self.processes.on_main(partial(lora.joined, folders, self.folder / "adapter"))
+            place = self.folder / "checkpoint"
+            self.processes.on_main(partial(checkpoint.save, self.pipeline, place, about=self.about))
         return self.folder / "checkpoint"
 
 

@@ -14,6 +14,8 @@ from blip3o.files import write_text
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 CONFIG, PUBLISHED_CONFIG = "config.yaml", "config.json"
 """Of a checkpoint of ours, and of a published one."""
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+"""Of an adapter in peft's layout."""
 DECODER_FOLDER, TOWER_FOLDER = "diffusion-decoder", "eva_clip_vision_tower"
 """In the folder of a published model."""
 METADATA = "__metadata__"
@@ -47,6 +49,11 @@ def local(name_or_path: str | Path) -> Path | None:
 def is_published(folder: Path) -> bool:
     """Whether a folder holds a model in the published layout, and none of ours."""
     return (folder / PUBLISHED_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, as peft writes them."""
+    return (folder / ADAPTER_CONFIG).is_file()
 
 
 def existing(path: Path) -> Path:

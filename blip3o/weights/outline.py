@@ -3,6 +3,7 @@ model of ours torch is not even opened."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,18 @@ from blip3o.errors import CheckpointError, ConfigError
 from blip3o.pipeline.parts import count_parameters
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.weights import digest
-from blip3o.weights.folders import CONFIG, Shapes, about_in, existing, is_published, shapes_in, tensor_files
+from blip3o.weights.folders import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    CONFIG,
+    Shapes,
+    about_in,
+    existing,
+    is_published,
+    read_json,
+    shapes_in,
+    tensor_files,
+)
 from blip3o.weights.placement.memory import BYTES, peaks, working_numbers
 from blip3o.weights.sizes import check_sizes
 
@@ -63,6 +75,25 @@ def read(folder: Path, decoder: Path | None = None, *, verify: bool = True) -> d
     if verify and not is_published(folder):
         digest.check(folder)
     return outline
+
+
+def adapter(folder: Path) -> dict[str, Any]:
+    """What is told of an adapter: the base it was trained on, its sizes, its new words. Raises CheckpointError."""
+    path, config = folder / ADAPTER_WEIGHTS, read_json(folder / ADAPTER_CONFIG)
+    shapes, about = shapes_in([path]), about_in(path)
+    layers = {name.partition(".lora_")[0] for name in shapes if ".lora_" in name}
+    return {
+        "adapter": folder.name,
+        "base": about.get("base", config.get("base_model_name_or_path")),
+        "kind": "DoRA" if config.get("use_dora") else "LoRA",
+        "rank": config.get("r"),
+        "alpha": config.get("lora_alpha"),
+        "layers": len(layers),
+        "parameters": sum(prod(shape) for shape in shapes.values()),
+        "size_on_disk": sum(file.stat().st_size for file in folder.glob("*") if file.is_file()),
+        "words": about.get("words", []),
+        "run": {key: value for key, value in about.items() if key not in ("base", "words")},
+    }
 
 
 def _words(path: Path) -> tuple[str, ...] | None:

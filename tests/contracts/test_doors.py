@@ -46,7 +46,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "py3langid": ("data/languages.py",),
     "openai": ("evals/judges/chat.py",),
     "torch.distributed": ("train/parallel.py", "train/sharding.py", "cli/lean.py"),
-    "peft": ("train/lora.py",),
+    "peft": ("weights/lora.py",),
     "tensorboard": ("train/trackers.py",),
     "wandb": ("train/trackers.py",),
     "trackio": ("train/trackers.py",),

@@ -23,9 +23,11 @@ from blip3o.train.schedule import (
     OptimizerConfig,
     WarmupStableDecayScheduleConfig,
 )
+from blip3o.train.starting_model import StartConfig
 from blip3o.train.states import KeptConfig
 from blip3o.train.validation import ValidationConfig
 from blip3o.weights import checkpoint
+from blip3o.weights.lora import AdapterConfig
 from fields.case import TINY, Case, Change
 
 
@@ -38,6 +40,9 @@ def trained(config, world):
         config = replace(config, space_from=str(folder / "other"))
     if config.features:
         config = replace(config, features=blank_features(replace(config, features=""), folder))
+    if config.start.model:
+        checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "start")
+        config = replace(config, start=StartConfig(model=str(folder / "start")))
 
     def observe(progress):
         seen.append(
@@ -126,6 +131,15 @@ def run_unified(objective, world):
     return trained(replace(recipe, stages=(stage,)), world)
 
 
+def run_of_adapter(adapter, world):
+    """The weights after a stage in which this adapter learns alone."""
+    folder = world.folder()
+    checkpoint.save(world.awake(Pipeline(TINY.model, world.words)), folder / "start")
+    start, stage = StartConfig(model=str(folder / "start")), replace(WHOLE, adapter=adapter, trains=())
+    trainer = loop.Trainer(replace(RECIPE, start=start, stages=(stage,)), folder / "run", lambda progress: None)
+    return dict(trainer.run().state_dict())
+
+
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
@@ -177,6 +191,7 @@ RUNS = (
             "clip": 0.01,
             "optimizer": OptimizerConfig(kind="adamw"),
             "schedule": ConstantScheduleConfig(),
+            "adapter": AdapterConfig(rank=2),
         },
     ),
     Case(
@@ -213,6 +228,8 @@ RUNS = (
             "stages": first("generation", batch_size=3),
             "space_from": "other",
             "features": "kept",
+            "start": StartConfig(model="other"),
+            "frozen": Change("bfloat16", given={"precision": "bfloat16"}),
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,
@@ -223,6 +240,11 @@ RUNS = (
         },
     ),
     Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),
+    Case(
+        AdapterConfig(rank=2),
+        run_of_adapter,
+        {"rank": 3, "alpha": 8.0, "dropout": 0.5, "targets": ("unified.head.denoiser.layers",), "dora": True},
+    ),
     Case(
         training.TrainingConfig(steps=2, batch=1),
         learned,

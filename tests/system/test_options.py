@@ -10,6 +10,7 @@ from verbs import VERBS
 SHARED = ("debug", "help")
 """--debug and --help have tests of their own in tests/unit/cli/test_app.py."""
 VALUES = {
+    "adapter": ["--adapter", "{elsewhere}"],
     "also": ["--also", "{picture}"],
     "compatible": ["--compatible"],
     "compile": ["--compile"],
@@ -23,6 +24,7 @@ VALUES = {
     "labels": ["--labels", "dog,cat"],
     "long": ["--long"],
     "memory": ["--memory", "low"],
+    "merge": ["--no-merge"],
     "model": ["--model", "{other}"],
     "output": ["--output", "{elsewhere}/x.png"],
     "quantize": ["--quantize", "int8"],

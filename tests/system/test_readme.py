@@ -77,6 +77,13 @@ def has_help(words: list[str]) -> None:
     assert all(option in shown.getvalue() for option in taken)
 
 
+def says_what_it_takes(words: list[str]) -> None:
+    asked = subprocess.run(
+        [sys.executable, str(ROOT / words[1]), "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    assert all(word in asked for word in words if word.startswith("--"))
+
+
 def scores_the_book_a_little(words: list[str]) -> None:
     asked = [*words[:1], str(ROOT / words[1]), *(words[2:] or ["picturebook", "nowhere"])]
     environment = os.environ | {"PYTHON": sys.executable}
@@ -132,6 +139,9 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "python benchmarks/training_step.py": (has_help, "takes minutes of a quiet machine"),
     "python benchmarks/step_memory.py": (has_help, "takes a minute and 4 GB"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
+    "python examples/new_noun/draw.py": (says_what_it_takes, "its pictures are for training"),
+    "python examples/new_noun/judge.py": (says_what_it_takes, "takes minutes"),
+    "python examples/new_noun/measure.py": (says_what_it_takes, "takes what the others make"),
     "python scripts/model_card.py": (has_help, "writes into the package; test_model_card.py runs it"),
     "python scripts/fill_scores.py": (has_help, "writes README.md; test_fill_scores.py tests it"),
     "python scripts/readme_picture.py": (has_help, "writes into docs/; has a test below"),
@@ -170,7 +180,7 @@ def checkout(tmp_path_factory):
     from blip3o.pipeline.pipeline import Pipeline
     from blip3o.processing.tokenizer import make
     from blip3o.train.recipe import Recipe
-    from blip3o.weights import checkpoint
+    from blip3o.weights import checkpoint, lora
 
     folder = tmp_path_factory.mktemp("checkout")
     for script in ROOT.glob("*.py"):
@@ -187,6 +197,10 @@ def checkout(tmp_path_factory):
     pipeline = Pipeline(load(Recipe, "picturebook").model, make(vocabulary()))
     for place in PLACES:
         checkpoint.save(pipeline, folder / place, about={"commit": "abc"})
+    Image.new("RGB", (72, 72), "green").save(folder / "meadow.png")
+    pipeline.know(["star"])
+    lora.add(pipeline, lora.AdapterConfig(rank=2), ["star"])
+    lora.save(pipeline, folder / "runs" / "adapter" / "adapter", trained=(), about={"words": ["star"]})
     return folder
 
 

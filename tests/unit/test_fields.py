@@ -19,6 +19,7 @@ from fields.models import MODELS
 from fields.networks import NETWORKS
 from fields.plans import PLANS
 from fields.runs import RUNS
+from fields.starts import STARTS
 
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
@@ -33,7 +34,7 @@ CONFIGS = {"Stage", "Recipe", "Sampling"}
 BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceConfig"}
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
-CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *PLANS, *DATA)}
+CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *PLANS, *DATA, *STARTS)}
 UNSEEN = {
     *((Recipe, name) for name in ("description", "benchmark", "skip_limit", "parallel", "workers", "prompts")),
     (Recipe, "trackers"),

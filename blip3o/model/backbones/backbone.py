@@ -99,6 +99,11 @@ class Backbone(nn.Module, ABC):
             TiedHead(embedding) if tied else nn.Linear(self.width, language_model.config.vocab_size, bias=False)
         )
 
+    def tie(self) -> None:
+        """Let a tied head follow the layer that is now the input embedding."""
+        if isinstance(self.lm_head, TiedHead):
+            self.lm_head = TiedHead(self.language_model.get_input_embeddings())
+
     def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq hidden"]:
         """Embeddings of token ids."""
         return self.language_model.get_input_embeddings()(tokens)

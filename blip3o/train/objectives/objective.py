@@ -33,6 +33,9 @@ class ObjectiveConfig:
     kind: str
     """The objective's class: a key of OBJECTIVES, or `module:Class`."""
 
+    shows_one_picture: ClassVar[bool] = True
+    """Whether encoder, decoder and vision tower see the same pixels, and so have to be of one size."""
+
     @property
     def tasks(self) -> Collection[str]:
         """The tasks whose conversations it takes from the source."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -36,6 +36,8 @@ BATCH_COST = 600
 @dataclass(frozen=True, kw_only=True)
 class UnifiedObjectiveConfig(ObjectiveConfig):
     """Two mixtures of tasks, of which every step has its share; a stage's batch size is that of `draw`."""
+
+    shows_one_picture: ClassVar[bool] = False
 
     kind: Literal["unified"] = "unified"
     draw: dict[str, float] = field(default_factory=dict)
