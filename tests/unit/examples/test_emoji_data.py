@@ -4,6 +4,7 @@ import io
 import random
 import tarfile
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,17 @@ def test_a_tenth_of_the_cells_is_held_out_and_never_both_of_a_concept(packages):
     assert len({concept for concept, _ in hidden}) == len(hidden)
     assert {style for _, style in hidden} == {*STYLES}
     assert held_out(reversed(emoji)) == hidden
+
+
+def test_what_looks_like_another_concept_in_its_style_is_not_held_out(packages):
+    emoji = [one for one in read_emoji(packages / "packages") if not one.tone]
+    before = held_out(emoji)
+    concept, style = sorted(before)[0]
+    [own] = [one for one in emoji if one.cell == (concept, style)]
+    twin = next(one for one in emoji if one.style == style and one.concept != concept)
+    after = held_out([replace(one, svg=own.svg) if one is twin else one for one in emoji])
+    assert not after & {own.cell, twin.cell}
+    assert len(after) == len(before)
 
 
 def test_nothing_of_a_held_out_cell_is_in_the_training_data(packed):
