@@ -19,7 +19,7 @@ from PIL import Image
 from blip3o.evals import tables
 from blip3o.evals.benchmark import Answer, Benchmark, Item, Metrics, Record, Response, Verdict, item_seed, means, scored
 from blip3o.evals.candidate import Candidate
-from examples.emoji.collection import STYLES
+from examples.emoji.collection import STYLES, small
 from examples.emoji.judge import WEIGHTS, EmojiJudge, Sighting
 from examples.emoji.pack import RESTYLE
 from examples.emoji.source import CATEGORY, NAME, WHICH_STYLE, EmojiRecord, read_pictures
@@ -32,8 +32,6 @@ NEAR = 10
 """Real pictures of the asked style, of which one must be the right one."""
 SIZE = 72
 """Pixels at which pictures are compared with those of the training data."""
-COMPARED = 24
-"""The same, for distances."""
 
 
 class HeldOutEmoji(Benchmark):
@@ -167,7 +165,7 @@ class HeldOutEmoji(Benchmark):
 
     def distance(self, image: Image.Image) -> float:
         """Root of the mean squared difference to the nearest training picture, 0 to 255, at COMPARED px."""
-        return float(np.sqrt(((self._training - _small(image)) ** 2).mean(1).min()))
+        return float(np.sqrt(((self._training - small(image)) ** 2).mean(1).min()))
 
     def other(self, record: EmojiRecord) -> np.ndarray:
         """The picture of the same concept in the other style, which the training data show."""
@@ -210,7 +208,7 @@ class HeldOutEmoji(Benchmark):
     @cached_property
     def _training(self) -> np.ndarray:
         """All training pictures [picture, value], small."""
-        return np.stack([_small(Image.fromarray(self.pixels[record.key])) for record in self.shown])
+        return np.stack([small(Image.fromarray(self.pixels[record.key])) for record in self.shown])
 
 
 def counts(sighting: Sighting, style: str) -> float:
@@ -222,8 +220,3 @@ def _styles(item: Item) -> tuple[str, str]:
     """The style that is asked for, and the other one, as they stand in a caption."""
     asked = item.facts["style"]
     return asked, next(style for style in STYLES if style != asked)
-
-
-def _small(image: Image.Image) -> np.ndarray:
-    resized = image.convert("RGB").resize((COMPARED, COMPARED), Image.Resampling.BOX)
-    return np.asarray(resized, np.float32).reshape(-1)
