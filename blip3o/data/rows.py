@@ -8,6 +8,7 @@ from blip3o.data.sample import Sample
 from blip3o.errors import PictureError
 from blip3o.processing.conversation import Conversation, Picture, Role, Turn
 from blip3o.processing.images import read_picture
+from blip3o.processing.tokenizer import CONTROL, THINK_END, THINK_START
 
 SourceRow = Mapping[str, Any]
 OpenImage = Callable[[Any], Any]
@@ -32,6 +33,10 @@ MARK = re.compile(r"<image>\n?|\n?<image>")
 """Where a picture stands in the text of a turn (LLaVA)."""
 LONGEST_TEXT = 100_000
 """Characters of one text; a longer one is a fault of the data."""
+MOST_ELONGATED = 200
+"""A picture more often as long as wide is refused: Qwen2.5-VL reads none such (arXiv 2502.13923)."""
+CONTROL_TOKEN = re.compile("|".join([*map(re.escape, CONTROL), r"<\|\w+\|>"]))
+"""Text that a tokenizer takes for a control token: of ours, or of any model that writes them `<|so|>`."""
 
 
 class RowError(ValueError):
@@ -46,12 +51,12 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
     """The sample of a row, by the names of its columns: turns of a conversation; source, instruction and target of an
     edit; or an image with one or more captions. `place`: its shard and address. Raises RowError for one that
     cannot be trained on."""
-    if turns := _column(row, CONVERSATIONS):
-        pictures = [_picture(image, open_image) for image in _list(_column(row, IMAGES))]
+    if turns := column(row, CONVERSATIONS):
+        pictures = [_picture(image, open_image) for image in listed(column(row, IMAGES))]
         return Sample(conversation=_conversation(turns, pictures), shard=place[0], address=place[1])
-    if (target := _column(row, TARGETS)) is not None:
+    if (target := column(row, TARGETS)) is not None:
         return Sample(conversation=_edit(row, target, open_image), shard=place[0], address=place[1])
-    images = _list(_column(row, IMAGES))
+    images = listed(column(row, IMAGES))
     if not images:
         raise RowError("no image", f"columns are {', '.join(row) or 'none'}")
     captions = captions_of(row)
@@ -60,10 +65,16 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
     return Sample(picture=_picture(images[0], open_image), captions=captions, shard=place[0], address=place[1])
 
 
+def images_of(row: SourceRow) -> list[Any]:
+    """The values of all image columns of a row, those of an edit included, as they stand in the data."""
+    columns = (IMAGES, SOURCES, TARGETS)
+    return [value for names in columns for value in listed(column(row, names))]
+
+
 def captions_of(row: SourceRow) -> tuple[str, ...]:
     """The captions of a row, without empty ones. Raises RowError for what is no text."""
-    values = [value for name in CAPTIONS for value in _list(row.get(name))]
-    return tuple(text for value in values if (text := checked_text(value).strip()))
+    values = [value for name in CAPTIONS for value in listed(row.get(name))]
+    return tuple(text for value in values if (text := _without_control(checked_text(value).strip())))
 
 
 def checked_text(value: object) -> str:
@@ -82,21 +93,31 @@ def checked_text(value: object) -> str:
     return value
 
 
+def _without_control(text: str, *allowed: str) -> str:
+    """The text, as it is. Raises RowError where it holds a control token that is not `allowed`: it would be read as one
+    and end a turn, say."""
+    if wrong := next((token for token in CONTROL_TOKEN.findall(text) if token not in allowed), None):
+        raise RowError("control token", f"it holds {wrong!r}")
+    return text
+
+
 def texts_of(row: SourceRow) -> tuple[str, ...]:
     """All that is written in a row, for a tokenizer to learn from; "" of faulty ones."""
     try:
-        spoken = [text for _, text in _spoken(_column(row, CONVERSATIONS) or ())]
-        instruction = _column(row, INSTRUCTIONS) if _column(row, TARGETS) is not None else None
+        spoken = [text for _, text in _spoken(column(row, CONVERSATIONS) or ())]
+        instruction = column(row, INSTRUCTIONS) if column(row, TARGETS) is not None else None
         return (*captions_of(row), *spoken, *([] if instruction is None else [checked_text(instruction)]))
     except RowError:
         return ()
 
 
-def _column(row: SourceRow, names: Sequence[str]) -> Any:
+def column(row: SourceRow, names: Sequence[str]) -> Any:
+    """The first of these columns that holds something; None where none does."""
     return next((row[name] for name in names if row.get(name) not in (None, "", [], ())), None)
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A value as a list: of none an empty one, of a list its items, of anything else itself alone."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
@@ -104,9 +125,13 @@ def _list(value: Any) -> list[Any]:
 
 def _picture(value: Any, open_image: OpenImage) -> Picture:
     try:
-        return read_picture(open_image(value))
+        picture = read_picture(open_image(value))
     except PictureError as error:
         raise RowError(error.reason, str(error)) from None
+    height, width, _ = picture.pixels.shape
+    if max(height, width) > MOST_ELONGATED * min(height, width):
+        raise RowError("elongated image", f"{width} x {height} px, more than {MOST_ELONGATED} times as long as wide")
+    return picture
 
 
 def _spoken(turns: Any) -> list[tuple[Role, str]]:
@@ -143,7 +168,8 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
     unmarked, queue = list(pictures[: len(pictures) - marks]), iter(pictures[len(pictures) - marks :])
     conversation = []
     for role, text in spoken:
-        first, *others = MARK.split(text)
+        allowed = (THINK_START, THINK_END) if role == "assistant" else ()
+        first, *others = (_without_control(part, *allowed) for part in MARK.split(text))
         content: list[str | Picture] = [first]
         for after in others:
             content += [next(queue), after]
@@ -159,8 +185,8 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
 
 
 def _edit(row: SourceRow, target: Any, open_image: OpenImage) -> Conversation:
-    sources = [_picture(image, open_image) for image in _list(_column(row, SOURCES))]
-    instruction = _column(row, INSTRUCTIONS)
-    if not sources or instruction is None or not (text := checked_text(instruction).strip()):
+    sources = [_picture(image, open_image) for image in listed(column(row, SOURCES))]
+    instruction = column(row, INSTRUCTIONS)
+    if not sources or instruction is None or not (text := _without_control(checked_text(instruction).strip())):
         raise RowError("incomplete edit", "expected source, instruction and target")
     return Turn("user", (*sources, text)), Turn("assistant", (_picture(target, open_image),))

@@ -13,7 +13,10 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.parallel import ParallelConfig
+from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.starting_model import StartConfig, config_of
+from blip3o.train.states import KeptConfig
 from blip3o.weights.lora import AdapterConfig
 
 
@@ -40,6 +43,13 @@ class Stage:
     """Decay per step of the average of the weights that the stage ends with."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=CosineScheduleConfig)
+    """How the learning rate goes after its warmup."""
+    checkpointing: bool = False
+    """Whether each layer runs once more for its gradient: less memory for more arithmetic (train/regions.py)."""
+    compile: bool = False
+    """Whether each layer is compiled by itself: a C++ compiler must be there, on a GPU Triton."""
     adapter: AdapterConfig | None = None
     """Small matrices that learn beside the weights, which stay as they are; only in the last stages. None is none."""
 
@@ -76,6 +86,8 @@ class Recipe:
     """What scores the model while it trains: a benchmark's name or `module:Class`; empty is nothing."""
     space_from: str = ""
     """A model whose encoder and decoder the run takes and keeps, as BLIP3-o does with EVA-CLIP and SDXL."""
+    features: str = ""
+    """The folder of `blip3o data cache` with the features of the source's pictures; empty: the run encodes them."""
     seed: int = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Arithmetic of the matrix products; weights and optimizer are always float32."""
@@ -86,6 +98,12 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+    save_every_minutes: float = 0.0
+    """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
+    keep: KeptConfig = field(default_factory=KeptConfig)
+    """How many states are kept, and the best models by a score."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """How several processes, started by torchrun, share the model."""
     start: StartConfig = field(default_factory=StartConfig)
     """The model, or the parts of one, that training begins with."""
     frozen: Literal["float32", "bfloat16"] = "float32"
@@ -108,6 +126,7 @@ class Recipe:
         own = [adapter for adapter in adapters if adapter is not None]
         targets = [target for adapter in own for target in adapter.targets]
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
+        encoding = [one.name for one in self.stages if any(_is_encoder(part) for part in one.trains)]
         check(
             (not fault, fault),
             (
@@ -128,6 +147,11 @@ class Recipe:
                 "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
             ),
             (
+                not own or self.parallel.shard == "none",
+                f"adapters are trained with whole weights in every process: set parallel.shard=none, not "
+                f"{self.parallel.shard}",
+            ),
+            (
                 len(targets) == len(set(targets)),
                 "two stages have adapters of the same targets: name each layer once",
             ),
@@ -135,8 +159,14 @@ class Recipe:
                 not (self.start.model and self.space_from),
                 "start.model brings its image space: leave space_from out",
             ),
+            (
+                not self.features or not encoding,
+                f"features are kept in {self.features}, but stage {', '.join(encoding)} trains the encoder that made "
+                "them: leave out one of the two",
+            ),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
+            (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
@@ -181,6 +211,11 @@ def _moved(values: Any, folder: str) -> Any:
     if isinstance(path, str) and (path == PICTURES or path.startswith(f"{PICTURES}/")):
         moved["path"] = folder + path.removeprefix(PICTURES)
     return moved
+
+
+def _is_encoder(part: str) -> bool:
+    """Whether a beginning of parameters' names takes in parameters of the encoder."""
+    return "space.encoder.".startswith(f"{part}.") or part.startswith("space.encoder.")
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -1,13 +1,18 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from blip3o import __version__
 from blip3o.data.address import seeded
+from blip3o.data.sample import SampleError
 from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
@@ -16,17 +21,22 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
 from blip3o.train import sample_dropout, starting_model
+from blip3o.train.best import BestCheckpoints
+from blip3o.train.features import open_features
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
+from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
 from blip3o.train.starting_model import StartConfig
-from blip3o.train.steps import StageSteps
+from blip3o.train.states import States, Tell
+from blip3o.train.steps import STATE, StageSteps
 from blip3o.weights import checkpoint, lora
-from blip3o.weights.placement.device import find_device
+from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -35,7 +45,7 @@ LOG_EVERY = 20
 
 
 class Trainer:
-    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`.
+    """A run in a folder: `states/` to go on from, `stages/<name>/` after each stage, `best/`, `log.jsonl`.
 
     While it runs, the folder is locked against other processes; a caller that has locked it already gives its lock in
     place of the folder.
@@ -48,12 +58,19 @@ class Trainer:
         observe: Observer,
         score: ScoreModel | None = None,
         device: str = "cpu",
+        tell: Tell | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.recipe = recipe
+        """`tell` gets what the user should know beside the progress (that a saved state is damaged, say), a line each;
+        None writes it to stderr. Of the `processes` of a run the main one alone writes, observes and scores."""
+        recipe.parallel.check_ranks(processes.ranks)
+        self.recipe, self.processes = recipe, processes
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
-        self.state = folder / "state.safetensors"
-        self.observe = observe
+        self.tell = tell or partial(print, file=sys.stderr)
+        self.states = States(folder, recipe.keep.last, self.warn)
+        self.best = BestCheckpoints(folder, recipe.keep)
+        self.observe = observe if processes.is_main else _look_away
         self.score = score
         self.journal = Journal(folder)
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
@@ -62,6 +79,7 @@ class Trainer:
         """What merges the adapter that is being trained."""
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
+        self.device = find_device(device)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
         self.words = self.pipeline.template.words.unknown(self.source.texts()) if recipe.start.model else []
         if self.words:
@@ -72,7 +90,10 @@ class Trainer:
                 starting_model.fill_space(self.pipeline, recipe.space_from)
         if recipe.frozen == "bfloat16":
             self.pipeline.to(torch.bfloat16)
-        self.pipeline.to(find_device(device))
+        self.pipeline.to(self.device)
+        self.source.features_folder = folder / "features"
+        if recipe.features:
+            self.source.features = open_features(self.pipeline, self.source, Path(recipe.features))
 
     def run(self, only: str | None = None) -> Pipeline:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.
@@ -82,7 +103,7 @@ class Trainer:
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.owned(), self.stoppable():
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -94,10 +115,20 @@ class Trainer:
                     )
         return self.pipeline.eval()
 
+    def owned(self) -> AbstractContextManager[None]:
+        """The folder's lock, which the main process holds."""
+        return self.lock if self.processes.is_main else nullcontext()
+
+    def stoppable(self) -> AbstractContextManager[None]:
+        """Ctrl-C and SIGTERM stop the run: at once where one process is alone, else where all have agreed on it."""
+        if self.processes.ranks == 1:
+            return answered((signal.SIGTERM,), signal.default_int_handler)
+        return answered((signal.SIGINT, signal.SIGTERM), self.processes.ask_to_stop)
+
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
         kept = lora.WEIGHTS if stage.adapter else checkpoint.WEIGHTS
-        return (self.folder / "stages" / stage.name / kept).is_file()
+        return self.processes.on_main((self.folder / "stages" / stage.name / kept).is_file)
 
     def open_source(self) -> Source:
         """The samples that the run learns from."""
@@ -129,7 +160,8 @@ class Trainer:
         else:
             tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
             checkpoint.load_strictly(self.pipeline, tensors, folder)
-        if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
+        known = partial(self.journal.holds, event="scores", stage=stage.name, step=stage.steps)
+        if scored and not self.processes.on_main(known):
             self.judge(stage, stage.steps)
 
     def run_stage(self, stage: Stage) -> None:
@@ -139,15 +171,22 @@ class Trainer:
             while steps.done < stage.steps:
                 with undivided():
                     skipped = steps.step()
-                self.skipped.add(steps.meter.samples, skipped)
+                self.count(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
-            if steps.done:
+            with undivided():
                 steps.save()
             raise
         steps.average.swap(steps.parameters)
         steps.objective.finish()
         self.finish(stage, steps.parameters)
+
+    def count(self, samples: int, skipped: Sequence[SampleError]) -> None:
+        """Count a step's samples, of all processes. Raises DataError, in all of them, where too many were skipped."""
+        if skipped:
+            self.processes.on_main(partial(self.skipped.add, samples, skipped))
+        elif self.processes.is_main:
+            self.skipped.add(samples, ())
 
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
@@ -156,12 +195,15 @@ class Trainer:
             words = self.words if stage is self.recipe.stages[-1] else ()
             self.tuner = lora.add(self.pipeline, stage.adapter, words)
             sample_dropout.install(self.pipeline)
+        if self.processes.ranks > 1 and self.recipe.parallel.shard != "none":
+            shard(self.pipeline, self.recipe.parallel, self.processes, self.recipe.precision)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
+        deal_again(self.pipeline)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
         for parameter in parameters.values():
             parameter.data = parameter.data.float()  # what learns is float32 whatever the rest is
-        steps = StageSteps(self.recipe, stage, objective, parameters, self.state)
-        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
+        steps = StageSteps(self.recipe, stage, objective, parameters, self.states, self.processes)
+        self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         return steps
 
@@ -169,43 +211,92 @@ class Trainer:
         """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
+            steps.finite.require(done)
             self.report(steps.meter.look(stage.name, done))
-        if recipe.save_every and done % recipe.save_every == 0:
-            steps.save()
+        steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
             with steps.averaged():
                 self.judge(stage, done)
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
-        self.observe(progress)
-        facts = {name: round(value, 5) for name, value in progress.losses.items()}
-        self.journal.write(
-            "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
+        progress = replace(
+            progress,
+            run_left_s=self.run_left_s(progress),
+            memory_bytes=resident_bytes(),
+            device_memory_bytes=peak_bytes(self.pipeline.device),
+            skipped=self.skipped.reasons(),
         )
+        self.observe(progress)
+        if self.processes.is_main:
+            self.journal.step(progress)
+
+    def run_left_s(self, progress: TrainingProgress) -> float:
+        """Estimated seconds to the end of the run, at the speed of this stage."""
+        names = [stage.name for stage in self.recipe.stages]
+        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
+        return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
+
+    def warn(self, line: str) -> None:
+        """Tell what the user should know, and keep it in the journal."""
+        self.journal.write("warning", text=line)
+        self.tell(line)
+
+    def write(self, event: str, **facts: object) -> None:
+        """Append an event to the journal."""
+        if self.processes.is_main:
+            self.journal.write(event, **facts)
 
     def judge(self, stage: Stage, step: int) -> None:
-        """Draw samples and score the model as it stands."""
+        """Draw samples and score the model as it stands; the other processes wait for the main one."""
+        pipeline = self.whole_pipeline()
+        with self.processes.apart():
+            self.processes.on_main(partial(self.judge_alone, pipeline, stage, step))
+
+    def judge_alone(self, pipeline: Pipeline, stage: Stage, step: int) -> None:
+        """The same, in this process."""
         if self.score is None:
             return
-        self.pipeline.eval()
-        scores = self.score(self.pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
-        self.pipeline.train()
+        pipeline.eval()
+        scores = self.score(pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.best.add(pipeline, stage.name, step, scores)
+        pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
     def finish(self, stage: Stage, trained: Iterable[str]) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
+        self.processes.on_main(partial(self.keep, stage, self.whole_pipeline(), trained))
+        if self.tuner is not None:
+            lora.merge(self.pipeline, self.tuner)
+            self.tuner = None
+        if any(map(is_sharded, self.pipeline.parameters())):  # the next stage deals out anew what it trains
+            self.pipeline = Pipeline(self.pipeline.config, self.pipeline.template.words).to(self.device)
+            self.restore(stage, scored=False)
+        self.judge(stage, stage.steps)
+
+    def whole_pipeline(self) -> Pipeline:
+        """The model with all of its weights, in the main process: a copy of it where they are dealt out."""
+        if not any(map(is_sharded, self.pipeline.parameters())):
+            return self.pipeline
+        state = whole_state(self.pipeline, keep=self.processes.is_main)
+        if not self.processes.is_main:
+            return self.pipeline
+        copy = Pipeline(self.pipeline.config, self.pipeline.template.words)
+        copy.load_state_dict(state)
+        return copy.to(self.device)
+
+    def keep(self, stage: Stage, pipeline: Pipeline, trained: Iterable[str]) -> None:
+        """Write the weights of a finished stage, or its adapter and what else it `trained`."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
         if self.tuner is not None:
-            lora.save(self.pipeline, folder, trained=trained, about=self.about | {"stage": stage.name})
-            lora.merge(self.pipeline, self.tuner)
-            self.tuner = None
+            lora.save(pipeline, folder, trained=trained, about=self.about | {"stage": stage.name})
         else:
-            checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
-        self.state.unlink(missing_ok=True)
-        self.judge(stage, stage.steps)
+            checkpoint.write_tensors(folder / checkpoint.WEIGHTS, pipeline.state_dict(), {"stage": stage.name})
+        self.states.drop(stage.name)
+        (self.folder / STATE).unlink(missing_ok=True)
 
     @property
     def about(self) -> dict[str, object]:
@@ -217,9 +308,16 @@ class Trainer:
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`; of a run that trained
         nothing but an adapter of a model that is there already, this alone: `<folder>/adapter`."""
-        done = [stage for stage in self.recipe.stages if self.is_done(stage)]
-        with self.lock:
+        done = [self.folder / "stages" / stage.name for stage in self.recipe.stages if self.is_done(stage)]
+        with self.owned():
             if done and self.recipe.start.model and all(stage.adapter for stage in self.recipe.stages):
-                return lora.joined([self.folder / "stages" / one.name for one in done], self.folder / "adapter")
-            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=self.about)
+                self.processes.on_main(partial(lora.joined, done, self.folder / "adapter"))
+                return self.folder / "adapter"
+            self.processes.on_main(
+                partial(checkpoint.save, self.pipeline, self.folder / "checkpoint", about=self.about)
+            )
         return self.folder / "checkpoint"
+
+
+def _look_away(progress: TrainingProgress) -> None:
+    """What a process observes that does not tell."""

@@ -2,23 +2,34 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from blip3o.api import BLIP3o
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.optim import learning_rate
+from blip3o.train.schedule import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    WarmupStableDecayScheduleConfig,
+)
 from blip3o.train.starting_model import StartConfig
+from blip3o.train.states import KeptConfig
 from blip3o.weights import checkpoint
 from blip3o.weights.lora import AdapterConfig
 from fields.case import TINY, Case, Change
 
 
 def trained(config, world):
-    """All that a run leaves and tells: losses, weights after each stage, whether its state was kept, how often it was
-    scored, and what is published."""
+    """All that a run leaves and tells: losses, weights after each stage, the states that were kept, how often it was
+    scored, the best models, and what is published."""
     folder, seen = world.folder(), []
     if config.space_from:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
@@ -26,11 +37,25 @@ def trained(config, world):
     if config.start.model:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "start")
         config = replace(config, start=StartConfig(model=str(folder / "start")))
+    if config.features:
+        config = replace(config, features=blank_features(replace(config, features=""), folder))
 
     def observe(progress):
-        seen.append((progress.stage, progress.step, progress.losses, (folder / "state.safetensors").is_file()))
+        seen.append(
+            (
+                progress.stage,
+                progress.step,
+                progress.losses,
+                sorted(path.name for path in (folder / "states").glob("*")),
+            )
+        )
 
-    trainer = loop.Trainer(config, folder, observe, lambda made, samples: seen.append(samples.name) or {})
+    def score(made, samples):
+        seen.append(samples.name)
+        step = float(samples.name[-1])
+        return {"rising": step, "falling": -step}
+
+    trainer = loop.Trainer(config, folder, observe, score)
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
     return (
@@ -39,8 +64,21 @@ def trained(config, world):
         published.sampling,
         published.name,
         published.about,
-        sorted(path.name for path in (folder / "stages").iterdir()),
+        sorted(path.name for kept in ("stages", "best") for path in (folder / kept).glob("*")),
     )
+
+
+def blank_features(recipe, folder):
+    """A folder of features for a recipe's pictures, all of them 1."""
+    trainer = loop.Trainer(recipe, folder / "blank", lambda progress: None)
+    store = cache_features(trainer.pipeline, trainer.source, folder / "kept")
+    np.save(folder / "kept" / "00000.npy", np.ones(store.shape, store.dtype))
+    return str(folder / "kept")
+
+
+def kept(config, world):
+    """The same of a run that keeps states and models as this config says."""
+    return trained(replace(RECIPE, keep=config, save_every=1, score_every=1), world)
 
 
 def pages(config, world):
@@ -82,6 +120,11 @@ def run_of_adapter(adapter, world):
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
+def rates(schedule, world):
+    """The learning rates of a stage."""
+    return [learning_rate(replace(WHOLE, schedule=schedule), step) for step in range(WHOLE.steps + 1)]
+
+
 def learned(config, world):
     """The losses of a judge, and what it learned."""
     losses = []
@@ -107,8 +150,18 @@ RUNS = (
             "ema": 0.0,
             "clip": 0.01,
             "adapter": AdapterConfig(rank=2),
+            "optimizer": OptimizerConfig(kind="adamw"),
+            "schedule": ConstantScheduleConfig(),
         },
     ),
+    Case(
+        OptimizerConfig(),
+        lambda optimizer, world: run_of(replace(WHOLE, optimizer=optimizer), world),
+        {"kind": "adamw", "betas": (0.5, 0.9), "learning_rates": {"unified.head.queries": 1e-2}},
+    ),
+    Case(CosineScheduleConfig(), rates, {"floor": 0.5}),
+    Case(ConstantScheduleConfig(), rates, {}),
+    Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
         run_with(WHOLE),
@@ -135,12 +188,16 @@ RUNS = (
             "space_from": "other",
             "start": StartConfig(model="other"),
             "frozen": Change("bfloat16", given={"precision": "bfloat16"}),
+            "features": "kept",
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,
             "save_every": 1,
+            "save_every_minutes": 1e-9,
+            "keep": Change(KeptConfig(last=1), given={"save_every": 1}),
         },
     ),
+    Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),
     Case(
         AdapterConfig(rank=2),
         run_of_adapter,

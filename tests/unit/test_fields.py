@@ -23,7 +23,8 @@ from fields.starts import STARTS
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
-from blip3o.train.recipe import Recipe
+from blip3o.train.objectives.unified import UnifiedObjectiveConfig
+from blip3o.train.recipe import Recipe, Stage
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
@@ -32,9 +33,16 @@ BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceCon
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA, *STARTS)}
-UNSEEN = {(Recipe, "description"), (Recipe, "benchmark"), (Recipe, "skip_limit"), (HFDatasetConfig, "name")}
+UNSEEN = {
+    *((Recipe, name) for name in ("description", "benchmark", "skip_limit")),
+    *((Stage, name) for name in ("checkpointing", "compile")),
+    (HFDatasetConfig, "name"),
+    (UnifiedObjectiveConfig, "pack"),
+}
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py and tests/unit/data/sources/test_sources.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py,
+tests/unit/train/objectives/test_packed_text.py, tests/unit/train/test_regions.py and
+tests/system/test_compiled_step.py look at."""
 
 
 def gist(value):

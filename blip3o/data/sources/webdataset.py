@@ -4,47 +4,33 @@ A shard is indexed once, by the offsets and sizes of its members (headers only):
 has an address, and training goes on at any of them.
 """
 
-import json
-import tarfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import fsspec
 
+from blip3o.data.json_rows import json_object
 from blip3o.data.rows import RowError, SourceRow
 from blip3o.data.sources.source import RowSource, RowSourceConfig
+from blip3o.data.stamp import check_stamp, stamp_of
+from blip3o.data.tar_index import TarIndex, compression
 from blip3o.errors import ConfigError, DataError
 
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
-END = bytes(tarfile.BLOCKSIZE)
-"""What stands behind the last member of a whole tar file."""
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+LARGEST_MEMBER = 2**29
+"""Bytes; a larger picture or text is a fault of the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebDatasetConfig(RowSourceConfig):
-    """`path`: shards by a brace pattern (`{00000..00099}.tar`), a glob, one name; here, or at an address of fsspec."""
+    """`path`: shards by a brace pattern (`{00000..00099}.tar`), a glob, one name; here, or at an address of fsspec.
+
+    The columns of a sample are those of its `json`, `caption` of its `txt`, and `image` of its picture. Where it has
+    several pictures (`key.0.jpg`, `key.before.png`), its `json` names them by their suffixes: `source: before.png`.
+    """
 
     kind: Literal["webdataset"] = "webdataset"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A tar file as it was when it was indexed."""
-
-    path: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Members:
-    """The members of one sample: suffix -> (offset, size) in bytes. `fault`: why what follows cannot be read."""
-
-    shard: int
-    key: str
-    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    fault: str = ""
 
 
 class WebDataset(RowSource):
@@ -54,57 +40,65 @@ class WebDataset(RowSource):
 
     def __init__(self, config: WebDatasetConfig, progress: Callable[[int, int], None] | None = None) -> None:
         super().__init__(config, progress)
-        self.files, paths = _expanded(config.path)
-        self.shards: list[Shard] = []
-        self.samples: list[Members] = []
-        for number, path in enumerate(paths):
-            self.shards.append(Shard(path, self.files.size(path)))
-            self.samples += self._indexed(number)
+        self.files, self.shards = _expanded(config.path)
+        self.index = TarIndex()
+        self.stamps = []
+        for number, path in enumerate(self.shards):
+            self.stamps.append(stamp_of(self.files.info(path)))
+            with self.files.open(path, "rb") as file:
+                _check_uncompressed(path, file)
+                self.index.add(file, (*IMAGE_SUFFIXES, "txt", "json"))
             if progress is not None:
-                progress(number + 1, len(paths))
-        if not self.samples:
-            raise DataError(f"{config.path} holds no samples: its {len(paths)} shards are empty")
+                progress(number + 1, len(self.shards))
+        if not len(self):
+            raise DataError(f"{config.path} holds no samples: its {len(self.shards)} shards are empty")
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.index)
 
     def row(self, index: int) -> SourceRow:
-        members = self.samples[index]
-        shard = self.shards[members.shard]
-        if members.fault:
-            raise RowError("broken shard", members.fault)
-        if self.files.size(shard.path) != shard.size:
-            raise RowError("changed shard", "it has another size than when it was indexed: start again")
-        with self.files.open(shard.path, "rb") as file:
-            values = {suffix: _read(file, *place) for suffix, place in members.parts.items()}
-        row: dict[str, Any] = _json(values.pop("json")) if "json" in values else {}
-        image = next((values[suffix] for suffix in IMAGE_SUFFIXES if suffix in values), None)
-        text = {"caption": values["txt"]} if "txt" in values else {}
-        return row | text | ({} if image is None else {"image": image})
+        if fault := self.index.faults.get(index):
+            raise RowError("broken shard", fault)
+        members = self.index.members(index)
+        row: dict[str, Any] = json_object(self._read(index, members["json"])) if "json" in members else {}
+        image = next(({"image": suffix} for suffix in IMAGE_SUFFIXES if suffix in members), {})
+        text = {"caption": self._read(index, members["txt"])} if "txt" in members else {}
+        named = {name: suffix for suffix in members if (name := _image_column(suffix))}
+        return row | text | named | image
 
     def place(self, index: int) -> tuple[str, str]:
-        members = self.samples[index]
-        shard = self.shards[members.shard].path
-        return shard, f"{shard}/{members.key}"
+        shard = self.shards[self.index.shard(index)]
+        return shard, f"{shard}/{self.index.keys[index]}"
 
-    def _indexed(self, number: int) -> Iterator[Members]:
-        """The samples of a shard; one more that says so where the shard cannot be read to its end."""
-        shard = self.shards[number]
-        found: dict[str, Members] = {}
-        fault = ""
-        with self.files.open(shard.path, "rb") as file:
-            try:
-                with tarfile.open(fileobj=file, mode="r:") as tar:
-                    for member in filter(tarfile.TarInfo.isfile, tar):
-                        key, suffix = _key(member.name)
-                        found.setdefault(key, Members(number, key)).parts[suffix] = (member.offset_data, member.size)
-                    file.seek(tar.offset)
-                    fault = "" if file.read(tarfile.BLOCKSIZE) == END else "it is cut off"
-            except tarfile.TarError as error:
-                fault = str(error)
-        yield from found.values()
-        if fault:
-            yield Members(number, "?", fault=fault)
+    def open_image(self, index: int, value: Any) -> Any:
+        """A picture by the suffix of its member, or by its name."""
+        if not isinstance(value := super().open_image(index, value), str):
+            return value
+        members, name = self.index.members(index), value.lower()
+        suffix = name if name in members else name.rpartition("/")[2].partition(".")[2]
+        if suffix not in members:
+            raise RowError("missing image", f"the sample has no member {value!r}")
+        return self._read(index, members[suffix])
+
+    def _read(self, index: int, place: tuple[int, int]) -> bytes:
+        """The bytes of a member at an offset. Raises RowError where they are not there, OSError."""
+        offset, size = place
+        if size > LARGEST_MEMBER:
+            raise RowError("huge file", f"{size} bytes, more than {LARGEST_MEMBER}")
+        number = self.index.shard(index)
+        check_stamp(self.stamps[number], self.files.info(self.shards[number]))
+        content = self.files.cat_file(self.shards[number], start=offset, end=offset + size) if size else b""
+        if len(content) != size:
+            raise RowError("broken shard", f"{len(content)} of {size} bytes at {offset}")
+        return content
+
+
+def _check_uncompressed(path: str, file: Any) -> None:
+    """Raise DataError for a shard in which nothing can be found by its place."""
+    form = compression(file.read(8))
+    file.seek(0)
+    if form is not None:
+        raise DataError(f"{path} is compressed by {form}, so that no sample in it can be sought: unpack it to a .tar")
 
 
 def _expanded(pattern: str) -> tuple[Any, list[str]]:
@@ -125,26 +119,7 @@ def _expanded(pattern: str) -> tuple[Any, list[str]]:
     return files, paths
 
 
-def _key(name: str) -> tuple[str, str]:
-    """Key and suffix of a member: they part at the first dot of the name, as in the webdataset library."""
-    path = PurePosixPath(name)
-    stem, _, suffix = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, suffix.lower()
-
-
-def _read(file: Any, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    content = file.read(size)
-    if len(content) < size:
-        raise RowError("broken shard", f"{len(content)} of {size} bytes at {offset}")
-    return content
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(content)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RowError("no JSON", str(error)) from None
-    if not isinstance(row, dict):
-        raise RowError("no JSON object", type(row).__name__)
-    return row
+def _image_column(suffix: str) -> str:
+    """The column of a picture that is named before its ending: "source" of `source.png`; "" for other members."""
+    name, _, ending = suffix.rpartition(".")
+    return name if ending in IMAGE_SUFFIXES else ""
