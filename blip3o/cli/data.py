@@ -92,9 +92,11 @@ def _previewed(source: str | None, config: str | None, count: int, seed: int) ->
     if config is None and source in (None, BOOK):
         return [("", scenes(count, seed))]
     opened = _opened(source, config)
-    sections = (
-        [("", samples(opened, count, seed))] if config is None else stages(_recipe(source, config), opened, count)
-    )
+    sections: list[Section] = []
+    if config is None:
+        sections.append(("", samples(opened, count, seed)))
+    else:
+        sections += stages(_recipe(source, config), opened, count)
     check_shown(sections, source or config or "")
     return sections
 
@@ -182,13 +184,18 @@ def cache(
     config: RecipeName = None,
     model: Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)] = "picturebook",
     device: Device = "auto",
+    conditions: Annotated[
+        bool,
+        typer.Option("--conditions", help="What the model's backbone makes of each prompt, in place of features."),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compute the features of all pictures once, for `blip3o train features=FOLDER`.
 
-    They are those of the model's encoder; training with them never runs it.
-    The same command goes on after a stop.
+    They are those of the model's encoder; training with them never runs it. With
+    --conditions: for a stage whose objective has `conditions: FOLDER`, where the
+    denoiser learns alone. The same command goes on after a stop.
     """
     check_folder(output)
     with counting(f"encoding {source or config}") as progress, FolderLock(output):
@@ -196,16 +203,18 @@ def cache(
 
         open_transformers()
         from blip3o.api import BLIP3o
+        from blip3o.train.conditions import cache_conditions
         from blip3o.train.features import cache_features
 
         opened = _opened(source, config)
-        pipeline = BLIP3o.load(model, device=device, needs=("encoder",)).pipeline
+        pipeline = BLIP3o.load(model, device=device, needs=() if conditions else ("encoder",)).pipeline
         try:
-            store = cache_features(pipeline, opened, output, progress)
+            store = (cache_conditions if conditions else cache_features)(pipeline, opened, output, progress)
         except KeyboardInterrupt:
             raise Stopped(f"stopped: {output} holds the parts that are whole; the same command goes on") from None
     facts = {"folder": str(output), "samples": len(store), "bytes": store.dtype.itemsize * prod(store.shape)}
-    print(as_json(facts) if json else f"features of {len(store)} pictures, {facts['bytes']:,} bytes: {output}")
+    held = f"conditions of {len(store)} prompts" if conditions else f"features of {len(store)} pictures"
+    print(as_json(facts) if json else f"{held}, {facts['bytes']:,} bytes: {output}")
 
 
 def _recipe(source: str | None, config: str) -> "Recipe":

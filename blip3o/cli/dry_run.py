@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blip3o.cli.files import as_json
-from blip3o.cli.options import Json, refuse_idle
+from blip3o.cli.options import Json
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 
@@ -33,12 +33,16 @@ class DryRunOptions:
     ] = 0.0
     json: Json = False
 
-    def check(self, context: typer.Context) -> None:
-        """Raise ConfigError for options that say something of a dry run where there is none, or the other way round."""
-        effects: dict[str, tuple[str, bool]] = {}
-        effects |= dict.fromkeys(("ranks", "memory", "rate", "json"), ("with --dry-run", self.dry_run))
-        effects |= dict.fromkeys(("output", "restart", "stage", "device"), ("without --dry-run", not self.dry_run))
-        refuse_idle(context, effects)
+    def check(self, **of_runs: bool) -> None:
+        """Raise ConfigError for options that say something of a dry run where there is none, and the other way round.
+
+        `of_runs`: an option of runs -> whether it was given.
+        """
+        of_plans = {"ranks": self.ranks != 1, "memory": bool(self.memory), "rate": bool(self.rate), "json": self.json}
+        where, given = ("without", of_runs) if self.dry_run else ("with", of_plans)
+        idle = next((name for name, there in given.items() if there), None)
+        if idle is not None:
+            raise ConfigError(f"--{idle} has an effect only {where} --dry-run: leave it out")
 
 
 def tell(recipe: "blip3o.train.recipe.Recipe", options: DryRunOptions) -> None:

@@ -28,6 +28,7 @@ EXAMPLES = examples(
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
     "blip3o train --config picturebook --dry-run --ranks 8 --memory 80GB parallel.shard=full",
     "torchrun --nproc-per-node 2 -m blip3o train --config picturebook --device cpu",
+    "blip3o train --config picturebook --track tensorboard validation.share=0.02 validation.every=500",
 )
 TELL_EVERY_S = 30.0
 """Between two lines where stderr is no terminal."""
@@ -35,7 +36,6 @@ TELL_EVERY_S = 30.0
 
 @grouped()
 def train(
-    context: typer.Context,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
@@ -48,6 +48,9 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
     device: Device = "auto",
+    track: Annotated[
+        list[str] | None, typer.Option(help="Tell tensorboard, wandb or trackio, too; repeatable.", show_default=False)
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
     debug: Debug = False,
     *,
@@ -59,18 +62,21 @@ def train(
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
 
-    Started by torchrun, several processes train as one.
+    Open its report.html in a browser to watch: losses, speed, samples and
+    what was skipped, written anew while the run goes on. Started by torchrun,
+    several processes train as one.
     """
-    plan.check(context)
+    changes = [*_overrides(overrides or [], seed), *_tracked(track or [])]
+    plan.check(output=output is not None, restart=restart, stage=stage is not None, device=device != "auto")
     if plan.dry_run:
         with working("opening the workshop"):
-            recipe = _read(config, _overrides(overrides or [], seed), output, data)
+            recipe = _read(config, changes, output, data)
         return tell(recipe, plan)
     with working("opening the workshop"):
         from blip3o.train.parallel import joined
     with joined(device) as processes, ExitStack() as held:
         with working("opening the workshop"):
-            recipe = _read(config, _overrides(overrides or [], seed), output, data)
+            recipe = _read(config, changes, output, data)
             folder = Path("runs") / recipe.name if output is None else output
             _check(recipe, stage, folder)
             lock = FolderLock(folder)
@@ -97,12 +103,14 @@ def _carry_out(
 ) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
-        from blip3o.cli.train_progress import Watch, score_in
+        from blip3o.cli.train_progress import score_in
+        from blip3o.cli.train_view import Watch
         from blip3o.config import dump
+        from blip3o.train.report import REPORT
         from blip3o.train.trainer import Trainer
 
         processes.on_main(partial(dump, recipe, lock.folder / "recipe.yaml"))
-    with Watch(TELL_EVERY_S) as watch:
+    with Watch(TELL_EVERY_S, lock.folder / REPORT) as watch:
         try:
             trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say, processes=processes)
             trainer.score = score_in(trainer, watch)
@@ -136,6 +144,11 @@ def _overrides(overrides: list[str], seed: int | None) -> list[str]:
     if twice is not None:
         raise ConfigError(f"the seed is given twice, as --seed {seed} and as {twice}: leave one out")
     return [*overrides, f"seed={seed}"]
+
+
+def _tracked(names: list[str]) -> list[str]:
+    """The change of the recipe that names these trackers; nothing for none."""
+    return [f"trackers=[{','.join(names)}]"] if names else []
 
 
 def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:
@@ -176,4 +189,9 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
     if any(getattr(earlier, key) != getattr(recipe, key) for key in ("model", "start", "seed", "source")):
         raise ConfigError(
             f"{folder} holds a run of another model, seed or source: name another --output, or begin with --restart"
+        )
+    if earlier.validation.share != recipe.validation.share:
+        raise ConfigError(
+            f"{folder} holds a run with validation.share {earlier.validation.share}, not {recipe.validation.share}: it "
+            "has learned from other samples; name another --output, or begin with --restart"
         )

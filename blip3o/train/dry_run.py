@@ -82,7 +82,7 @@ def dry_run(recipe: Recipe, outlook: Outlook) -> dict[str, Any]:
     Raises ConfigError for a recipe whose parts do not fit together.
     """
     recipe.parallel.check_ranks(outlook.ranks)
-    with FakeTensorMode():
+    with torch.enable_grad(), FakeTensorMode():
         pipeline = Pipeline(recipe.model, make(["word"]))  # the words of a source change no size
         stages = [stage_outlook(pipeline, recipe, stage, outlook) for stage in recipe.stages]
     hours = [stage["hours"] for stage in stages]

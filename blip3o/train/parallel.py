@@ -28,7 +28,7 @@ GRACE_S = 5.0
 """How long a process that lost another waits for a word on the reason."""
 BUCKET_BYTES = 64_000_000
 """Gradients that are added up in one message."""
-Answer = TypeVar("Answer")
+Agreed = TypeVar("Agreed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Processes:
         return self.rank == 0
 
     def ask_to_stop(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """Answer a signal: all processes stop before the next step."""
+        """Agreed a signal: all processes stop before the next step."""
         self.stopping = True
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -91,7 +91,7 @@ class Processes:
         distributed.all_reduce(total)
         return total.tolist()
 
-    def gather(self, value: Answer) -> list[Answer]:
+    def gather(self, value: Agreed) -> list[Agreed]:
         """What each process has, by rank; it travels as bytes, so it should be small."""
         if self.ranks == 1:
             return [value]
@@ -99,7 +99,7 @@ class Processes:
         distributed.all_gather_object(gathered, value)
         return gathered
 
-    def share(self, value: Answer) -> Answer:
+    def share(self, value: Agreed) -> Agreed:
         """What the main process has, for all of them."""
         return self.gather(value if self.is_main else None)[0]  # pyright: ignore[reportReturnType]
 
@@ -107,7 +107,7 @@ class Processes:
         """Go on when all processes have come here."""
         self.sum([0.0])
 
-    def on_main(self, action: Callable[[], Answer]) -> Answer:
+    def on_main(self, action: Callable[[], Agreed]) -> Agreed:
         """What the main process alone does, while the others wait; its result, or its error, is that of all."""
         if self.ranks == 1:
             return action()

@@ -17,6 +17,8 @@ from blip3o.train.parallel import ParallelConfig
 from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.starting_model import StartConfig, config_of
 from blip3o.train.states import KeptConfig
+from blip3o.train.trackers import TRACKERS
+from blip3o.train.validation import ValidationConfig
 from blip3o.weights.lora import AdapterConfig
 
 
@@ -55,6 +57,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
+        kept = () if fault else self.objective.frozen
+        frozen = sorted({part for part in kept for beginning in self.trains if _share(beginning, part)})
         check(
             (not fault, fault),
             (self.steps > 0, f"steps is {self.steps}, expected 1 or more"),
@@ -66,6 +70,10 @@ class Stage:
             (self.warmup >= 0, f"warmup is {self.warmup}, expected 0 or more"),
             (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more"),
             (bool(self.trains or self.adapter), "trains is empty: name the parts that learn"),
+            (
+                bool(fault) or not frozen,
+                f"{', '.join(frozen)} may not learn where conditions are kept that they made: leave them out of trains",
+            ),
             *(() if fault else self.objective.claims(self.batch_size)),
         )
 
@@ -102,8 +110,15 @@ class Recipe:
     """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
     keep: KeptConfig = field(default_factory=KeptConfig)
     """How many states are kept, and the best models by a score."""
+    workers: int = 0
+    """Threads that read the samples of the steps to come (data/loader.py); 0 is none: the step reads its own."""
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     """How several processes, started by torchrun, share the model."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    prompts: tuple[str, ...] = ()
+    """What is drawn with every score, to be looked at; empty takes some requests as the stage learns them."""
+    trackers: tuple[str, ...] = ()
+    """Who else hears of losses and scores: `tensorboard`, `wandb`, `trackio`."""
     start: StartConfig = field(default_factory=StartConfig)
     """The model, or the parts of one, that training begins with."""
     frozen: Literal["float32", "bfloat16"] = "float32"
@@ -125,8 +140,9 @@ class Recipe:
         adapters = [stage.adapter for stage in self.stages]
         own = [adapter for adapter in adapters if adapter is not None]
         targets = [target for adapter in own for target in adapter.targets]
+        unknown = sorted({*self.trackers} - TRACKERS.keys())
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
-        encoding = [one.name for one in self.stages if any(_is_encoder(part) for part in one.trains)]
+        encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
             (not fault, fault),
             (
@@ -167,7 +183,9 @@ class Recipe:
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
+            (self.workers >= 0, f"workers is {self.workers}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
+            (not unknown, f"no such trackers: {', '.join(unknown)}; there are {', '.join(TRACKERS)}"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
 
@@ -213,9 +231,9 @@ def _moved(values: Any, folder: str) -> Any:
     return moved
 
 
-def _is_encoder(part: str) -> bool:
-    """Whether a beginning of parameters' names takes in parameters of the encoder."""
-    return "space.encoder.".startswith(f"{part}.") or part.startswith("space.encoder.")
+def _share(one: str, other: str) -> bool:
+    """Whether some parameter's name may begin with both."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from blip3o.config import to_dict
 from blip3o.data.address import StepAddresses
+from blip3o.data.loader import StepLoader
 from blip3o.data.sample import SampleError
 from blip3o.errors import CheckpointError
 from blip3o.train import sample_dropout
 from blip3o.train.ema import Average
 from blip3o.train.finite import FiniteCheck
 from blip3o.train.log import Meter
-from blip3o.train.objectives.objective import Objective
+from blip3o.train.objectives.objective import LoadedStep, Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
 from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
@@ -69,21 +70,32 @@ class StageSteps:
         self.saved = 0
         """The step of the newest state, and the time it was saved."""
         self.saved_at = time.monotonic()
+        self.loader: StepLoader[LoadedStep] | None = None
 
     def step(self) -> Sequence[SampleError]:
         """One step of the optimizer; gives the samples that it had to skip."""
-        # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
-        run = f"train/{self.recipe.seed}/{self.stage.name}"
-        addresses = StepAddresses(run, self.done, self.stage.batch_size, self.processes.rank, self.processes.ranks)
+        if self.loader is None:
+            self.loader = StepLoader(self.load, self.done, self.stage.steps, self.recipe.workers)
+            self.objective.each = self.loader.each
         with self.meter.waiting():
-            load = partial(self.objective.load, addresses, self.stage.micro_batch_size)
-            shared = share(self.processes, self.objective, load, alike=self.sharded)
+            shared = share(self.processes, self.objective, partial(next, self.loader), alike=self.sharded)
         if shared.weights:  # else every sample was skipped
             with self.regions.active():
                 losses = self.backward(shared)
             self.update(losses)
         self.done += 1
         return shared.skipped
+
+    def load(self, step: int) -> LoadedStep:
+        """This process's samples of a step: by its number alone, so that they are the same after a stop."""
+        run, processes = f"train/{self.recipe.seed}/{self.stage.name}", self.processes
+        addresses = StepAddresses(run, step, self.stage.batch_size, processes.rank, processes.ranks)
+        return self.objective.load(addresses, self.stage.micro_batch_size)
+
+    def close(self) -> None:
+        """End the threads that load samples."""
+        if self.loader is not None:
+            self.loader.close()
 
     def update(self, losses: Mapping[str, Tensor]) -> None:
         """Move the parameters by their gradients; what the losses are, and whether all is finite, is read later."""

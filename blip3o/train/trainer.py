@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 
 from blip3o import __version__
+from blip3o.config import to_dict
 from blip3o.data.address import seeded
 from blip3o.data.sample import SampleError
 from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
-from blip3o.errors import CheckpointError, ConfigError, DataError
+from blip3o.errors import CheckpointError, ConfigError, DataError, OutputError, brief
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
@@ -30,13 +31,16 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.report import RunReport
 from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
 from blip3o.train.starting_model import StartConfig
 from blip3o.train.states import States, Tell
-from blip3o.train.steps import STATE, StageSteps
+from blip3o.train.steps import STATE, StageSteps, arithmetic
+from blip3o.train.trackers import TrackedRun
+from blip3o.train.validation import HeldOutSamples, held_out_losses
 from blip3o.weights import checkpoint, lora
-from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
+from blip3o.weights.placement.device import describe, find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -71,13 +75,20 @@ class Trainer:
         self.states = States(folder, recipe.keep.last, self.warn)
         self.best = BestCheckpoints(folder, recipe.keep)
         self.observe = observe if processes.is_main else _look_away
+        self.only: str | None = None
+        """The stage that is trained alone."""
         self.score = score
         self.journal = Journal(folder)
+        if processes.is_main:
+            before, steps = self.journal.events(), {stage.name: stage.steps for stage in recipe.stages}
+            tracked = TrackedRun(recipe.trackers, folder, to_dict(recipe), steps, before)
+            self.journal.listeners += [RunReport(folder, recipe, before).hear, tracked.hear]
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
         self.tuner: lora.LoraModel | None = None
         """What merges the adapter that is being trained."""
         self.source = self.open_source()
+        self.held_out = HeldOutSamples(recipe.validation, self.source, recipe.seed)
         torch.manual_seed(recipe.seed)
         self.device = find_device(device)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
@@ -100,10 +111,11 @@ class Trainer:
 
         Raises OutputError where another process trains in the folder, or where it cannot be written to.
         """
+        self.only = only
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with self.owned(), self.stoppable():
+        with self.owned(), self.stoppable(), self.recorded():
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -153,7 +165,9 @@ class Trainer:
         return learn(self.source.texts(), self.recipe.model.unified.backbone.text.vocab_size)
 
     def restore(self, stage: Stage, *, scored: bool) -> None:
-        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores."""
+        """Load the weights of a finished stage, in float32; score it where the run was stopped before its scores, and
+        drop its states where it was stopped before that."""
+        self.states.drop(stage.name)
         folder = self.folder / "stages" / stage.name
         if stage.adapter:
             lora.apply(self.pipeline, [(lora.SavedAdapter.open(folder), 1.0)])
@@ -177,7 +191,10 @@ class Trainer:
             with undivided():
                 steps.save()
             raise
+        finally:
+            steps.close()
         steps.average.swap(steps.parameters)
+        self.validate(steps)
         steps.objective.finish()
         self.finish(stage, steps.parameters)
 
@@ -215,8 +232,44 @@ class Trainer:
             self.report(steps.meter.look(stage.name, done))
         steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
-            with steps.averaged():
+            with steps.averaged(), steps.meter.aside():
                 self.judge(stage, done)
+        if recipe.validation.every and done % recipe.validation.every == 0 and done < stage.steps:
+            with steps.averaged(), steps.meter.aside():
+                self.validate(steps)
+
+    def validate(self, steps: StageSteps) -> None:
+        """Take the losses of what is held out, with the weights as they stand."""
+        stage, config = steps.stage, self.recipe.validation
+        if not config.is_on:
+            return
+        self.pipeline.eval()
+        address, sizes = f"{self.recipe.seed}/{stage.name}", (stage.batch_size, stage.micro_batch_size)
+        with arithmetic(self.recipe.precision, self.pipeline.device):
+            losses = held_out_losses(self.held_out.objective(steps.objective), address, *sizes, config.samples)
+        self.pipeline.train()
+        facts = {f"validation/{name}": round(value, 5) for name, value in losses.items()}
+        self.write("validation", stage=stage.name, step=steps.done, **facts)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Tell the journal when the run begins, on what, and how it ends; of a kill -9 it hears nothing."""
+        hardware = describe(self.pipeline.device)
+        self.write("start", recipe=self.recipe.name, hardware=hardware, commit=self.commit, version=__version__)
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.end("stopped")
+            raise
+        except Exception as error:
+            self.end("failed", brief(error, 500))
+            raise
+        self.end("finished")
+
+    def end(self, how: str, why: str = "") -> None:
+        """Tell the journal of the end, unless the disk is full, which the error says then."""
+        with suppress(OutputError):
+            self.write("end", how=how, why=why)
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
@@ -234,7 +287,7 @@ class Trainer:
     def run_left_s(self, progress: TrainingProgress) -> float:
         """Estimated seconds to the end of the run, at the speed of this stage."""
         names = [stage.name for stage in self.recipe.stages]
-        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        later = [] if self.only else self.recipe.stages[names.index(progress.stage) + 1 :]
         samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
         return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
 

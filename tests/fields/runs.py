@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 from blip3o.api import BLIP3o
+from blip3o.data.sources.jsonl import JsonLinesConfig
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.conditions import cache_conditions
 from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
@@ -22,6 +25,7 @@ from blip3o.train.schedule import (
 )
 from blip3o.train.starting_model import StartConfig
 from blip3o.train.states import KeptConfig
+from blip3o.train.validation import ValidationConfig
 from blip3o.weights import checkpoint
 from blip3o.weights.lora import AdapterConfig
 from fields.case import TINY, Case, Change
@@ -58,8 +62,10 @@ def trained(config, world):
     trainer = loop.Trainer(config, folder, observe, score)
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
+    told = [dict(event, time=0) for event in trainer.journal.events() if event["event"] == "validation"]
     return (
         seen,
+        told,
         dict(made.state_dict()),
         published.sampling,
         published.name,
@@ -117,6 +123,23 @@ def run_of_adapter(adapter, world):
     return dict(trainer.run().state_dict())
 
 
+def run_unified(objective, world):
+    """What a run with this objective leaves. One with conditions learns of a file; they are all the number that their
+    folder is called by."""
+    if not objective.conditions:
+        return run_of(replace(WHOLE, objective=objective), world)
+    folder = world.folder()
+    Image.new("RGB", (72, 72), "red").save(folder / "a.png")
+    (folder / "rows.jsonl").write_text('{"image": "a.png", "caption": "a field"}')
+    recipe = replace(RECIPE, source=JsonLinesConfig(path=str(folder / "rows.jsonl")))
+    made = loop.Trainer(recipe, folder / "blank", lambda progress: None)
+    store = cache_conditions(made.pipeline, made.source, folder / "kept")
+    np.save(folder / "kept" / "00000.npy", np.full(store.shape, float(objective.conditions), store.dtype))
+    objective = replace(objective, draw={"draw": 1.0}, conditions=str(folder / "kept"))
+    stage = replace(WHOLE, objective=objective, trains=("unified.head.denoiser",), micro_batch_size=0)
+    return trained(replace(recipe, stages=(stage,)), world)
+
+
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
@@ -132,7 +155,24 @@ def learned(config, world):
     return losses, dict(detector.state_dict())
 
 
+VALIDATION = ValidationConfig(source=ScenesConfig(seed="held out", stories=2), samples=2)
+
+
+def validated(config, world):
+    return trained(replace(RECIPE, validation=config, stages=(replace(WHOLE, steps=2),)), world)
+
+
 RUNS = (
+    Case(
+        VALIDATION,
+        validated,
+        {
+            "share": Change(0.6, given={"source": None}),
+            "source": ScenesConfig(seed="other", stories=2),
+            "every": 1,
+            "samples": 8,
+        },
+    ),
     Case(TINY.source, pages, {"seed": "other", "stories": 5}),
     Case(
         WHOLE,
@@ -164,13 +204,14 @@ RUNS = (
     Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
-        run_with(WHOLE),
+        run_unified,
         {
             "draw": {"edit": 1.0},
             "text": {"caption_short": 1.0},
             "text_batch_size": 3,
             "text_weight": 0.5,
             "features": "online",
+            "conditions": Change("1", given={"conditions": "0", "text": {}, "text_batch_size": 0}),
         },
     ),
     Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),
@@ -195,6 +236,7 @@ RUNS = (
             "save_every": 1,
             "save_every_minutes": 1e-9,
             "keep": Change(KeptConfig(last=1), given={"save_every": 1}),
+            "validation": VALIDATION,
         },
     ),
     Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),

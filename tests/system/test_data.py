@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -190,17 +191,15 @@ def test_the_preview_of_a_stage_is_what_training_takes(blip3o, pictures):
     from blip3o.data.opening import source_at
     from blip3o.data.transcript import transcript
     from blip3o.pipeline.pipeline import Pipeline
-    from blip3o.plugins import build
     from blip3o.processing.tokenizer import learn
-    from blip3o.train.objectives import OBJECTIVES
-    from blip3o.train.objectives.objective import Objective
+    from blip3o.train.objectives.unified import UnifiedObjective
     from blip3o.train.recipe import Recipe
 
     source = source_at("mine")
     recipe = load(Recipe, "folder", ["source.path=mine", "seed=3"])
     stage = recipe.stages[-1]
     pipeline = Pipeline(recipe.model, learn(source.texts(), recipe.model.unified.backbone.text.vocab_size))
-    objective = build(replace(stage.objective, features="online"), OBJECTIVES, Objective, pipeline, source)
+    objective = UnifiedObjective(replace(stage.objective, features="online"), pipeline, source)
     run = f"train/3/{stage.name}/draw"
     taken = []
     for number in range(30):
@@ -210,3 +209,20 @@ def test_the_preview_of_a_stage_is_what_training_takes(blip3o, pictures):
             continue
     shown = dict(stages(recipe, source, 5))["generation: draw 100%"]
     assert [text for _, text in shown] == taken[:5]
+
+
+def test_the_commands_of_the_page_about_data_do_what_they_say(blip3o, pictures):
+    for name in ("3.png", "4.png"):
+        (pictures / name).unlink()
+    pictures.rename("my-pictures")
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", page, re.DOTALL))
+    commands = re.findall(r"^blip3o (data .+)$", blocks, re.MULTILINE)
+    assert {command.split()[1] for command in commands} == {"check", "preview", "pack", "cache"}
+    for command in commands:
+        done = blip3o(*shlex.split(command))
+        assert (done.code, done.err) == (0, ""), command
+    assert Path("report.html").is_file()
+    assert json.loads(Path("features/store.json").read_text())["count"] == 3
+    assert json.loads(Path("conditions/store.json").read_text())["count"] == 3  # two captions and the empty prompt
+    assert [path.name for path in sorted(Path("shards").glob("[!.]*"))] == ["00000.tar", "index.json"]

@@ -136,6 +136,8 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "python benchmarks/speed.py": (has_help, "takes minutes of a quiet machine"),
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/training_step.py": (has_help, "takes minutes of a quiet machine"),
+    "python benchmarks/step_memory.py": (has_help, "takes a minute and 4 GB"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
     "python examples/new_noun/draw.py": (says_what_it_takes, "its pictures are for training"),
     "python examples/new_noun/judge.py": (says_what_it_takes, "takes minutes"),

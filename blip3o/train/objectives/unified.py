@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -18,6 +19,7 @@ from blip3o.errors import PictureError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
 from blip3o.processing.packing import collate_packed, pack
+from blip3o.train.conditions import open_conditions
 from blip3o.train.objectives.objective import (
     LoadedStep,
     Microbatch,
@@ -53,6 +55,10 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
     """Whether the features of all pictures are computed once, before the first step, or in every step anew: slower, but
     then no features of large data need to be kept."""
 
+    conditions: str = ""
+    """The folder of `blip3o data cache --conditions` with what the frozen backbone makes of each prompt: the denoiser
+    learns alone, and the backbone never runs. Empty: it runs in every step."""
+
     def __post_init__(self) -> None:
         mixtures = {"draw": self.draw, "text": self.text}
         weights = {"text_weight": self.text_weight, **self.draw, **self.text}
@@ -64,6 +70,10 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
             ),
             (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
             (bool(self.draw or self.text), "draw and text are empty: give the stage tasks to learn"),
+            (
+                not (self.conditions and self.text),
+                f"conditions of {self.conditions} replace the backbone, which text needs: leave out one of the two",
+            ),
             (self.pack >= 0, f"pack is {self.pack}, expected 0 or more tokens"),
             (not self.pack or bool(self.text), "pack is of the conversations of text, but the stage has none"),
         )
@@ -72,6 +82,11 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
     def tasks(self) -> Collection[str]:
         """Those of both mixtures."""
         return {*self.draw, *self.text}
+
+    @property
+    def frozen(self) -> Collection[str]:
+        """What conditions were computed by."""
+        return ("unified.backbone", "unified.head.queries") if self.conditions else ()
 
     def claims(self, batch_size: int) -> Iterator[tuple[bool, str]]:
         """A stage of words alone has a batch size of 0."""
@@ -113,6 +128,7 @@ class UnifiedObjective(Objective):
     def __init__(self, config: UnifiedObjectiveConfig, pipeline: Pipeline, source: Source) -> None:
         super().__init__(config, pipeline, source)
         self._mixtures: dict[str, Mixture] = {}
+        self._conditions = open_conditions(pipeline, Path(config.conditions)) if config.conditions else None
         if config.draw and config.features == "kept":
             encode_once(pipeline, source)
 
@@ -158,17 +174,25 @@ class UnifiedObjective(Objective):
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
-        samples, addresses, skipped = [], [], []
-        for number in part.numbers:
-            mixture = self.mixture(name, part.run)
+        if not part.count:
+            return [], [], []
+        mixture = self.mixture(name, part.run)
+
+        def read(number: int) -> TokenizedSample | SampleError:
             try:
-                samples.append(self.pipeline.template.encode(mixture[number]))
+                sample = self.pipeline.template.encode(mixture[number])
             except SampleError as error:
-                skipped.append(error)
-                continue
+                return error
             except PictureError as error:  # one that the source gives and this backbone cannot read
-                skipped.append(SampleError(error.reason, *mixture.place(number), str(error)))
+                return SampleError(error.reason, *mixture.place(number), str(error))
+            return sample if sample.target is None else replace(sample, target=self.square(sample.target))
+
+        samples, addresses, skipped = [], [], []
+        for number, found in zip(part.numbers, self.each(read, part.numbers), strict=True):
+            if isinstance(found, SampleError):
+                skipped.append(found)
                 continue
+            samples.append(found)
             addresses.append(part.address(number))
         return samples, addresses, skipped
 
@@ -183,7 +207,9 @@ class UnifiedObjective(Objective):
             pixels = {name: self.pipeline.pixels(some) for name, some in pictures.items() if some}
         # padded on the left: then all rows end in their slots, where gradients begin if the backbone is frozen
         batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
-        if samples[0].has_slot and not self.config.text_weight:
+        if self._conditions is not None:
+            batch = replace(batch, condition=self._conditions.of(samples))
+        if samples[0].has_slot and (self._conditions is not None or not self.config.text_weight):
             batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
         return self.placed(batch, addresses, **pixels)
 
@@ -210,7 +236,7 @@ class UnifiedObjective(Objective):
         """The mixture of a kind of batch, made when it is first asked for."""
         if seed not in self._mixtures:
             weights = self.config.draw if name == "draw" else self.config.text
-            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
+            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw", part=self.part)
         return self._mixtures[seed]
 
 

@@ -60,7 +60,7 @@ def test_a_step_in_the_journal_is_its_losses_and_what_stands_beside_them(tmp_pat
     journal.step(
         TrainingProgress(
             **{"stage": "eye", "step": 3, "steps": 9, "losses": {"total": 0.5}, "samples_per_s": 7.0, "waiting": 0.25},
-            **{"learning_rate": 1e-5, "gradient_norm": 2.0, "skipped": {"no caption": 2}, **sizes},
+            **{"learning_rate": 1e-5, "gradient_norm": 2.0, "skipped": {"no caption": 2}, "run_left_s": 90.0, **sizes},
         )
     )
     [line] = journal.events()
@@ -69,7 +69,7 @@ def test_a_step_in_the_journal_is_its_losses_and_what_stands_beside_them(tmp_pat
     assert line.keys() >= NO_LOSSES
     facts = [line[name] for name in ("waiting", "learning_rate", "gradient_norm", "memory_mb", "device_memory_mb")]
     assert facts == [0.25, 1e-5, 2.0, 3, 4]
-    assert line["skipped"] == {"no caption": 2}
+    assert (line["skipped"], line["left_s"]) == ({"no caption": 2}, 90)
 
 
 def test_a_journal_knows_what_it_holds_and_nothing_of_a_line_that_was_cut(tmp_path):

@@ -9,7 +9,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from blip3o.data.address import StepAddresses
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.optim import trained
+from blip3o.train.parallel import ALONE
 from blip3o.train.regions import regions
+from blip3o.train.shared_step import share
+from blip3o.train.states import States
 from blip3o.train.steps import StageSteps
 
 TRAINED = {"head": ("unified.head",), "all": ("unified",)}
@@ -25,8 +28,8 @@ def gradients(tiny, words, book, objective_of, tmp_path, awake):
         pipeline = awake(Pipeline(tiny.model, words))
         objective = objective_of(changed, pipeline, book)
         parameters = trained(pipeline, objective, changed.trains)
-        steps = StageSteps(tiny, changed, objective, parameters, tmp_path / "state.safetensors")
-        batches = objective.load(StepAddresses("run", 0, 4)).batches
+        steps = StageSteps(tiny, changed, objective, parameters, States(tmp_path, 1, print))
+        step = share(ALONE, objective, lambda: objective.load(StepAddresses("run", 0, 4)))
         kept = {}
 
         def keep(tensor):
@@ -34,7 +37,7 @@ def gradients(tiny, words, book, objective_of, tmp_path, awake):
             return tensor
 
         with steps.regions.active(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            losses = steps.backward(batches[:1])
+            losses = steps.backward(replace(step, batches=step.batches[:1]))
         return losses, {name: value.grad for name, value in parameters.items() if value.grad is not None}, kept, steps
 
     return found
