@@ -62,6 +62,7 @@ PLAIN = {
     "optimizer": "What takes the steps.",
     "batch": "Scenes in a step.",
     "stages": "The stages in their order.",
+    "validation": "Samples that are held out of training, and when the losses of them are measured.",
     "channels": "Channels of the features.",
     "width": "Width of the hidden states.",
     "blocks": "Blocks at each resolution.",

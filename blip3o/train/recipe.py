@@ -168,6 +168,11 @@ class Recipe:
                 "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
             ),
             (
+                not own or self.parallel.shard == "none",
+                f"adapters are trained with whole weights in every process: set parallel.shard=none, not "
+                f"{self.parallel.shard}",
+            ),
+            (
                 len(targets) == len(set(targets)),
                 "two stages have adapters of the same targets: name each layer once",
             ),
