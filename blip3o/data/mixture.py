@@ -18,7 +18,7 @@ class Mixture:
     def __init__(self, source: Source, weights: Mapping[str, float], seed: str, *, drawing: bool) -> None:
         """`weights`: the share of each task; `seed`: of the run and the stage."""
         self.source, self.seed, self.drawing = source, seed, drawing
-        self.order = Order({task: source.length(task) for task in weights}, weights, seed)
+        self.order = Order({task: source.extent(task) for task in weights}, weights, seed)
 
     def __getitem__(self, number: int) -> Conversation:
         """The same whenever it is asked for. A task that may end either way (a dialogue) is made anew until it ends as

@@ -6,9 +6,11 @@ weights. There is nothing to save but the number, and it means the same on any n
 
 import logging
 import random
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from blip3o.data.blocks import Blocks, BlockShuffle
 from blip3o.errors import ConfigError
 
 HIGHEST_SEED = 2**32
@@ -17,22 +19,27 @@ HIGHEST_SEED = 2**32
 class Order:
     """Sample number -> its task, and its index in the source."""
 
-    def __init__(self, lengths: Mapping[str, int], weights: Mapping[str, float], seed: str) -> None:
+    def __init__(self, lengths: Mapping[str, int | Blocks], weights: Mapping[str, float], seed: str) -> None:
         """`lengths` and `weights`: of each task, the samples that it can be made of, and its share. Weights of 0 are
-        left out."""
+        left out. Samples in blocks are shuffled by blocks (blocks.py)."""
         grain = _grain()
         self.tasks = [task for task, weight in weights.items() if weight > 0]
         shuffled = [
-            grain.MapDataset.range(lengths[task])
-            .shuffle(seed=random.Random(f"{seed}/{task}").randrange(HIGHEST_SEED))
-            .repeat()
-            .map(lambda index, task=task: (task, index))
+            _shuffled(grain, lengths[task], f"{seed}/{task}").map(lambda index, task=task: (task, index))
             for task in self.tasks
         ]
         self.mixed = grain.MapDataset.mix(shuffled, [weights[task] for task in self.tasks])
 
     def __getitem__(self, number: int) -> tuple[str, int]:
         return self.mixed[number]
+
+
+def _shuffled(grain: Any, length: int | Blocks, seed: str) -> Any:
+    """The indices of a task without end, each once before one comes again."""
+    if isinstance(length, Blocks):
+        shuffle = BlockShuffle(length, seed)
+        return grain.MapDataset.range(sys.maxsize).map(lambda number: shuffle[number])
+    return grain.MapDataset.range(length).shuffle(seed=random.Random(seed).randrange(HIGHEST_SEED)).repeat()
 
 
 def _grain() -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blip3o.config import check
+from blip3o.data.blocks import Blocks
 from blip3o.data.sample import Sample
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source, SourceConfig
@@ -71,6 +72,18 @@ class SourceMixture(Source):
     def length(self, task: str) -> int:
         source, task = self._of(task)
         return source.length(task)
+
+    def extent(self, task: str | None = None) -> int | Blocks:
+        if task is not None:
+            source, task = self._of(task)
+            return source.extent(task)
+        extents = [source.extent() for source in self.sources.values()]
+        windows = [extent.window for extent in extents if isinstance(extent, Blocks)]
+        if not windows:
+            return len(self)
+        # samples that can be sought are blocks of one each
+        lengths = [extent.lengths if isinstance(extent, Blocks) else [1] * extent for extent in extents]
+        return Blocks([length for some in lengths for length in some], max(windows))
 
     def __getitem__(self, index: int) -> Sample:
         source, index = self._at(index)

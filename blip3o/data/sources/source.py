@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from blip3o.config import check
+from blip3o.data.blocks import Blocks
 from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
 from blip3o.processing.conversation import Conversation, Picture, Turn
@@ -68,6 +69,11 @@ class Source(ABC):
     def length(self, task: str) -> int:
         """How many samples a task runs through before it sees one again: its indices are counted from 0 to this."""
         return len(self)
+
+    def extent(self, task: str | None = None) -> int | Blocks:
+        """The samples of a task, or all of them: how many there are, or the blocks that they are read in, where single
+        ones cannot be sought."""
+        return len(self) if task is None else self.length(task)
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """All words and punctuation marks of its conversations, where these are few: a model that is trained on it from

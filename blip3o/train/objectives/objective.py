@@ -144,7 +144,7 @@ class Objective(nn.Module, ABC):
     def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[str], list[SampleError]]:
         """The samples of a step by their indices in the source, their pictures and addresses, and what is skipped."""
         if step.run not in self._orders:
-            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
+            self._orders[step.run] = Order({"all": self.source.extent()}, {"all": 1.0}, step.run)
         indices, pictures, addresses, skipped = [], [], [], []
         for number in step.numbers:
             _, index = self._orders[step.run][number]
