@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from blip3o.api import BLIP3o
 from blip3o.config import load
+from blip3o.train.log import NO_LOSSES
 from blip3o.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +122,7 @@ def curves(events: Iterable[Mapping[str, Any]], kind: str, stage: str) -> dict[s
     by_name: dict[str, dict[int, float]] = {}
     for event in events:
         if event["event"] == kind and event["stage"] == stage:
-            for name in event.keys() - {"event", "time", "stage", "step", "samples_per_s"}:
+            for name in event.keys() - NO_LOSSES:
                 by_name.setdefault(name, {})[event["step"]] = event[name]
     return {name: sorted(values.items()) for name, values in sorted(by_name.items())}
 

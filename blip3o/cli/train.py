@@ -70,7 +70,7 @@ def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: st
         dump(recipe, lock.folder / "recipe.yaml")
     with Watch(TELL_EVERY_S) as watch:
         try:
-            trainer = Trainer(recipe, lock, watch.see, device=device)
+            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:

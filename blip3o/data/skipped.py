@@ -41,6 +41,13 @@ class SkippedSamples:
                 f"{self.path} lists them: mend the data, or raise skip_limit"
             )
 
+    def reasons(self) -> dict[str, int]:
+        """Reason -> samples skipped for it, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for (reason, _), count in self.by_reason.items():
+            counts[reason] += count
+        return dict(counts.most_common())
+
     def report(self) -> str:
         """The most frequent reasons and where they are found."""
         frequent = self.by_reason.most_common(4)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from blip3o.config import check
@@ -13,6 +13,7 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.states import KeptConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,10 @@ class Recipe:
 
     skip_limit: float = 0.01
     """Share of the samples that may be skipped, for they cannot be read: more stop the run, with a report."""
+    save_every_minutes: float = 0.0
+    """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
+    keep: KeptConfig = field(default_factory=KeptConfig)
+    """How many states are kept, and the best models by a score."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
@@ -98,6 +103,7 @@ class Recipe:
             (bool(names), "stages is empty: name at least one"),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
+            (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )

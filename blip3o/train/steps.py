@@ -1,5 +1,7 @@
 """The steps of one stage, and all that they need to go on after a stop."""
 
+import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from blip3o.config import to_dict
 from blip3o.data.address import StepAddresses
 from blip3o.data.sample import SampleError
 from blip3o.errors import CheckpointError, TrainingError
@@ -17,36 +20,45 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.signals import undivided
+from blip3o.train.states import States
 from blip3o.weights import checkpoint
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 """The state of AdamW and Muon for a parameter, by the names torch gives it."""
+STATE = "state.safetensors"
+"""The file of a saved state; older runs have a single one, in their folder itself."""
 
 
 class StageSteps:
     """The state of one stage: parameters, optimizer, average, steps done."""
 
     def __init__(
-        self, recipe: Recipe, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter], path: Path
+        self, recipe: Recipe, stage: Stage, objective: Objective, parameters: dict[str, nn.Parameter], states: States
     ) -> None:
         self.recipe, self.stage, self.objective, self.parameters = recipe, stage, objective, parameters
         self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
         self.done = 0
-        self.path = path
+        self.states = states
+        self.saved = 0
+        """The step of the newest state, and the time it was saved."""
+        self.saved_at = time.monotonic()
 
     def step(self) -> Sequence[SampleError]:
         """One step of the optimizer; gives the samples that it had to skip."""
         # the address of a sample depends on seed, stage and number alone, so a resumed step draws the same
         run = f"train/{self.recipe.seed}/{self.stage.name}"
-        loaded = self.objective.load(StepAddresses(run, self.done, self.stage.batch_size), self.stage.micro_batch_size)
+        addresses = StepAddresses(run, self.done, self.stage.batch_size)
+        with self.meter.waiting():
+            loaded = self.objective.load(addresses, self.stage.micro_batch_size)
         if loaded.batches:  # else every sample was skipped
             losses = self.backward(loaded.batches)
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
-            self.optimizer.step(learning_rate(self.stage, self.done))
+            norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
+            rate = learning_rate(self.stage, self.done)
+            self.optimizer.step(rate)
             self.average.update(self.parameters, self.done)
-            self.meter.add({name: loss.item() for name, loss in losses.items()})
+            self.meter.add({name: loss.item() for name, loss in losses.items()}, norm, rate)
         self.done += 1
         return loaded.skipped
 
@@ -98,19 +110,39 @@ class StageSteps:
         return held
 
     def save(self) -> None:
-        """Write the state, whole or not at all."""
-        checkpoint.write_tensors(self.path, self.tensors(), {"stage": self.stage.name, "done": self.done})
+        """Write the state, whole or not at all, unless that of this step is there. Raises OutputError."""
+        if self.saved != self.done:
+            with self.states.writing(self.stage.name, self.done) as folder:
+                checkpoint.write_tensors(folder / STATE, self.tensors(), self.about())
+            self.saved = self.done
+        self.saved_at = time.monotonic()
+
+    def save_when_due(self) -> None:
+        """Save at the intervals of the recipe, in steps and in minutes, and after the last step."""
+        every, minutes = self.recipe.save_every, self.recipe.save_every_minutes
+        late = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+        at_last = bool(every or minutes) and self.done == self.stage.steps
+        if late or at_last or (every and self.done % every == 0):
+            self.save()
+
+    def about(self) -> dict[str, object]:
+        """What is told with the tensors: where the stage stands, and what its samples depend on."""
+        samples = {"seed": self.recipe.seed, "batch_size": self.stage.batch_size, **to_dict(self.stage.objective)}
+        return {"stage": self.stage.name, "done": self.done, "samples": samples}
 
     @torch.no_grad()
     def resume(self) -> None:
-        """Go on from the folder's state where it is of this stage."""
-        if not self.path.is_file():
+        """Go on from the newest state of this stage that is whole. Raises CheckpointError where all are damaged, or
+        where it is another recipe's."""
+        folder = self.states.newest(self.stage.name)
+        path = self.states.folder.with_name(STATE) if folder is None else folder / STATE
+        if not path.is_file():
             return
-        tensors, about = checkpoint.read_tensors(self.path)
+        tensors, about = checkpoint.read_tensors(path)
         if about.get("stage") != self.stage.name:
             return
-        self.check(tensors)
-        self.done = int(str(about["done"]))
+        self.check(path, tensors, about.get("samples"))
+        self.done = self.saved = int(str(about["done"]))
         for name, parameter in self.parameters.items():
             parameter.copy_(tensors[f"weight/{name}"])
             self.average.tensors[name].copy_(tensors[f"average/{name}"])
@@ -122,14 +154,21 @@ class StageSteps:
             if moments:  # a parameter that no batch has used yet has none
                 self.optimizer.remember(parameter, moments)
 
-    def check(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Raise CheckpointError for a saved state that is not of these parameters."""
+    def check(self, path: Path, tensors: Mapping[str, torch.Tensor], samples: object) -> None:
+        """Raise CheckpointError for a saved state that is not of these parameters, or of other samples (None: a state
+        of before, which does not say of which)."""
         shapes = {f"{kind}/{name}": p.shape for kind in ("weight", "average") for name, p in self.parameters.items()}
-        strange = [key for key, shape in shapes.items() if key not in tensors or tensors[key].shape != shape]
+        strange = [f"{key} does not fit" for key, shape in shapes.items() if _shape(tensors, key) != shape]
+        if isinstance(samples, Mapping):  # through JSON, as what was saved has gone
+            ours = json.loads(json.dumps(self.about()["samples"]))
+            changed = [key for key in ours.keys() | samples.keys() if ours.get(key) != samples.get(key)]
+            strange += [f"its {key} is {samples.get(key)!r}, not {ours.get(key)!r}" for key in sorted(changed)]
         if strange:
-            raise CheckpointError(
-                f"{self.path} was written by another recipe ({strange[0]} does not fit): train into another folder"
-            )
+            raise CheckpointError(f"{path} was written by another recipe ({strange[0]}): train into another folder")
+
+
+def _shape(tensors: Mapping[str, torch.Tensor], name: str) -> torch.Size | None:
+    return tensors[name].shape if name in tensors else None
 
 
 def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -1,7 +1,10 @@
 """The training loop: stage by stage, step by step, resumable at any of them."""
 
 import signal
+import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +18,7 @@ from blip3o.errors import CheckpointError, ConfigError, DataError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
+from blip3o.train.best import BestCheckpoints
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
@@ -22,9 +26,10 @@ from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.signals import answered, undivided
-from blip3o.train.steps import StageSteps
+from blip3o.train.states import States, Tell
+from blip3o.train.steps import STATE, StageSteps
 from blip3o.weights import checkpoint, hub
-from blip3o.weights.placement.device import find_device
+from blip3o.weights.placement.device import find_device, peak_bytes, resident_bytes
 
 ScoreModel = Callable[[Pipeline, Path], dict[str, float]]
 """(model, folder for its samples) -> scores by name; the caller brings it, because train/ knows no benchmarks."""
@@ -33,7 +38,7 @@ LOG_EVERY = 20
 
 
 class Trainer:
-    """A run in a folder: `state.safetensors` to go on from, `stages/<name>/` after each stage, `log.jsonl`.
+    """A run in a folder: `states/` to go on from, `stages/<name>/` after each stage, `best/`, `log.jsonl`.
 
     While it runs, the folder is locked against other processes; a caller that has locked it already gives its lock in
     place of the folder.
@@ -46,11 +51,16 @@ class Trainer:
         observe: Observer,
         score: ScoreModel | None = None,
         device: str = "cpu",
+        tell: Tell | None = None,
     ) -> None:
+        """`tell` gets what the user should know beside the progress (that a saved state is damaged, say), a line each;
+        None writes it to stderr."""
         self.recipe = recipe
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
-        self.state = folder / "state.safetensors"
+        self.tell = tell or partial(print, file=sys.stderr)
+        self.states = States(folder, recipe.keep.last, self.warn)
+        self.best = BestCheckpoints(folder, recipe.keep)
         self.observe = observe
         self.score = score
         self.journal = Journal(folder)
@@ -129,7 +139,7 @@ class Trainer:
                 self.skipped.add(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
-            if steps.done:
+            with undivided():
                 steps.save()
             raise
         steps.average.swap(steps.parameters)
@@ -141,7 +151,7 @@ class Trainer:
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
-        steps = StageSteps(self.recipe, stage, objective, parameters, self.state)
+        steps = StageSteps(self.recipe, stage, objective, parameters, self.states)
         self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         return steps
@@ -151,19 +161,34 @@ class Trainer:
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
             self.report(steps.meter.look(stage.name, done))
-        if recipe.save_every and done % recipe.save_every == 0:
-            steps.save()
+        steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
             with steps.averaged():
                 self.judge(stage, done)
 
     def report(self, progress: TrainingProgress) -> None:
         """Pass progress to the observer and write it to the journal."""
-        self.observe(progress)
-        facts = {name: round(value, 5) for name, value in progress.losses.items()}
-        self.journal.write(
-            "step", stage=progress.stage, step=progress.step, samples_per_s=round(progress.samples_per_s, 1), **facts
+        progress = replace(
+            progress,
+            run_left_s=self.run_left_s(progress),
+            memory_bytes=resident_bytes(),
+            device_memory_bytes=peak_bytes(self.pipeline.device),
+            skipped=self.skipped.reasons(),
         )
+        self.observe(progress)
+        self.journal.step(progress)
+
+    def run_left_s(self, progress: TrainingProgress) -> float:
+        """Estimated seconds to the end of the run, at the speed of this stage."""
+        names = [stage.name for stage in self.recipe.stages]
+        later = self.recipe.stages[names.index(progress.stage) + 1 :]
+        samples = sum(stage.steps * stage.objective.samples(stage.batch_size) for stage in later)
+        return progress.left_s + (samples / progress.samples_per_s if progress.samples_per_s else 0.0)
+
+    def warn(self, line: str) -> None:
+        """Tell what the user should know, and keep it in the journal."""
+        self.journal.write("warning", text=line)
+        self.tell(line)
 
     def judge(self, stage: Stage, step: int) -> None:
         """Draw samples and score the model as it stands."""
@@ -171,6 +196,7 @@ class Trainer:
             return
         self.pipeline.eval()
         scores = self.score(self.pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.best.add(self.pipeline, stage.name, step, scores)
         self.pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
@@ -180,7 +206,8 @@ class Trainer:
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
         checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
-        self.state.unlink(missing_ok=True)
+        self.states.drop(stage.name)
+        (self.folder / STATE).unlink(missing_ok=True)
         self.judge(stage, stage.steps)
 
     def publish(self) -> Path:

@@ -89,14 +89,19 @@ def _digest(values: Any) -> str:
 
 
 def _tensors(folder: Path) -> dict[str, str]:
-    return {f"{path.name}{_TENSORS}": _checksum(path) for path in sorted(folder.glob(WEIGHTS))}
+    return {f"{path.name}{_TENSORS}": checksum(path, _header_bytes(path)) for path in sorted(folder.glob(WEIGHTS))}
 
 
-def _checksum(path: Path) -> str:
-    """CRC-32 of the tensors' bytes: at several GB/s, and enough against what happens to files by accident."""
+def _header_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        return 8 + int.from_bytes(file.read(8), "little")
+
+
+def checksum(path: Path, start: int = 0) -> str:
+    """CRC-32 of a file from byte `start`: at several GB/s, and enough against what happens to files by accident."""
     computed = 0
     with path.open("rb", buffering=0) as file:
-        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        file.seek(start)
         block = memoryview(bytearray(BLOCK_BYTES))
         while count := file.readinto(block):
             computed = zlib.crc32(block[:count], computed)

@@ -10,22 +10,35 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.states import KeptConfig
 from blip3o.weights import checkpoint
-from fields.case import TINY, Case
+from fields.case import TINY, Case, Change
 
 
 def trained(config, world):
-    """All that a run leaves and tells: losses, weights after each stage, whether its state was kept, how often it was
-    scored, and what is published."""
+    """All that a run leaves and tells: losses, weights after each stage, the states that were kept, how often it was
+    scored, the best models, and what is published."""
     folder, seen = world.folder(), []
     if config.space_from:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
         config = replace(config, space_from=str(folder / "other"))
 
     def observe(progress):
-        seen.append((progress.stage, progress.step, progress.losses, (folder / "state.safetensors").is_file()))
+        seen.append(
+            (
+                progress.stage,
+                progress.step,
+                progress.losses,
+                sorted(path.name for path in (folder / "states").glob("*")),
+            )
+        )
 
-    trainer = loop.Trainer(config, folder, observe, lambda made, samples: seen.append(samples.name) or {})
+    def score(made, samples):
+        seen.append(samples.name)
+        step = float(samples.name[-1])
+        return {"rising": step, "falling": -step}
+
+    trainer = loop.Trainer(config, folder, observe, score)
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
     return (
@@ -34,8 +47,13 @@ def trained(config, world):
         published.sampling,
         published.name,
         published.about,
-        sorted(path.name for path in (folder / "stages").iterdir()),
+        sorted(path.name for kept in ("stages", "best") for path in (folder / kept).glob("*")),
     )
+
+
+def kept(config, world):
+    """The same of a run that keeps states and models as this config says."""
+    return trained(replace(RECIPE, keep=config, save_every=1, score_every=1), world)
 
 
 def pages(config, world):
@@ -122,8 +140,11 @@ RUNS = (
             "precision": "bfloat16",
             "score_every": 1,
             "save_every": 1,
+            "save_every_minutes": 1e-9,
+            "keep": Change(KeptConfig(last=1), given={"save_every": 1}),
         },
     ),
+    Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),
     Case(
         training.TrainingConfig(steps=2, batch=1),
         learned,

@@ -258,7 +258,7 @@ def test_ctrl_c_within_a_step_keeps_that_step(blip3o, monkeypatch):
     monkeypatch.setattr(StageSteps, "step", pressed)
     done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run")
     assert (done.code, done.err.count("\n")) == (130, 1)
-    _, about = read_tensors(Path("run/state.safetensors"))
+    _, about = read_tensors(Path("run/states/encoder-000003/state.safetensors"))
     assert about["done"] == 3
     monkeypatch.setattr(StageSteps, "step", whole)
     assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0

@@ -21,6 +21,7 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.tokenizer import make
 from blip3o.train import steps as stage_steps
 from blip3o.train import trainer as loop
+from blip3o.train.log import NO_LOSSES
 from blip3o.train.recipe import Recipe
 from blip3o.train.signals import answered
 from blip3o.train.trainer import Trainer
@@ -95,9 +96,8 @@ def weights(folder, stage):
 def losses(folder, stage):
     """The losses of a stage's steps as the journal tells them, the last telling of each step."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    facts = ("event", "time", "stage", "step", "samples_per_s")
     told = [line for line in lines if line["event"] == "step" and line["stage"] == stage]
-    return {line["step"]: {key: value for key, value in line.items() if key not in facts} for line in told}
+    return {line["step"]: {key: value for key, value in line.items() if key not in NO_LOSSES} for line in told}
 
 
 def same(one, other):
@@ -312,7 +312,7 @@ def test_a_run_that_is_told_to_stop_loses_no_step(tmp_path, number):
         ".lock",
         "log.jsonl",
         "recipe.yaml",
-        "state.safetensors",
+        "states",
     ]
 
 

@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blip3o.batch import Batch
+from blip3o.batch import IGNORED, Batch, BatchPlaces
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import Mixture
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
 from blip3o.errors import PictureError
-from blip3o.model.unified import LabelledAnswers
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
 from blip3o.processing.packing import collate_packed, pack
@@ -86,6 +85,10 @@ class ConversationBatch(Microbatch):
     """Conversations that end in a picture, or conversations that end in words."""
 
     batch: Batch
+    places: BatchPlaces
+    """Of the batch, found on the host."""
+    text_weight: float
+    """Of its answers."""
     target: Float[Tensor, "batch 3 height width"] | None = None
     """Pixels of the images to generate, in [-1, 1], where their features are not known yet."""
     reference: Float[Tensor, "referenced 3 height width"] | None = None
@@ -95,7 +98,7 @@ class ConversationBatch(Microbatch):
         """The same with its tensors on another device."""
         pixels = {name: getattr(self, name) for name in ("target", "reference")}
         moved = {name: value.to(device, non_blocking=True) for name, value in pixels.items() if value is not None}
-        return replace(self, batch=self.batch.to(device), **moved)
+        return replace(self, batch=self.batch.to(device), places=self.places.to(device), **moved)
 
 
 class UnifiedObjective(Objective):
@@ -118,14 +121,15 @@ class UnifiedObjective(Objective):
 
     def losses(self, batch: ConversationBatch) -> NamedLosses:
         """Those of the two that the micro-batch has."""
-        losses = self.pipeline.unified(self.with_features(batch), batch.rngs)
+        losses = self.pipeline.unified(self.with_features(batch), batch.rngs, batch.places)
         named = {"text": losses.text, "image": losses.image}
         return {name: loss for name, loss in named.items() if loss is not None}
 
     def weights(self, batch: ConversationBatch) -> Mapping[str, float]:
         """Answers weigh the roots of their lengths, images 1."""
-        text = float(LabelledAnswers.of(batch.batch.labels).weights.sum())
-        return {"text": text} | ({"image": float(len(batch.addresses))} if batch.batch.slot.any() else {})
+        return {"text": batch.text_weight} | (
+            {"image": float(len(batch.addresses))} if batch.places.slot_length else {}
+        )
 
     def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
         """The step's conversations, those of like length together, so that little is padding."""
@@ -147,10 +151,8 @@ class UnifiedObjective(Objective):
         full = pack([len(sample.tokens) for sample in samples], self.config.pack)
         for start in range(0, len(full), rows or max(len(full), 1)):
             some = full[start : start + (rows or len(full))]
-            yield ConversationBatch(
-                addresses=[addresses[item] for row in some for item in row],
-                batch=collate_packed(self.pipeline.template, [[samples[item] for item in row] for row in some]),
-            )
+            batch = collate_packed(self.pipeline.template, [[samples[item] for item in row] for row in some])
+            yield _batch([addresses[item] for row in some for item in row], batch)
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
@@ -177,7 +179,11 @@ class UnifiedObjective(Objective):
             samples = [sample.without_features() for sample in samples]
             pictures = {"target": targets, "reference": newest}
             pixels = {name: self.pipeline.pixels(some) for name, some in pictures.items() if some}
-        return ConversationBatch(addresses=addresses, batch=self.pipeline.template.collate(samples), **pixels)
+        # padded on the left: then all rows end in their slots, where gradients begin if the backbone is frozen
+        batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
+        if samples[0].has_slot and not self.config.text_weight:
+            batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
+        return _batch(addresses, batch, **pixels)
 
     @torch.no_grad()
     def with_features(self, batch: ConversationBatch) -> Batch:
@@ -187,8 +193,8 @@ class UnifiedObjective(Objective):
             return encoded
         encoded = replace(encoded, target=space.encode(batch.target.to(space.mean)))
         if batch.reference is not None and encoded.referenced is not None and encoded.target is not None:
-            reference = torch.zeros_like(encoded.target)
-            reference[encoded.referenced] = space.encode(batch.reference.to(space.mean))
+            features, there = space.encode(batch.reference.to(space.mean)), encoded.referenced.view(-1, 1, 1, 1)
+            reference = torch.zeros_like(encoded.target).masked_scatter(there, features)
             encoded = replace(encoded, reference=reference)
         return encoded
 
@@ -198,6 +204,12 @@ class UnifiedObjective(Objective):
             weights = self.config.draw if name == "draw" else self.config.text
             self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
         return self._mixtures[seed]
+
+
+def _batch(addresses: Sequence[str], batch: Batch, **pixels: Tensor) -> ConversationBatch:
+    places = BatchPlaces.of(batch)
+    weight = float(places.answers.weights.sum())
+    return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
 
 
 def alike(lengths: Sequence[int], rows: int = 0) -> Iterator[list[int]]:

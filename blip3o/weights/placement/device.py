@@ -50,6 +50,26 @@ class DevicePlacement:
         return psutil.virtual_memory().available  # Apple's GPU shares it, too
 
 
+def resident_bytes() -> int:
+    """What this process holds in memory."""
+    return psutil.Process().memory_info().rss
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most that this process has held on a GPU; 0 for the CPU, and on Apple's, which does not count it."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+
+def describe(device: torch.device) -> str:
+    """The hardware in words: "NVIDIA H100, 80 GB", "8 CPU cores, 4 threads, 33 GB"."""
+    if device.type == "cuda":
+        gpu = torch.cuda.get_device_properties(device)
+        return f"{gpu.name}, {gpu.total_memory / 1e9:.0f} GB"
+    memory = f"{psutil.virtual_memory().total / 1e9:.0f} GB"
+    kind = "Apple GPU, " if device.type == "mps" else ""
+    return f"{kind}{psutil.cpu_count()} CPU cores, {torch.get_num_threads()} threads, {memory}"
+
+
 def find_device(name: str) -> torch.device:
     """The device of this name ("cpu", "cuda", "cuda:1", "mps"), or of "auto" the fastest that the machine has.
 
