@@ -59,9 +59,9 @@ def samples(config, world):
 
 
 def mixed(config, world):
-    """The captions of a mixture's samples, by their source."""
+    """The captions of a mixture's samples, by their source, and how many are learned by themselves."""
     source = build(config, SOURCES, Source)
-    return source.tasks_of(config), [source[index].captions for index in range(len(source))]
+    return source.tasks_of(config), [source[index].captions for index in range(len(source))], source.extent()
 
 
 def streamed(config, world):
@@ -84,7 +84,10 @@ DATA = (
     Case(
         SourceMixtureConfig(sources={"a": FIRST}),
         mixed,
-        {"sources": {"a": FIRST, "b": SECOND}},
+        {
+            "sources": {"a": FIRST, "b": SECOND},
+            "pictures": Change(("b",), given={"sources": {"a": FIRST, "b": SECOND}}),
+        },
     ),
     Case(ImageFolderConfig(path=str(ONE)), samples, changes("")),
     Case(

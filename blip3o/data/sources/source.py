@@ -71,8 +71,8 @@ class Source(ABC):
         return len(self)
 
     def extent(self, task: str | None = None) -> int | Blocks:
-        """The samples of a task, or all of them: how many there are, or the blocks that they are read in, where single
-        ones cannot be sought."""
+        """The samples of a task, or those whose pictures are learned by themselves, which come first: how many there
+        are, or the blocks that they are read in, where single ones cannot be sought."""
         return len(self) if task is None else self.length(task)
 
     def vocabulary(self) -> tuple[str, ...] | None:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from blip3o.config import check
 from blip3o.data.sources.source import Source
-from blip3o.errors import ConfigError
+from blip3o.errors import ConfigError, DataError
 from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch, encode_source
 
 MEASURED = 6000
-"""Pictures of which the statistics of a space are taken."""
+"""Pictures of which the statistics of a space are taken, spread evenly over the source: it may be a mixture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,12 @@ class SketchedSpace(Objective):
         space = self.pipeline.space
         space.mean.zero_()
         space.deviation.fill_(1)
-        features = encode_source(self.pipeline, self.source, min(len(self.source), MEASURED))
-        space.measure(torch.from_numpy(features).float())
+        total, count = len(self.source), min(len(self.source), MEASURED)
+        features = encode_source(self.pipeline, self.source, [total * n // count for n in range(count)])
+        read = features.any((1, 2, 3))
+        if not read.any():
+            raise DataError("no picture can be read of which the space's statistics could be taken: see `data check`")
+        space.measure(torch.from_numpy(features[read]).float())
 
 
 class AutoencoderObjective(SketchedSpace):
