@@ -35,11 +35,11 @@ class Batch:
     """Features of the newest picture before the slot; zeros where a row has none."""
     referenced: Bool[Tensor, " batch"] | None = None
     """Whether the row has such a picture."""
-    segments: Int[Tensor, "batch seq"] | None = None
-    """Where a row holds several conversations that do not see each other: a number for each, -1 at padding."""
     condition: Float[Tensor, "batch slot hidden"] | None = None
     """Hidden states of the slot, where they were computed before: for networks in front of the denoiser that are
     frozen. Nothing runs in front of it then, so that tokens, labels and pictures count for nothing."""
+    segments: Int[Tensor, "batch seq"] | None = None
+    """Where a row holds several conversations that do not see each other: a number for each, -1 at padding."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device, but for the grid, which is read on the host."""

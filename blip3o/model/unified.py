@@ -199,12 +199,10 @@ class Unified(nn.Module):
         if inputs is not None:
             slots = inputs.slot.to(embeddings.dtype).flatten(0, 1)
             embeddings = embeddings.flatten(0, 1).index_copy(0, places.slots, slots).view_as(embeddings)
-        if batch.segments is not None:
-            return self.backbone(embeddings, batch.mask, segments=batch.segments)
         length, runs = batch.mask.shape[1], self._runs(batch, places)
-        plain = runs is None and not places.is_padded
-        visible = batch.mask.new_ones(CAUSAL) if plain else visible_pairs(batch.mask, length, runs)
-        return self.backbone(embeddings, batch.mask, visible=visible)
+        plain = runs is None and batch.segments is None and not places.is_padded
+        visible = batch.mask.new_ones(CAUSAL) if plain else visible_pairs(batch.mask, length, runs, batch.segments)
+        return self.backbone(embeddings, batch.mask, segments=batch.segments, visible=visible)
 
     def _after_prompt(
         self, batch: Batch, places: BatchPlaces, inputs: SlotInputs

@@ -112,17 +112,20 @@ class Backbone(nn.Module, ABC):
         enter in one call. None is no run, and then a mask of [seq, past_and_seq] is not built unless there is padding.
 
         `visible` is all that already worked out (`visible_pairs`): then no value of a tensor is read on the host.
-
         Positions of different `segments`, each of them unbroken, do not see each other and are counted apart: several
         sequences in one row, without cache, positions or runs.
         """
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
-        if segments is not None:
-            counted, visible = counted_apart(segments), visible_in(segments)
         mask = attention_mask.long() if visible is None else visible
         if bidirectional is not None and visible is None:
             assert not isinstance(cache, PromptStates), "slots run after their prompts with `visible`"
             mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
+        if segments is not None:
+            assert cache is None
+            assert positions is None
+            assert bidirectional is None
+            counted = counted_apart(segments)
+            mask = visible_pairs(attention_mask, segments.shape[1], None, segments) if visible is None else visible
         return self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
@@ -195,19 +198,6 @@ class Backbone(nn.Module, ABC):
         """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
 
 
-def counted_apart(segments: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
-    """The place of each position in its segment, counted from 0."""
-    starts = F.pad(segments[:, 1:] != segments[:, :-1], (1, 0), value=True)
-    index = torch.arange(segments.shape[1], device=segments.device)
-    return index - (index * starts).cummax(-1).values
-
-
-def visible_in(segments: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq seq"]:
-    """Whether each position sees each position: those up to itself in its own segment."""
-    places = torch.arange(segments.shape[1], device=segments.device)
-    return ((segments[:, None] == segments[:, :, None]) & (places <= places[:, None]))[:, None]
-
-
 class PromptStates:
     """The keys and values of prompts, to run their slots after. Unlike those of a `Cache` they stay as they are, so
     that a layer may run twice, the second time for its gradient.
@@ -230,10 +220,13 @@ class PromptStates:
 
 
 def visible_pairs(
-    mask: Bool[Tensor, "batch past_and_seq"], length: int, runs: Bool[Tensor, "batch past_and_seq"] | None = None
+    mask: Bool[Tensor, "batch past_and_seq"],
+    length: int,
+    runs: Bool[Tensor, "batch past_and_seq"] | None = None,
+    segments: Int[Tensor, "batch past_and_seq"] | None = None,
 ) -> Bool[Tensor, "batch 1 seq past_and_seq"]:
     """Whether each of the last `length` positions sees each position: itself and, where no padding, those before it;
-    of an unbroken one of the `runs` all.
+    of an unbroken one of the `runs` all, of another one of the `segments` none.
 
     Padding sees itself, so that its attention and the gradient of that are finite.
     """
@@ -243,7 +236,16 @@ def visible_pairs(
     if runs is not None:
         number = torch.where(runs, (runs & ~F.pad(runs[:, :-1], (1, 0))).cumsum(-1), -1)  # of each run, -1 outside
         seen = seen | (runs[:, None] & (number[:, -length:, None] == number[:, None]))
+    if segments is not None:
+        seen = seen & (segments[:, -length:, None] == segments[:, None])
     return (seen | (places == here))[:, None]
+
+
+def counted_apart(segments: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
+    """The place of each position in its segment, counted from 0."""
+    starts = F.pad(segments[:, 1:] != segments[:, :-1], (1, 0), value=True)
+    index = torch.arange(segments.shape[1], device=segments.device)
+    return index - (index * starts).cummax(-1).values
 
 
 def _states(cache: Cache) -> Iterator[tuple[Tensor, Tensor]]:

@@ -168,17 +168,17 @@ def encode_once(pipeline: Pipeline, source: Source) -> None:
 
 
 @torch.no_grad()
-def encode_source(pipeline: Pipeline, source: Source, indices: Sequence[int] | None = None) -> np.ndarray:
-    """Features of the source's pictures (those of some `indices`), float16 [sample, channel, rows, columns]; zeros
-    where one cannot be read, which is skipped when its turn comes."""
+def encode_source(pipeline: Pipeline, source: Source, count: int | None = None) -> np.ndarray:
+    """Features of the source's pictures (the first `count`), float16 [sample, channel, rows, columns]; zeros where one
+    cannot be read, which is skipped when its turn comes."""
     head = pipeline.config.unified.head
-    indices = range(len(source)) if indices is None else indices
-    features = np.zeros((len(indices), head.channels, head.side, head.side), np.float16)
-    for start in range(0, len(indices), ENCODED_AT_ONCE):
+    total = len(source) if count is None else count
+    features = np.zeros((total, head.channels, head.side, head.side), np.float16)
+    for start in range(0, total, ENCODED_AT_ONCE):
         pictures = {}
-        for place in range(start, min(start + ENCODED_AT_ONCE, len(indices))):
+        for index in range(start, min(start + ENCODED_AT_ONCE, total)):
             with suppress(SampleError):
-                pictures[place] = source.picture(indices[place])
+                pictures[index] = source.picture(index)
         if pictures:
             features[list(pictures)] = pipeline.features(list(pictures.values())).half().cpu().numpy()
     return features

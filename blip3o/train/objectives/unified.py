@@ -152,7 +152,7 @@ class UnifiedObjective(Objective):
         for start in range(0, len(full), rows or max(len(full), 1)):
             some = full[start : start + (rows or len(full))]
             batch = collate_packed(self.pipeline.template, [[samples[item] for item in row] for row in some])
-            yield _batch([addresses[item] for row in some for item in row], batch)
+            yield self.placed(batch, [addresses[item] for row in some for item in row])
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
@@ -183,7 +183,13 @@ class UnifiedObjective(Objective):
         batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
         if samples[0].has_slot and not self.config.text_weight:
             batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
-        return _batch(addresses, batch, **pixels)
+        return self.placed(batch, addresses, **pixels)
+
+    def placed(self, batch: Batch, addresses: Sequence[str], **pixels: Tensor) -> ConversationBatch:
+        """A micro-batch with all that is read of it on the CPU; `pixels`: as its fields are called."""
+        places = BatchPlaces.of(batch)
+        weight = float(places.answers.weights.sum())
+        return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
 
     @torch.no_grad()
     def with_features(self, batch: ConversationBatch) -> Batch:
@@ -204,12 +210,6 @@ class UnifiedObjective(Objective):
             weights = self.config.draw if name == "draw" else self.config.text
             self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
         return self._mixtures[seed]
-
-
-def _batch(addresses: Sequence[str], batch: Batch, **pixels: Tensor) -> ConversationBatch:
-    places = BatchPlaces.of(batch)
-    weight = float(places.answers.weights.sum())
-    return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
 
 
 def alike(lengths: Sequence[int], rows: int = 0) -> Iterator[list[int]]:
