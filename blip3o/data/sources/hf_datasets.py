@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import fsspec
+
 from blip3o.config import check
 from blip3o.data.blocks import Blocks
 from blip3o.data.parquet_rows import ParquetRows
@@ -12,10 +14,12 @@ from blip3o.data.rows import SourceRow
 from blip3o.data.sources.source import RowSource, RowSourceConfig
 from blip3o.errors import ConfigError, DataError, brief
 
+PARQUET = ".parquet"
+
 
 @dataclass(frozen=True, kw_only=True)
 class HFDatasetConfig(RowSourceConfig):
-    """`path`: owner/name on the Hub, or a folder of `save_to_disk`."""
+    """`path`: owner/name on the Hub, a folder of `save_to_disk`, or Parquet files: a folder, a name, a glob."""
 
     kind: Literal["hf_datasets"] = "hf_datasets"
     name: str | None = None
@@ -72,6 +76,8 @@ def _loaded(datasets: Any, config: HFDatasetConfig) -> Any:
         if Path(config.path, "dataset_info.json").is_file() or Path(config.path, "dataset_dict.json").is_file():
             data: Any = datasets.load_from_disk(config.path)
             data = data[config.split] if isinstance(data, datasets.DatasetDict) else data
+        elif config.path.endswith(PARQUET):
+            data = datasets.load_dataset("parquet", data_files=config.path, split=config.split)
         else:
             data = datasets.load_dataset(config.path, config.name, split=config.split)
     except Exception as error:  # noqa: BLE001 - its loaders raise whatever breaks in them
@@ -85,6 +91,8 @@ def _loaded(datasets: Any, config: HFDatasetConfig) -> Any:
 
 def _parquet(datasets: Any, config: HFDatasetConfig) -> list[str]:
     """The Parquet files of the split. Raises DataError where it is kept in other files, or there is no such split."""
+    if config.path.endswith(PARQUET):
+        return _listed(config.path)
     try:
         splits = datasets.load_dataset_builder(config.path, config.name).config.data_files or {}
     except Exception as error:  # noqa: BLE001 - as above
@@ -93,7 +101,19 @@ def _parquet(datasets: Any, config: HFDatasetConfig) -> list[str]:
         names = ", ".join(map(str, splits)) or "none"
         raise DataError(f"{config.path} has no split {config.split!r} to stream: choose one of {names}")
     files = [str(file) for file in splits[config.split]]
-    if others := [file for file in files if not file.endswith(".parquet")]:
+    if others := [file for file in files if not file.endswith(PARQUET)]:
         remedy = "read it by kind webdataset" if others[0].endswith(".tar") else "leave streaming out"
         raise DataError(f"{config.path} is no Parquet, but {others[0]} in which no row can be sought: {remedy}")
     return files
+
+
+def _listed(pattern: str) -> list[str]:
+    """The files of a name or a glob, sorted. Raises DataError where there are none."""
+    try:
+        files, _, paths = fsspec.get_fs_token_paths(pattern)
+        found = [files.unstrip_protocol(path) for path in sorted(paths) if files.isfile(path)]
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"{pattern} cannot be listed ({brief(error)}): name Parquet files as the path") from None
+    if not found:
+        raise DataError(f"{pattern} does not exist: name Parquet files as the path")
+    return found

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 
 import datasets
 import pytest
@@ -10,6 +11,7 @@ from data_files import encoded, opened
 from blip3o.config import from_dict
 from blip3o.data.blocks import Blocks
 from blip3o.data.mixture import Mixture
+from blip3o.data.opening import source_at
 from blip3o.data.parquet_rows import ParquetRows
 from blip3o.data.sample import SampleError
 from blip3o.data.sources import SOURCES
@@ -142,3 +144,29 @@ def test_an_address_of_another_file_system_is_opened_there(folder):
 def test_a_window_of_no_rows_is_refused():
     with pytest.raises(ConfigError, match="window is 0"):
         from_dict(HFDatasetConfig, {"path": "x", "window": 0})
+
+
+@pytest.mark.parametrize("pattern", ["data/train-1.parquet", "data/*.parquet", "", "data"])
+def test_files_are_named_by_themselves_by_a_glob_or_by_their_folder(folder, pattern):
+    source = source_at(str(folder / pattern))
+    first = 25 if pattern.endswith("1.parquet") else 0
+    assert (len(source), source[0].captions) == (25 if first else 75, (f"number {first}",))
+    assert isinstance(source.extent(), Blocks)
+
+
+def test_files_that_are_not_there_are_one_line(folder):
+    for pattern in ("none.parquet", "none-*.parquet"):
+        with pytest.raises(DataError, match=rf"{re.escape(pattern)} does not exist: name Parquet files"):
+            stream(folder / pattern)
+
+
+def test_files_may_be_copied_by_the_library_first(folder, monkeypatch):
+    loaded = []
+
+    def load_dataset(kind, *, data_files, split):
+        loaded.append((kind, data_files, split))
+        return datasets.Dataset.from_dict({"text": ["a red field"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert len(opened("hf_datasets", folder / "a.parquet")) == 1
+    assert loaded == [("parquet", str(folder / "a.parquet"), "train")]
