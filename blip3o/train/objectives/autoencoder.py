@@ -17,10 +17,9 @@ from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
+from blip3o.train.features import ENCODED_AT_ONCE
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 
-ENCODED_AT_ONCE = 500
-"""Pictures."""
 MEASURED = 6000
 """Pictures of which the statistics of a space are taken, spread evenly over the source: it may be a mixture."""
 
