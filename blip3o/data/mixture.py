@@ -30,7 +30,7 @@ class Mixture:
         self.source, self.seed, self.drawing = source, seed, drawing
         weights = {task: weight for task, weight in weights.items() if weight > 0}
         indices = source.indices(part, weights)
-        lengths = {task: source.length(task) for task in indices or weights}
+        lengths = {task: source.extent(task) for task in indices or weights}
         self.order = Order(lengths, {task: weights[task] for task in lengths}, seed, indices)
 
     def __getitem__(self, number: int) -> Conversation:

@@ -10,8 +10,11 @@ from blip3o.plugins import build, read_config
 
 
 def source_at(path: str, progress: Callable[[int, int], None] | None = None) -> Source:
-    """A folder of images or of a saved data set, a JSON or JSONL file, or shards. Raises DataError for what is none."""
-    config = read_config({"kind": _kind(path), "path": path}, SOURCES, Source, "source")
+    """A folder of images, of a saved data set or of Parquet files, a JSON, JSONL or Parquet file, or shards. Raises
+    DataError for what is none."""
+    kind = _kind(path)
+    values = {"kind": kind, "path": path} | ({"streaming": True} if kind == "hf_datasets" and not _saved(path) else {})
+    config = read_config(values, SOURCES, Source, "source")
     return build(config, SOURCES, Source, progress)
 
 
@@ -20,10 +23,15 @@ def _kind(path: str) -> str:
         return "jsonl"
     if path.endswith(".tar"):
         return "webdataset"
-    if any(Path(path, name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
+    if path.endswith(".parquet") or _saved(path) or any(Path(path).glob("**/*.parquet")):
         return "hf_datasets"
     if Path(path).is_dir():
         return "image_folder"
     raise DataError(
         f"{path} is no data: name a folder of images, a .jsonl file, or shards such as 'data/{{00..99}}.tar'"
     )
+
+
+def _saved(path: str) -> bool:
+    """Whether the library of Hugging Face's data sets has saved a folder."""
+    return any(Path(path, name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))

@@ -11,6 +11,7 @@ import numpy as np
 
 from blip3o.config import check
 from blip3o.data.array_store import Features
+from blip3o.data.blocks import Blocks
 from blip3o.data.sample import Sample
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source, SourceConfig
@@ -28,6 +29,9 @@ class SourceMixtureConfig(SourceConfig):
     sources: dict[str, Any]
     """Name -> what would stand under `source` if it were the only one. Its tasks are called `name.task` in a stage,
     and a name may not hold a dot."""
+    pictures: tuple[str, ...] = ()
+    """Names of the sources that objectives of pictures alone learn from, such as `autoencoder`; empty is all of them.
+    Name these where another holds conversations without pictures, which would be skipped."""
 
     def __post_init__(self) -> None:
         read, faults = dict(self.sources), []
@@ -45,11 +49,20 @@ class SourceMixtureConfig(SourceConfig):
                 for name in self.sources
             ),
             *((False, fault) for fault in faults),
+            *(
+                (name in self.sources, f"pictures names {name!r}: choose of {', '.join(self.sources)}")
+                for name in self.pictures
+            ),
         )
+
+    @property
+    def ordered(self) -> dict[str, Any]:
+        """The sources, those of `pictures` first."""
+        return {name: self.sources[name] for name in (*self.pictures, *self.sources)}
 
 
 class SourceMixture(Source):
-    """The samples of all sources, one source after the other.
+    """The samples of all sources, one source after the other, those with the pictures to learn first.
 
     Each task runs through its own source alone, so that sources of any lengths are mixed by the weights of their tasks.
     What is drawn from all samples, such as the pictures of an autoencoder, is drawn from each source by its size.
@@ -58,7 +71,8 @@ class SourceMixture(Source):
     config: SourceMixtureConfig
 
     def __init__(self, config: SourceMixtureConfig, progress: Callable[[int, int], None] | None = None) -> None:
-        self.sources = {name: _opened(name, source, progress) for name, source in config.sources.items()}
+        self.config = config
+        self.sources = {name: _opened(name, source, progress) for name, source in config.ordered.items()}
         self._ends = list(accumulate(len(source) for source in self.sources.values()))
         super().__init__(config, progress)
 
@@ -81,6 +95,19 @@ class SourceMixture(Source):
             source, rest = self._of(task)
             return source.held_out(splits[task.partition(".")[0]], rest)
         return np.concatenate([source.held_out(splits[name]) for name, source in self.sources.items()])
+
+    def extent(self, task: str | None = None) -> int | Blocks:
+        if task is not None:
+            source, task = self._of(task)
+            return source.extent(task)
+        chosen = self.config.pictures or self.sources
+        extents = [self.sources[name].extent() for name in chosen]
+        windows = [extent.window for extent in extents if isinstance(extent, Blocks)]
+        if not windows:
+            return sum(extent for extent in extents if isinstance(extent, int))
+        # samples that can be sought are blocks of one each
+        lengths = [extent.lengths if isinstance(extent, Blocks) else [1] * extent for extent in extents]
+        return Blocks([length for some in lengths for length in some], max(windows))
 
     def __getitem__(self, index: int) -> Sample:
         source, index = self._at(index)

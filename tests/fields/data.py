@@ -19,7 +19,7 @@ from blip3o.data.sources.jsonl import JsonLinesConfig
 from blip3o.data.sources.source import Source
 from blip3o.data.sources.webdataset import WebDatasetConfig
 from blip3o.plugins import build
-from fields.case import Case
+from fields.case import Case, Change
 
 HELD = tempfile.TemporaryDirectory()
 PLACE = Path(HELD.name)
@@ -28,7 +28,7 @@ PLACE = Path(HELD.name)
 def made(name, color):
     """A folder of one image and its captions, in every format."""
     folder = PLACE / name
-    folder.mkdir()
+    (folder / "streamed").mkdir(parents=True)
     Image.new("RGB", (8, 8), color).save(folder / "a.png")
     row = {"image": "a.png", "caption": [color, f"a {color} field"], "alt": f"{color}!"}
     (folder / "metadata.jsonl").write_text(json.dumps(row))
@@ -37,6 +37,7 @@ def made(name, color):
         for part in ("a.png", "a.json"):
             shard.add(folder / part, arcname=part)
     split = datasets.Dataset.from_list([{"image": str(folder / "a.png"), "caption": row["caption"], "alt": row["alt"]}])
+    split.cast_column("image", datasets.Image()).to_parquet(folder / "streamed" / "train.parquet")
     datasets.DatasetDict({"train": split, "other": split.select([0, 0])}).save_to_disk(folder / "saved")
     return folder
 
@@ -58,9 +59,14 @@ def samples(config, world):
 
 
 def mixed(config, world):
-    """The captions of a mixture's samples, by their source."""
+    """The captions of a mixture's samples, by their source, and how many are learned by themselves."""
     source = build(config, SOURCES, Source)
-    return source.tasks_of(config), [source[index].captions for index in range(len(source))]
+    return source.tasks_of(config), [source[index].captions for index in range(len(source))], source.extent()
+
+
+def streamed(config, world):
+    """The same, and the blocks that they are read in."""
+    return samples(config, world), build(config, SOURCES, Source).extent()
 
 
 def changes(other, **more):
@@ -78,7 +84,10 @@ DATA = (
     Case(
         SourceMixtureConfig(sources={"a": FIRST}),
         mixed,
-        {"sources": {"a": FIRST, "b": SECOND}},
+        {
+            "sources": {"a": FIRST, "b": SECOND},
+            "pictures": Change(("b",), given={"sources": {"a": FIRST, "b": SECOND}}),
+        },
     ),
     Case(ImageFolderConfig(path=str(ONE)), samples, changes("")),
     Case(
@@ -87,5 +96,14 @@ DATA = (
         changes("metadata.jsonl", images=str(PLACE / "moved")),
     ),
     Case(WebDatasetConfig(path=str(ONE / "a.tar")), samples, changes("a.tar")),
-    Case(HFDatasetConfig(path=str(ONE / "saved")), samples, changes("saved", split="other")),
+    Case(
+        HFDatasetConfig(path=str(ONE / "saved")),
+        streamed,
+        changes(
+            "saved",
+            split="other",
+            streaming=Change(True, along={"path": str(ONE / "streamed")}),
+            window=Change(5, given={"path": str(ONE / "streamed"), "streaming": True}),
+        ),
+    ),
 )

@@ -13,6 +13,7 @@ import numpy as np
 
 from blip3o.config import check
 from blip3o.data.array_store import Features
+from blip3o.data.blocks import Blocks
 from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
 from blip3o.data.split import SamplePart, Split
@@ -91,6 +92,8 @@ class Source(ABC):
         has one that is held out."""
         if self.split is None:
             return {}
+        if any(isinstance(self.extent(task or None), Blocks) for task in tasks):
+            raise ConfigError("validation.share takes samples that can be sought, not streamed ones: name a source")
         masks = {task: self.held_out(self.split, task) == (part == "held out") for task in tasks}
         usable = {task: np.flatnonzero(mask) for task, mask in masks.items() if mask.any()}
         if not usable or (part == "training" and len(usable) < len(masks)):
@@ -100,6 +103,11 @@ class Source(ABC):
                 "name a validation.source"
             )
         return usable
+
+    def extent(self, task: str | None = None) -> int | Blocks:
+        """The samples of a task, or those whose pictures are learned by themselves, which come first: how many there
+        are, or the blocks that they are read in, where single ones cannot be sought."""
+        return len(self) if task is None else self.length(task)
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """All words and punctuation marks of its conversations, where these are few: a model that is trained on it from

@@ -1,6 +1,7 @@
 """An image space of one's own pictures: an encoder, and the sketcher of a pixel decoder that shows what it keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,15 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from blip3o.config import check
+from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
-from blip3o.errors import ConfigError
+from blip3o.errors import ConfigError, DataError
 from blip3o.flow.noise import draw_noise
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch, encode_source
+from blip3o.processing.conversation import Picture
+from blip3o.train.features import ENCODED_AT_ONCE
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 
 MEASURED = 6000
-"""Pictures of which the statistics of a space are taken."""
+"""Pictures of which the statistics of a space are taken, spread evenly over the source: it may be a mixture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +65,28 @@ class SketchedSpace(Objective):
         """Further losses of the noised features of the samples of these indices."""
         return {}
 
+    @torch.no_grad()
     def finish(self) -> None:
         """Measure the space's statistics, from here on part of it; features from before are no longer true."""
         self.source.features = None
         space = self.pipeline.space
         space.mean.zero_()
         space.deviation.fill_(1)
-        features = encode_source(self.pipeline, self.source, min(len(self.source), MEASURED))
-        space.measure(torch.from_numpy(features).float())
+        features = [self.pipeline.features(pictures).half().float().cpu() for pictures in self.measured()]
+        if not features:
+            raise DataError("no picture can be read of which the space's statistics could be taken: see `data check`")
+        space.measure(torch.cat(features))
+
+    def measured(self) -> Iterator[list[Picture]]:
+        """Pictures spread evenly over the source, some at a time, without those that cannot be read."""
+        total, count = len(self.source), min(len(self.source), MEASURED)
+        for start in range(0, count, ENCODED_AT_ONCE):
+            pictures: list[Picture] = []
+            for number in range(start, min(start + ENCODED_AT_ONCE, count)):
+                with suppress(SampleError):
+                    pictures.append(self.source.picture(total * number // count))
+            if pictures:
+                yield pictures
 
 
 class AutoencoderObjective(SketchedSpace):

@@ -159,7 +159,7 @@ class Objective(nn.Module, ABC):
         if step.run not in self._orders:
             chosen = self.source.indices(self.part)
             indices = {"all": chosen[""]} if chosen else {}
-            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run, indices)
+            self._orders[step.run] = Order({"all": self.source.extent()}, {"all": 1.0}, step.run, indices)
         order = self._orders[step.run]
 
         def read(number: int) -> tuple[int, Picture] | SampleError:

@@ -2,13 +2,16 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from blip3o.config import from_dict, to_dict
+from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import Mixture
 from blip3o.data.sample import SampleError
 from blip3o.data.source_mixture import SourceMixture
@@ -16,8 +19,11 @@ from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
 from blip3o.errors import ConfigError, DataError
 from blip3o.picturebook.tasks import vocabulary
+from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build, read_config
 from blip3o.processing.conversation import Picture
+from blip3o.train.objectives.autoencoder import AutoencoderObjective, AutoencoderObjectiveConfig
+from blip3o.train.objectives.decoder import DecoderObjective, DecoderObjectiveConfig
 from blip3o.train.recipe import Recipe
 
 BOOK = {"kind": "picturebook.source:Scenes", "seed": "mixed", "stories": 1}
@@ -161,3 +167,36 @@ def test_the_reading_of_each_source_is_told(two):
     told = []
     assert isinstance(opened({"book": BOOK}, lambda done, total: told.append((done, total))), SourceMixture)
     assert told[-1] == (1, 1)
+
+
+def test_pictures_are_learned_from_the_sources_that_hold_them(two, folder, pipeline):
+    words = {"conversations": [{"from": "human", "value": "hello?"}, {"from": "gpt", "value": "Hello."}]}
+    (folder / "words.jsonl").write_text("\n".join([json.dumps(words)] * 20))
+    sources = {"words": {"kind": "jsonl", "path": str(folder / "words.jsonl")}, **two}
+    step = StepAddresses("run", 0, 20)
+    for pictures, skipped in (((), True), (("plain", "edits"), False)):
+        config = read_config({"kind": "mixture", "sources": sources, "pictures": pictures}, SOURCES, Source, "source")
+        source = build(config, SOURCES, Source)
+        objective = DecoderObjective(DecoderObjectiveConfig(feature_noise=0.0), pipeline, source)
+        loaded = objective.load(step)
+        assert bool(loaded.skipped) == skipped
+        assert len(source) == 27
+        if not skipped:
+            (batch,) = loaded.batches
+            assert Counter(map(red, batch.pictures))[1] in (5, 6)  # twice in seven pictures, each of which comes thrice
+    with pytest.raises(ConfigError, match="pictures names 'others': choose of words, plain, edits"):
+        read_config({"kind": "mixture", "sources": sources, "pictures": ["others"]}, SOURCES, Source, "source")
+
+
+def test_the_space_is_measured_on_all_sources_without_what_cannot_be_read(two, folder, tiny, words, monkeypatch):
+    monkeypatch.setattr("blip3o.train.objectives.autoencoder.MEASURED", 4)
+    source, measured = opened(two), []
+    (folder / "1.png").write_bytes(b"")
+    torch.manual_seed(0)
+    fresh = Pipeline(tiny.model, words)
+    objective = AutoencoderObjective(AutoencoderObjectiveConfig(), fresh, source)
+    monkeypatch.setattr(fresh.space, "measure", lambda features: measured.append(features))
+    objective.finish()
+    expected = fresh.features([source.picture(index) for index in (0, 3)]).half().float()
+    torch.testing.assert_close(measured[0][:2], expected, rtol=1e-3, atol=1e-3)
+    assert len(measured[0]) == 2  # of 0, 1, 3 and 5, two show the picture that is broken
