@@ -1,31 +1,38 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
-import os
 import sys
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blip3o.cli.dry_run import DryRunOptions, tell
 from blip3o.cli.files import check_folder, places
-from blip3o.cli.options import Debug, Device, Stopped, examples
+from blip3o.cli.options import Debug, Device, Stopped, examples, grouped
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
+    import blip3o.train.parallel
     import blip3o.train.recipe
     import blip3o.train.trainer
 
 EXAMPLES = examples(
     "blip3o train --config picturebook",
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
+    "blip3o train --config picturebook --dry-run --ranks 8 --memory 80GB parallel.shard=full",
+    "torchrun --nproc-per-node 2 -m blip3o train --config picturebook --device cpu",
+    "blip3o train --config picturebook --track tensorboard validation.share=0.02 validation.every=500",
 )
 TELL_EVERY_S = 30.0
 """Between two lines where stderr is no terminal."""
 
 
+@grouped()
 def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
@@ -35,42 +42,77 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run's folder; default: runs/NAME.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's own.")] = None,
     device: Device = "auto",
+    track: Annotated[
+        list[str] | None, typer.Option(help="Tell tensorboard, wandb or trackio, too; repeatable.", show_default=False)
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
     debug: Debug = False,
+    *,
+    plan: DryRunOptions,
 ) -> None:
     """Train a model by a recipe, and go on where it stopped.
 
     Ctrl-C keeps the state: the same command goes on from there. The run's
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
+
+    Open its report.html in a browser to watch: losses, speed, samples and
+    what was skipped, written anew while the run goes on. Started by torchrun,
+    several processes train as one.
     """
-    _check_alone()
+    changes = [*_overrides(overrides or [], seed), *_tracked(track or [])]
+    plan.check(output=output is not None, restart=restart, stage=stage is not None, device=device != "auto")
+    if plan.dry_run:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
+
+            recipe = load(Recipe, config, changes)
+        return tell(recipe, plan)
     with working("opening the workshop"):
-        from blip3o.config import load
-        from blip3o.train.recipe import Recipe
+        from blip3o.train.parallel import joined
+    with joined(device) as processes, ExitStack() as held:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
 
-        recipe = load(Recipe, config, _overrides(overrides or [], seed))
-        folder = Path("runs") / recipe.name if output is None else output
-        _check(recipe, stage, folder)
-    lock = FolderLock(folder)
-    with lock:
-        if restart:
-            _put_aside(folder)
-        _check_same_model(recipe, folder)
-        print(_carry_out(recipe, lock, stage, device))
+            recipe = load(Recipe, config, changes)
+            folder = Path("runs") / recipe.name if output is None else output
+            _check(recipe, stage, folder)
+            lock = FolderLock(folder)
+
+        def open_folder() -> None:
+            held.enter_context(lock)
+            if restart:
+                _put_aside(folder)
+            _check_same_model(recipe, folder)
+
+        processes.on_main(open_folder)
+        place = _carry_out(recipe, lock, stage, device, processes)
+        if processes.is_main:
+            print(place)
+        return None
 
 
-def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: str | None, device: str) -> Path:
+def _carry_out(
+    recipe: "blip3o.train.recipe.Recipe",
+    lock: FolderLock,
+    stage: str | None,
+    device: str,
+    processes: "blip3o.train.parallel.Processes",
+) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
-        from blip3o.cli.train_progress import Watch, score_in
+        from blip3o.cli.train_progress import score_in
+        from blip3o.cli.train_view import Watch
         from blip3o.config import dump
+        from blip3o.train.report import REPORT
         from blip3o.train.trainer import Trainer
 
-        dump(recipe, lock.folder / "recipe.yaml")
-    with Watch(TELL_EVERY_S) as watch:
+        processes.on_main(partial(dump, recipe, lock.folder / "recipe.yaml"))
+    with Watch(TELL_EVERY_S, lock.folder / REPORT) as watch:
         try:
-            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say)
+            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say, processes=processes)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:
@@ -88,14 +130,9 @@ def _overrides(overrides: list[str], seed: int | None) -> list[str]:
     return [*overrides, f"seed={seed}"]
 
 
-def _check_alone() -> None:
-    """Raise ConfigError where a launcher has started several processes, each of which would train the same."""
-    world = os.environ.get("WORLD_SIZE", "1")
-    if world != "1":
-        raise ConfigError(
-            f"WORLD_SIZE is {world}, but training is the work of one process: start `blip3o train` by itself, without "
-            "torchrun"
-        )
+def _tracked(names: list[str]) -> list[str]:
+    """The change of the recipe that names these trackers; nothing for none."""
+    return [f"trackers=[{','.join(names)}]"] if names else []
 
 
 def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:
@@ -136,4 +173,9 @@ def _check_same_model(recipe: "blip3o.train.recipe.Recipe", folder: Path) -> Non
     if (earlier.model, earlier.seed, earlier.source) != (recipe.model, recipe.seed, recipe.source):
         raise ConfigError(
             f"{folder} holds a run of another model, seed or source: name another --output, or begin with --restart"
+        )
+    if earlier.validation.share != recipe.validation.share:
+        raise ConfigError(
+            f"{folder} holds a run with validation.share {earlier.validation.share}, not {recipe.validation.share}: it "
+            "has learned from other samples; name another --output, or begin with --restart"
         )

@@ -1,7 +1,7 @@
-"""What a run shows while it trains: a bar, lines, sample sheets and scores."""
+"""What a model that is being trained has learned so far: sheets of samples, and scores."""
 
+import json
 import random
-import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,28 +9,30 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
-from rich.table import Column
 
 from blip3o.api import BLIP3o
 from blip3o.cli.contact_sheet import Section, sheet
 from blip3o.cli.files import write_picture
+from blip3o.cli.train_view import Watch
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
+from blip3o.files import write_text, writing
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture, Turn
-from blip3o.train import log
+from blip3o.train.held_out_features import feature_sets
+from blip3o.train.report import SAMPLES
 from blip3o.train.trainer import Trainer
 
 DRAWN, EDITED, RECONSTRUCTED = 6, 3, 12
 """Prompts and edits on a sheet."""
-WIDE = 120
-"""Columns of a terminal from which on it shows every loss."""
 SEED = 1000
 """Of the questions asked while training: others than those of the final scores."""
 LIMIT = 20
 """Questions in each group, or in all of a benchmark without groups."""
+THUMBNAIL = 128
+"""Of the pictures on the run's page, in px."""
+DrawnSample = tuple[str, str, Image.Image]
+"""What was done (drawn, edited, reconstructed), what was asked for, and the picture."""
 BOOK = "picturebook"
 GROUPS_OF_TASKS = {
     "draw": ("generation", "composition"),
@@ -43,65 +45,42 @@ GROUPS_OF_TASKS = {
 """A task that a stage trains -> the groups of the suite that ask for it."""
 
 
-class Watch(Progress):
-    """Shows progress: a bar where stderr is a terminal; elsewhere a line on stdout every `every_s` seconds and
-    at the end of a stage."""
-
-    def __init__(self, every_s: float) -> None:
-        console = Console(stderr=True, highlight=False)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(12), MofNCompleteColumn())
-        facts = TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True))
-        super().__init__(*columns, facts, console=console, disable=not console.is_terminal)
-        self.every_s = every_s
-        self.last = -every_s
-        self.stages: dict[str, TaskID] = {}
-
-    def see(self, progress: log.TrainingProgress) -> None:
-        """Show a step."""
-        facts = describe(progress, brief=self.console.is_terminal and self.console.width < WIDE)
-        if self.console.is_terminal:
-            if progress.stage not in self.stages:
-                self.stages[progress.stage] = self.add_task(progress.stage, total=progress.steps, facts="")
-            self.update(self.stages[progress.stage], completed=progress.step, facts=facts)
-        elif progress.step == progress.steps or time.monotonic() - self.last >= self.every_s:
-            self.last = time.monotonic()
-            print(f"{progress.stage} {progress.step}/{progress.steps} {facts}".strip(), flush=True)
-
-    def say(self, line: str) -> None:
-        """Show a line above the bar."""
-        if self.console.is_terminal:
-            self.console.print(line, markup=False)
-        else:
-            print(line, flush=True)
-
-
-def describe(progress: log.TrainingProgress, *, brief: bool = False) -> str:
-    """Losses (in brief: what is minimised), speed and time left in words."""
-    if not progress.losses:
-        return ""
-    losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items() if not brief or name == "total")
-    minutes, seconds = divmod(round(progress.left_s), 60)
-    return f"{losses}  {progress.samples_per_s:.0f} samples/s  {minutes}:{seconds:02d} left"
-
-
 def score_in(trainer: Trainer, watch: Watch) -> Callable[[Pipeline, Path], dict[str, float]]:
-    """What the trainer calls to draw samples and to score: by what the stage, named in the folder, has learned."""
+    """What the trainer calls to draw samples and to score: by what the stage, named in the folder, has learned. Raises
+    PromptError for a prompt of the recipe that the model cannot be asked."""
     recipe, source = trainer.recipe, trainer.source
     stages = {stage.name: stage for stage in recipe.stages}
+    for prompt in recipe.prompts:
+        trainer.pipeline.template.check(prompt)
 
     def score(pipeline: Pipeline, folder: Path) -> dict[str, float]:
         stage = stages[folder.name.rpartition("-")[0]]
         model = BLIP3o(pipeline, {"stage": folder.name})
+        tasks, samples = stage.objective.tasks, list[DrawnSample]()
+        scores: dict[str, float] = {}
         if any(part.startswith("space") for part in stage.trains):
-            reconstruct(model, source, folder)
+            samples += reconstruct(model, source, folder)
         if any(part == "unified" or part.startswith("unified.head") for part in stage.trains):
-            draw(model, folder, *examples(source, stage.objective.tasks))
-        scores = benchmark_scores(model, recipe.benchmark, stage.objective.tasks)
+            prompts, edits = examples(source, tasks)
+            samples += draw(model, folder, recipe.prompts or prompts, edits)
+            scores |= feature_distance(trainer, pipeline, tasks)
+        write_samples(folder, samples)
+        scores |= benchmark_scores(model, recipe.benchmark, tasks)
         if scores:
             watch.say(f"{folder.name}: " + "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
         return scores
 
     return score
+
+
+def feature_distance(trainer: Trainer, pipeline: Pipeline, tasks: Collection[str]) -> dict[str, float]:
+    """The Frechet distance between generated and real features of held-out requests; empty where the recipe asks for
+    none, or the tasks hold none."""
+    from blip3o.evals.distributions.frechet import frechet_distance
+
+    drawn = trainer.recipe.validation.drawn
+    sets = feature_sets(pipeline, trainer.held_out.source, tasks, drawn) if drawn else None
+    return {} if sets is None else {"validation/feature_distance": frechet_distance(*sets)}
 
 
 def benchmark_scores(model: BLIP3o, benchmark: str, tasks: Collection[str]) -> dict[str, float]:
@@ -144,32 +123,52 @@ def examples(source: Source, tasks: Collection[str]) -> tuple[list[str], list[tu
     return prompts[:DRAWN], edits[:EDITED]
 
 
-def reconstruct(model: BLIP3o, source: Source, folder: Path) -> None:
-    """Write a sheet of pictures and what the image space keeps of them."""
+def reconstruct(model: BLIP3o, source: Source, folder: Path) -> list[DrawnSample]:
+    """Write a sheet of pictures and what the image space keeps of them; gives some of the latter."""
     pictures, captions = [], []
     for index in range(min(RECONSTRUCTED, len(source))):
         with suppress(SampleError):
             pictures.append(Image.fromarray(source.picture(index).pixels))
             captions.append(next(iter(source[index].captions), ""))
     if not pictures:
-        return
+        return []
     decoded = model.reconstruct(pictures)
     originals = list(zip(pictures, captions, strict=True))
     page = sheet([("pictures", originals), ("encoded and decoded again", [(image, "") for image in decoded])])
     write_picture(page, folder / "reconstructed.png")
+    return [("reconstructed", text, image) for text, image in zip(captions, decoded, strict=True)][:DRAWN]
 
 
-def draw(model: BLIP3o, folder: Path, prompts: Sequence[str], edits: Sequence[tuple[np.ndarray, str]]) -> None:
-    """Write a sheet of drawn prompts, two pictures each, and of edits."""
+def draw(
+    model: BLIP3o, folder: Path, prompts: Sequence[str], edits: Sequence[tuple[np.ndarray, str]]
+) -> list[DrawnSample]:
+    """Write a sheet of drawn prompts, two pictures each, and of edits; gives a picture of each."""
     if not prompts:
-        return
+        return []
     twice = [prompt for prompt in prompts for _ in range(2)]
     images = model.generate(twice, seed=[0, 1] * len(prompts))
     sections: list[Section] = [("drawn", list(zip(images, twice, strict=True)))]
+    samples: list[DrawnSample] = [("drawn", prompt, image) for prompt, image in zip(prompts, images[::2], strict=True)]
     if edits:
         pictures, instructions = zip(*edits, strict=True)
         edited = model.edit(pictures, instructions)
-        pairs = zip(pictures, instructions, edited, strict=True)
+        pairs = list(zip(pictures, instructions, edited, strict=True))
         tiles = [((Image.fromarray(before), ""), (after, text)) for before, text, after in pairs]
         sections.append(("edited", [tile for pair in tiles for tile in pair]))
+        samples += [("edited", text, after) for _, text, after in pairs]
     write_picture(sheet(sections), folder / "drawn.png")
+    return samples
+
+
+def write_samples(folder: Path, samples: Sequence[DrawnSample]) -> None:
+    """Write small pictures for the run's page, and in the end their list."""
+    listed = []
+    for number, (kind, text, image) in enumerate(samples):
+        small = image.convert("RGB")
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        name = f"{number:02d}.webp"
+        with writing(folder / name) as temporary:
+            small.save(temporary, "WEBP", quality=85)
+        listed.append({"kind": kind, "text": text, "file": name})
+    if listed:
+        write_text(folder / SAMPLES, json.dumps(listed, ensure_ascii=False))

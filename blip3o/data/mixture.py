@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from blip3o.data.order import Order
 from blip3o.data.sources.source import Source
+from blip3o.data.split import SamplePart
 from blip3o.errors import ConfigError
 from blip3o.processing.conversation import Conversation, Picture
 
@@ -15,10 +16,22 @@ TRIES = 200
 class Mixture:
     """Conversations by sample number; all end in a picture, or all in words."""
 
-    def __init__(self, source: Source, weights: Mapping[str, float], seed: str, *, drawing: bool) -> None:
-        """`weights`: the share of each task; `seed`: of the run and the stage."""
+    def __init__(
+        self,
+        source: Source,
+        weights: Mapping[str, float],
+        seed: str,
+        *,
+        drawing: bool,
+        part: SamplePart = "training",
+    ) -> None:
+        """`weights`: the share of each task; `seed`: of the run and the stage; `part`: which samples are used where
+        the source holds some out."""
         self.source, self.seed, self.drawing = source, seed, drawing
-        self.order = Order({task: source.length(task) for task in weights}, weights, seed)
+        weights = {task: weight for task, weight in weights.items() if weight > 0}
+        indices = source.indices(part, weights)
+        lengths = {task: source.length(task) for task in indices or weights}
+        self.order = Order(lengths, {task: weights[task] for task in lengths}, seed, indices)
 
     def __getitem__(self, number: int) -> Conversation:
         """The same whenever it is asked for. A task that may end either way (a dialogue) is made anew until it ends as

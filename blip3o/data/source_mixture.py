@@ -3,15 +3,18 @@
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Literal
+
+import numpy as np
 
 from blip3o.config import check
 from blip3o.data.array_store import Features
 from blip3o.data.sample import Sample
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source, SourceConfig
+from blip3o.data.split import Split
 from blip3o.errors import ConfigError, DataError
 from blip3o.plugins import build, find, read_config
 from blip3o.processing.conversation import Conversation, Picture
@@ -70,6 +73,14 @@ class SourceMixture(Source):
     def length(self, task: str) -> int:
         source, task = self._of(task)
         return source.length(task)
+
+    def held_out(self, split: Split, task: str = "") -> np.ndarray:
+        """Each source is split by itself, so that one may grow."""
+        splits = {name: replace(split, seed=f"{split.seed}/{name}") for name in self.sources}
+        if task:
+            source, rest = self._of(task)
+            return source.held_out(splits[task.partition(".")[0]], rest)
+        return np.concatenate([source.held_out(splits[name]) for name, source in self.sources.items()])
 
     def __getitem__(self, index: int) -> Sample:
         source, index = self._at(index)

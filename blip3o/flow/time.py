@@ -4,9 +4,15 @@ The shift s >= 1 moves times towards noise, where the picture as a whole is deci
 
     (1)  t' = t / (t + s (1 - t))
 
-Source: Esser et al., Scaling Rectified Flow Transformers, arXiv 2403.03206, eq. 23, with its time turned round.
+The more numbers m a picture is made of, the more noise it takes to hide it as well:
+
+    (2)  s = sqrt(m / 4096)
+
+Source: Esser et al., Scaling Rectified Flow Transformers, arXiv 2403.03206, eq. 23, with its time turned round; (2)
+with this base for the features of encoders: arXiv 2510.11690 and 2601.16208, whose time is 1 - t.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +25,16 @@ from blip3o.flow.noise import draw_uniform
 def shifted(time: Float[Tensor, "*any"], shift: float) -> Float[Tensor, "*any"]:
     """Equation (1): 0 and 1 stay, shift 1 changes nothing, a larger one moves times towards 0."""
     return time / (time + shift * (1 - time))
+
+
+BASE_DIMENSION = 4096
+"""Numbers of a picture whose times are not moved."""
+
+
+def dimension_shift(dimension: int) -> float:
+    """The shift of equation (2) for pictures of so many numbers (tokens times channels); 1 for fewer than the base, of
+    which the source does not speak."""
+    return max(1.0, math.sqrt(dimension / BASE_DIMENSION))
 
 
 def draw_times(shift: float, rngs: Sequence[Generator]) -> Float[Tensor, " batch"]:

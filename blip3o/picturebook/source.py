@@ -59,6 +59,10 @@ class Scenes(Source):
     def __getitem__(self, index: int) -> Sample:
         return Sample(picture=Picture(self.pixels[index]), captions=(caption(self.scene(index)),))
 
+    def groups(self) -> np.ndarray:
+        """Edits and dialogues show all scenes of a story."""
+        return np.arange(len(self)) // 3
+
     def vocabulary(self) -> tuple[str, ...]:
         """The words of all tasks."""
         return vocabulary()

@@ -225,8 +225,10 @@ def read_picture(source: Picturelike) -> Picture:
 def square(picture: Picture, size: int) -> Picture:
     """The central square of a picture, resized to `size` px.
 
-    Shorter side, bicubic, centre crop: the published target transform.
+    Shorter side, bicubic, centre crop: the published target transform. A square of this size stays as it is.
     """
+    if picture.pixels.shape[:2] == (size, size):
+        return picture
     return Picture(np.asarray(ImageOps.fit(Image.fromarray(picture.pixels), (size, size), Image.Resampling.BICUBIC)))
 
 

@@ -47,7 +47,7 @@ Event = Mapping[str, Any]
 NO_LOSSES = frozenset(
     {
         *("event", "time", "stage", "step", "samples_per_s", "waiting", "learning_rate", "gradient_norm"),
-        *("memory_mb", "device_memory_mb", "skipped"),
+        *("left_s", "memory_mb", "device_memory_mb", "skipped"),
     }
 )
 """What a line about a step has beside its losses."""
@@ -72,6 +72,7 @@ class Journal:
     def step(self, progress: TrainingProgress) -> None:
         """Append what is known of a step."""
         facts: dict[str, object] = {
+            "left_s": round(progress.run_left_s),
             "waiting": round(progress.waiting, 4),
             "learning_rate": float(f"{progress.learning_rate:.6g}"),
             "gradient_norm": round(progress.gradient_norm, 5),
@@ -126,6 +127,15 @@ class Meter:
             yield
         finally:
             self.waited_s += time.perf_counter() - since
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the time inside out of all speeds: it is spent on scores, not on steps."""
+        since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.since += time.perf_counter() - since
 
     def add(
         self, losses: Mapping[str, float | Tensor], gradient_norm: float | Tensor = 0.0, learning_rate: float = 0.0

@@ -13,7 +13,11 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.parallel import ParallelConfig
+from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.states import KeptConfig
+from blip3o.train.trackers import TRACKERS
+from blip3o.train.validation import ValidationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,13 @@ class Stage:
     """Decay per step of the average of the weights that the stage ends with."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=CosineScheduleConfig)
+    """How the learning rate goes after its warmup."""
+    checkpointing: bool = False
+    """Whether each layer runs once more for its gradient: less memory for more arithmetic (train/regions.py)."""
+    compile: bool = False
+    """Whether each layer is compiled by itself: a C++ compiler must be there, on a GPU Triton."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
@@ -93,12 +104,22 @@ class Recipe:
     """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
     keep: KeptConfig = field(default_factory=KeptConfig)
     """How many states are kept, and the best models by a score."""
+    workers: int = 0
+    """Threads that read the samples of the steps to come (data/loader.py); 0 is none: the step reads its own."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """How several processes, started by torchrun, share the model."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    prompts: tuple[str, ...] = ()
+    """What is drawn with every score, to be looked at; empty takes some requests as the stage learns them."""
+    trackers: tuple[str, ...] = ()
+    """Who else hears of losses and scores: `tensorboard`, `wandb`, `trackio`."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "source", SOURCES, Source)
         names, space = [stage.name for stage in self.stages], self.model.space
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
+        unknown = sorted({*self.trackers} - TRACKERS.keys())
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
@@ -118,7 +139,9 @@ class Recipe:
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
+            (self.workers >= 0, f"workers is {self.workers}, expected 0 or more"),
             (0 <= self.skip_limit <= 1, f"skip_limit is {self.skip_limit}, expected 0 to 1"),
+            (not unknown, f"no such trackers: {', '.join(unknown)}; there are {', '.join(TRACKERS)}"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
 

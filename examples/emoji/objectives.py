@@ -46,27 +46,28 @@ class NameTower(Objective):
 
     def __init__(self, config: NameTowerConfig, pipeline: Pipeline, source: EmojiSource) -> None:
         super().__init__(config, pipeline, source)
-        called = sorted({record.called for record in source.records})
-        tokens = [pipeline.template.words.encode(name) for name in called]
+        self.called = sorted({record.called for record in source.records})
+        tokens = [pipeline.template.words.encode(name) for name in self.called]
         longest = max(map(len, tokens))
         self.register_buffer("ids", torch.tensor([[*row, *[-1] * (longest - len(row))] for row in tokens]))
-        self.index_of = {name: index for index, name in enumerate(called)}
+        self.index_of = {name: index for index, name in enumerate(self.called)}
 
     def losses(self, batch: PictureBatch) -> NamedLosses:
         """Cross-entropy of the names, a mean over a picture's tokens."""
-        backbone, indices = self.pipeline.unified.backbone, batch.indices
-        pictures = [self.source.readable(index) for index in indices]
+        backbone = self.pipeline.unified.backbone
+        shown = [self.source.balanced(index) for index in batch.indices]
+        pictures = [self.source.varied_picture(number, variant) for number, variant in shown]
         pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
-        cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
+        cells = F.normalize(tokens.unflatten(0, (len(shown), -1)).float(), dim=-1)
         there = self.ids >= 0
         names = F.normalize((backbone.embed(self.ids.clamp(min=0)).float() * there[..., None]).sum(1), dim=-1)
         logits = cells @ names.T / TEMPERATURE
-        right = torch.tensor([self.index_of[self.source.record(index).called] for index in indices])
+        right = torch.tensor([self.index_of[self.source.records[number].called] for number, _ in shown])
         losses = F.cross_entropy(
             logits.flatten(0, 1), right.to(self.device).repeat_interleave(logits.shape[1]), reduction="none"
         )
-        return {"contrast": WeightedLoss.of_rows(losses.view(len(indices), -1).mean(1))}
+        return {"contrast": WeightedLoss.of_rows(losses.view(len(shown), -1).mean(1))}
 
 
 @dataclass(frozen=True, kw_only=True)

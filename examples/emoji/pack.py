@@ -4,7 +4,7 @@ held-out cells.
     python -m examples.emoji.pack data/emoji
 
     data/emoji/training/pictures-000000.tar   KEY.png, KEY.json (captions, name, category, concept, style, tone)
-    data/emoji/training/edits-000000.tar      KEY.source.png, KEY.target.png, KEY.json (instruction, before, after)
+    data/emoji/training/edits-000000.tar      KEY.source.png, KEY.target.png, KEY.json (instruction, ...)
     data/emoji/held-out/...                   the same of the held-out cells, which no file of training/ shows
     data/emoji/LICENSES.md                    whose pictures these are
 """
@@ -140,7 +140,13 @@ def edit_sample(before: Emoji, instruction: str, after: Emoji, drawn: Mapping[st
         "__key__": f"{before.key}--{after.key}",
         "source.png": drawn[before.key],
         "target.png": drawn[after.key],
-        "json": {"instruction": instruction, "before": before.key, "after": after.key},
+        "json": {
+            "source": "source.png",  # the members that the columns of an edit stand for
+            "target": "target.png",
+            "instruction": instruction,
+            "before": before.key,
+            "after": after.key,
+        },
     }
 
 

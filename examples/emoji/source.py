@@ -29,6 +29,9 @@ CATEGORY = "what kind of thing is it?"
 WHICH_STYLE = "which style is it drawn in?"
 """What is asked of a picture."""
 WHITE = (255, 255, 255)
+TURNS = 40
+"""Of a cell in drawing and in reading, before the order begins anew: five tones in four variants, and as often the
+picture without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,7 @@ class EmojiSource(Source):
     """Sample `index` is picture `index % pictures` in variant `index // pictures`."""
 
     config: EmojiSourceConfig
-    tasks: ClassVar[tuple[str, ...]] = ("draw", "caption", "name", "category", "style", "edit")
+    tasks: ClassVar[tuple[str, ...]] = ("draw", "caption", "name", "category", "style", "restyle", "retone")
 
     def __init__(self, config: EmojiSourceConfig, progress: Callable[[int, int], None] | None = None) -> None:
         super().__init__(config)
@@ -82,10 +85,13 @@ class EmojiSource(Source):
         self.given = len(self.records)
         """Pictures that lie on the disk; those after them were filled in (objectives.py)."""
         index_of = {record.key: index for index, record in enumerate(self.records)}
-        self.edits = [
-            (index_of[before], instruction, index_of[after])
-            for before, instruction, after in read_edits(Path(config.path, "training"))
-        ]
+        self.edits: dict[str, list[tuple[int, str, int]]] = {"restyle": [], "retone": []}
+        """Number before, instruction and number after, of the edits that change the style and of the others."""
+        for before, instruction, after in read_edits(Path(config.path, "training")):
+            edit = index_of[before], instruction, index_of[after]
+            same = self.records[edit[0]].style == self.records[edit[2]].style
+            self.edits["retone" if same else "restyle"].append(edit)
+        self.cells = _cells(self.records)
 
     def __len__(self) -> int:
         return len(self.records) * self.config.variants
@@ -96,24 +102,28 @@ class EmojiSource(Source):
         pixels = varied(self.pixels[number], variant, f"{record.concept}/{record.tone}")
         return Sample(picture=Picture(pixels), captions=record.captions, shard=self.config.path, address=record.key)
 
+    def length(self, task: str) -> int:
+        """Edits come in all variants, everything else so often for each cell."""
+        return len(self.edits[task]) * self.config.variants if task in self.edits else len(self.cells) * TURNS
+
     def texts(self) -> Iterator[str]:
         """All captions, names, categories and instructions, once."""
         for record in self.records:
             yield from (*record.captions, record.called, record.category, record.style)
-        yield from (instruction for _, instruction, _ in self.edits)
+        yield from (instruction for edits in self.edits.values() for _, instruction, _ in edits)
         yield from (NAME, CATEGORY, WHICH_STYLE) * 100  # as often as makes each a few tokens
 
     def conversation(self, task: str, index: int, rng: random.Random) -> Conversation:
-        """A request and what is to be learned of it, of the picture (or of an edit) that `index` leads to."""
-        number = index % len(self.records)
-        record = self.records[number]
-        if task == "edit":
-            before, instruction, after = self.edits[index % len(self.edits)]
-            variant = rng.randrange(self.config.variants)
+        """A request and what is to be learned of it, of the cell (or of the edit) that `index` leads to."""
+        if task in self.edits:
+            variant, edit = divmod(index, len(self.edits[task]))
+            before, instruction, after = self.edits[task][edit]
             return _turns((self.varied_picture(before, variant), instruction), self.varied_picture(after, variant))
+        number, variant = self.balanced(index)
+        record = self.records[number]
         if task == "draw":
             return _turns((rng.choice(record.captions),), self.varied_picture(number, 0))
-        shown = self.readable(number + rng.randrange(self.config.variants) * len(self.records))
+        shown = self.varied_picture(number, variant)
         question, answer = {
             "caption": (DESCRIBE, rng.choice(record.captions)),
             "name": (NAME, record.called),
@@ -122,14 +132,14 @@ class EmojiSource(Source):
         }[task]
         return _turns((shown, question), answer)
 
-    def record(self, index: int) -> EmojiRecord:
-        """What is said of sample `index`."""
-        return self.records[index % len(self.records)]
+    def balanced(self, index: int) -> tuple[int, int]:
+        """The number of a picture, and a variant that is not mirrored, in an order in which all cells are as frequent.
 
-    def readable(self, index: int) -> Picture:
-        """The picture of sample `index`, in the variant before where that is mirrored."""
-        variant, number = divmod(index, len(self.records))
-        return self.varied_picture(number, variant - variant % 2)
+        A cell with skin tones has six pictures and would else have six times the weight. Half are without a tone."""
+        turn, place = divmod(index, len(self.cells))
+        plain, *toned = self.cells[place]
+        number = toned[turn // 2 % len(toned)] if toned and turn % 2 else plain
+        return number, 2 * (turn // 2 % ((self.config.variants + 1) // 2))
 
     def gaps(self) -> list[tuple[int, str]]:
         """The given pictures that lack a style, by their numbers, each with that style."""
@@ -147,6 +157,7 @@ class EmojiSource(Source):
         given = self.records[: self.given]
         self.records = given + [_restyled(given[number], style) for number, style in gaps]
         self.pixels = np.concatenate([self.pixels[: self.given], *(picture[None] for picture in pictures)])
+        self.cells = _cells(self.records)
         self.features = None
 
     def varied_picture(self, number: int, variant: int) -> Picture:
@@ -165,7 +176,7 @@ def read_pictures(
         facts = {key: str(row[key]) for key in ("name", "category", "concept", "style", "tone")}
         key = shards.place(index)[1].rpartition("/")[2]
         records.append(EmojiRecord(key=key, captions=tuple(row["caption"]), **facts))
-        pictures.append(square(read_picture(row["image"]), size).pixels)
+        pictures.append(square(read_picture(shards.open_image(index, row["image"])), size).pixels)
         if progress is not None:
             progress(index + 1, len(shards))
     return records, pictures
@@ -192,6 +203,14 @@ def varied(pixels: np.ndarray, variant: int, concept: str) -> np.ndarray:
     image = image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=WHITE)
     tint = np.array([rng.uniform(0.75, 1.1) for _ in range(3)])
     return (255 - (255 - np.asarray(image).astype(np.float32)) * tint).clip(0, 255).astype(np.uint8)
+
+
+def _cells(records: Sequence[EmojiRecord]) -> list[list[int]]:
+    """The numbers of the pictures of each cell, the one without a skin tone first."""
+    cells: dict[tuple[str, str], list[int]] = {}
+    for number in sorted(range(len(records)), key=lambda number: records[number].tone):
+        cells.setdefault((records[number].concept, records[number].style), []).append(number)
+    return list(cells.values())
 
 
 def _restyled(record: EmojiRecord, style: str) -> EmojiRecord:

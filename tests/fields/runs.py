@@ -16,7 +16,15 @@ from blip3o.train.conditions import cache_conditions
 from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.optim import learning_rate
+from blip3o.train.schedule import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    WarmupStableDecayScheduleConfig,
+)
 from blip3o.train.states import KeptConfig
+from blip3o.train.validation import ValidationConfig
 from blip3o.weights import checkpoint
 from fields.case import TINY, Case, Change
 
@@ -49,8 +57,10 @@ def trained(config, world):
     trainer = loop.Trainer(config, folder, observe, score)
     made = trainer.run()
     published = BLIP3o.load(trainer.publish())
+    told = [dict(event, time=0) for event in trainer.journal.events() if event["event"] == "validation"]
     return (
         seen,
+        told,
         dict(made.state_dict()),
         published.sampling,
         published.name,
@@ -119,6 +129,11 @@ def run_unified(objective, world):
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
+def rates(schedule, world):
+    """The learning rates of a stage."""
+    return [learning_rate(replace(WHOLE, schedule=schedule), step) for step in range(WHOLE.steps + 1)]
+
+
 def learned(config, world):
     """The losses of a judge, and what it learned."""
     losses = []
@@ -126,7 +141,24 @@ def learned(config, world):
     return losses, dict(detector.state_dict())
 
 
+VALIDATION = ValidationConfig(source=ScenesConfig(seed="held out", stories=2), samples=2)
+
+
+def validated(config, world):
+    return trained(replace(RECIPE, validation=config, stages=(replace(WHOLE, steps=2),)), world)
+
+
 RUNS = (
+    Case(
+        VALIDATION,
+        validated,
+        {
+            "share": Change(0.6, given={"source": None}),
+            "source": ScenesConfig(seed="other", stories=2),
+            "every": 1,
+            "samples": 8,
+        },
+    ),
     Case(TINY.source, pages, {"seed": "other", "stories": 5}),
     Case(
         WHOLE,
@@ -143,8 +175,18 @@ RUNS = (
             "weight_decay": 0.5,
             "ema": 0.0,
             "clip": 0.01,
+            "optimizer": OptimizerConfig(kind="adamw"),
+            "schedule": ConstantScheduleConfig(),
         },
     ),
+    Case(
+        OptimizerConfig(),
+        lambda optimizer, world: run_of(replace(WHOLE, optimizer=optimizer), world),
+        {"kind": "adamw", "betas": (0.5, 0.9), "learning_rates": {"unified.head.queries": 1e-2}},
+    ),
+    Case(CosineScheduleConfig(), rates, {"floor": 0.5}),
+    Case(ConstantScheduleConfig(), rates, {}),
+    Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
         run_unified,
@@ -177,6 +219,7 @@ RUNS = (
             "save_every": 1,
             "save_every_minutes": 1e-9,
             "keep": Change(KeptConfig(last=1), given={"save_every": 1}),
+            "validation": VALIDATION,
         },
     ),
     Case(KeptConfig(best=1, by="rising"), kept, {"last": 1, "best": 2, "by": "falling", "lowest": True}),

@@ -28,16 +28,16 @@ WALK, GLOSSARY, RECIPE, README = (
     PAGES[name] for name in ("docs/walk.md", "docs/glossary.md", "docs/recipe.md", "README.md")
 )
 CARD = PAGES[CHECKPOINT.relative_to(ROOT).as_posix() + "/README.md"]
-FILES_OF_A_RUN = {"log.jsonl", "recipe.yaml"}
+FILES_OF_A_RUN = {"log.jsonl", "recipe.yaml", "report.html"}
 """Their names stand in the library as strings; test_training.py sees them written."""
 WORDS = {"four": 4, "nine": 9, "ten": 10}
 
 
 @cache
 def names():
-    """Class -> what its body defines; under "" every name, parameter and string of the library."""
+    """Class -> what its body defines; under "" every name, parameter and string of the library and the examples."""
     found = {"": set()}
-    for path in (ROOT / "blip3o").rglob("*.py"):
+    for path in (*(ROOT / "blip3o").rglob("*.py"), *(ROOT / "examples").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found[""] |= {
                 value

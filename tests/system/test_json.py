@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from verbs import VERBS, names
 
+TINY = Path(__file__).parents[1] / "tiny.yaml"
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 TYPES = {
     "text": str,
@@ -21,6 +22,7 @@ TYPES = {
     "text or null": (str, type(None)),
     "integer or null": (int, type(None)),
     "list or null": (list, type(None)),
+    "number or null": (int, float, type(None)),
     "object or null": (dict, type(None)),
 }
 
@@ -56,8 +58,9 @@ RUNS = {
     "data check": [("data", "check", "own")],
     "data pack": [("data", "pack", "own", "-o", "shards")],
     "data cache": [("data", "cache", "own", "-o", "features")],
+    "train": [("train", "--config", "{tiny}", "--dry-run")],
 }
-WITHOUT_MODEL = ("info", "convert", "data preview", "data check", "data pack")
+WITHOUT_MODEL = ("info", "convert", "data preview", "data check", "data pack", "train")
 
 
 @pytest.mark.parametrize("verb", RUNS)
@@ -72,7 +75,7 @@ def test_the_fields_of_a_verb_are_those_of_the_page(verb, blip3o, weights, publi
     Path("own/a.txt").write_text("a cup")
     told, found = fields(verb), []
     for words in RUNS[verb]:
-        asked = [str(word).format(picture=picture, weights=weights, published=published) for word in words]
+        asked = [str(word).format(picture=picture, weights=weights, published=published, tiny=TINY) for word in words]
         done = blip3o(*asked, *([] if verb in WITHOUT_MODEL else ["-m", weights]), "--json")
         assert done.code == 0, done
         found += records(done.out, verb)

@@ -129,6 +129,8 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "python benchmarks/speed.py": (has_help, "takes minutes of a quiet machine"),
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
+    "python benchmarks/training_step.py": (has_help, "takes minutes of a quiet machine"),
+    "python benchmarks/step_memory.py": (has_help, "takes a minute and 4 GB"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
     "python scripts/model_card.py": (has_help, "writes into the package; test_model_card.py runs it"),
     "python scripts/fill_scores.py": (has_help, "writes README.md; test_fill_scores.py tests it"),

@@ -17,13 +17,15 @@ from fields.case import Change
 from fields.data import DATA
 from fields.models import MODELS
 from fields.networks import NETWORKS
+from fields.plans import PLANS
 from fields.runs import RUNS
 
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
 from blip3o.train.objectives.unified import UnifiedObjectiveConfig
-from blip3o.train.recipe import Recipe
+from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.validation import ValidationConfig
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
@@ -31,15 +33,19 @@ CONFIGS = {"Stage", "Recipe", "Sampling"}
 BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceConfig"}
 """Of which no config is made, but those that a plugin adds fields to."""
 LEARNS = {type(case.base) for case in RUNS}
-CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
+CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *PLANS, *DATA)}
 UNSEEN = {
-    *((Recipe, name) for name in ("description", "benchmark", "skip_limit")),
+    *((Recipe, name) for name in ("description", "benchmark", "skip_limit", "parallel", "workers", "prompts")),
+    (Recipe, "trackers"),
+    *((Stage, name) for name in ("checkpointing", "compile")),
     (HFDatasetConfig, "name"),
     (UnifiedObjectiveConfig, "pack"),
+    (ValidationConfig, "drawn"),
 }
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py and
-tests/unit/train/objectives/test_packed_text.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, tests/system/test_parallel.py,
+tests/unit/train/test_trainer.py, tests/unit/train/objectives/test_packed_text.py, tests/unit/train/test_regions.py,
+tests/unit/train/test_trackers.py and tests/system/test_compiled_step.py look at."""
 
 
 def gist(value):

@@ -9,10 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from blip3o.config import check
 from blip3o.data.array_store import Features
 from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
+from blip3o.data.split import SamplePart, Split
+from blip3o.errors import ConfigError
 from blip3o.processing.conversation import Conversation, Picture, Turn
 
 DESCRIBE = "describe this picture."
@@ -34,6 +38,8 @@ class Source(ABC):
     """
 
     config: Any
+    split: Split | None = None
+    """Which samples are held out from training; None: none are."""
     tasks: ClassVar[tuple[str, ...]] = ("draw", "caption")
     """The conversations that can be made of it."""
 
@@ -69,6 +75,31 @@ class Source(ABC):
     def length(self, task: str) -> int:
         """How many samples a task runs through before it sees one again: its indices are counted from 0 to this."""
         return len(self)
+
+    def groups(self) -> np.ndarray:
+        """Of each sample the number of its group. Samples that show the same things are one group, for either all of
+        them or none are held out."""
+        return np.arange(len(self))
+
+    def held_out(self, split: Split, task: str = "") -> np.ndarray:
+        """Whether each sample of a task (empty: of the source) is held out, as booleans."""
+        return split.held_out(self.groups())
+
+    def indices(self, part: SamplePart, tasks: Iterable[str] = ("",)) -> dict[str, np.ndarray]:
+        """Task -> the indices of its samples in this part; empty where none are held out. Tasks without a sample that
+        is held out are missing there. Raises ConfigError for tasks without a sample to learn from, and where no task
+        has one that is held out."""
+        if self.split is None:
+            return {}
+        masks = {task: self.held_out(self.split, task) == (part == "held out") for task in tasks}
+        usable = {task: np.flatnonzero(mask) for task, mask in masks.items() if mask.any()}
+        if not usable or (part == "training" and len(usable) < len(masks)):
+            missing = "to validate on" if part == "held out" else "to learn from"
+            raise ConfigError(
+                f"validation.share is {self.split.share}, which leaves no sample {missing}: choose another share, or "
+                "name a validation.source"
+            )
+        return usable
 
     def vocabulary(self) -> tuple[str, ...] | None:
         """All words and punctuation marks of its conversations, where these are few: a model that is trained on it from

@@ -63,8 +63,7 @@ class WebDataset(RowSource):
         row: dict[str, Any] = json_object(self._read(index, members["json"])) if "json" in members else {}
         image = next(({"image": suffix} for suffix in IMAGE_SUFFIXES if suffix in members), {})
         text = {"caption": self._read(index, members["txt"])} if "txt" in members else {}
-        named = {name: suffix for suffix in members if (name := _image_column(suffix))}
-        return row | text | named | image
+        return row | text | image
 
     def place(self, index: int) -> tuple[str, str]:
         shard = self.shards[self.index.shard(index)]
@@ -117,9 +116,3 @@ def _expanded(pattern: str) -> tuple[Any, list[str]]:
     if missing or not paths:
         raise DataError(f"{pattern}: {', '.join(missing[:3]) or 'no shard'} does not exist: name files such as 00.tar")
     return files, paths
-
-
-def _image_column(suffix: str) -> str:
-    """The column of a picture that is named before its ending: "source" of `source.png`; "" for other members."""
-    name, _, ending = suffix.rpartition(".")
-    return name if ending in IMAGE_SUFFIXES else ""

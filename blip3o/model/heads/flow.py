@@ -16,7 +16,7 @@ from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
 from blip3o.flow.sampler import SOLVERS, start
-from blip3o.flow.time import cut, draw_times, solver_times
+from blip3o.flow.time import cut, dimension_shift, draw_times, solver_times
 from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
 from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
@@ -29,8 +29,9 @@ class FlowHeadConfig(HeadSizes):
 
     kind: Literal["flow"] = "flow"
     denoises: ClassVar[bool] = True
-    shift: float = 1.0
-    """Shift of training and solver times towards noise (flow/time.py)."""
+    shift: float | Literal["auto"] = 1.0
+    """Shift of training and solver times towards noise (flow/time.py); `auto` is what the size of the features asks for
+    by its equation (2), at the published sizes 5.3."""
     dropout: float = 0.1
     """Proportion of training conditions set to zero, so that guidance has a null to start from."""
     null_scale: float = 0.0
@@ -44,10 +45,15 @@ class FlowHeadConfig(HeadSizes):
         check(
             *sizes(self, "time_parts"),
             (self.time_parts >= 0, f"time_parts is {self.time_parts}, expected 0 or more"),
-            (self.shift > 0, f"shift is {self.shift}, expected more than 0"),
+            (self.shift == "auto" or self.shift > 0, f"shift is {self.shift}, expected more than 0"),
             (0 <= self.dropout <= 1, f"dropout is {self.dropout}, expected 0 to 1"),
             (0 <= self.null_scale < 1, f"null_scale is {self.null_scale}, expected 0 or more and less than 1"),
         )
+
+    @property
+    def time_shift(self) -> float:
+        """The shift as a number."""
+        return dimension_shift(self.channels * self.side**2) if self.shift == "auto" else self.shift
 
 
 class FlowHead(Head):
@@ -68,7 +74,7 @@ class FlowHead(Head):
         rngs: Sequence[Generator],
     ) -> SlotInputs:
         """The queries, and `draws` noised versions of the features, one whole batch after the other."""
-        draws, shift = range(self.config.draws), self.config.shift
+        draws, shift = range(self.config.draws), self.config.time_shift
         return SlotInputs(
             slot=self.queries.expand(len(data), -1, -1),
             data=data,
@@ -105,7 +111,7 @@ class FlowHead(Head):
         """Run the backbone once and draw the noise; where there is guidance, its null side is conditioned as well."""
         hidden, config = complete(self.queries.expand(len(rngs), -1, -1)), self.config
         sides = 1 if all(sampling.guidance == 1 for sampling in samplings) else 2
-        times = [solver_times(sampling.steps, config.shift) for sampling in samplings]
+        times = [solver_times(sampling.steps, config.time_shift) for sampling in samplings]
         field_times = [cut(row, config.time_parts) for row in times] if config.time_parts else None
         noise = draw_noise((config.channels, config.side, config.side), rngs).to(hidden)
         return HeadState(

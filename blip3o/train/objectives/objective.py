@@ -10,12 +10,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.data.address import StepAddresses, seeded
+from blip3o.data.loader import Each
 from blip3o.data.order import Order
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
+from blip3o.data.split import SamplePart
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
+from blip3o.processing.images import square
 from blip3o.train.features import encode_once as encode_once
 from blip3o.train.features import encode_source as encode_source
 
@@ -69,8 +72,9 @@ class PictureBatch(Microbatch):
     indices: Sequence[int]
     """Of the samples in the source."""
     pictures: Sequence[Picture]
+    """Their central squares at the size of the target space."""
     pixels: Float[Tensor, "batch 3 height width"]
-    """Their central squares at the size of the target space, in [-1, 1]."""
+    """The same, in [-1, 1]."""
 
     def to(self, device: torch.device) -> "PictureBatch":
         """The same with its tensors on another device."""
@@ -102,6 +106,9 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.source = source
+        self.each: Each = map
+        """How the samples of a step are read: one after the other, or by the threads of a loader."""
+        self.part: SamplePart = "training"
         self._orders: dict[str, Order] = {}
         self._pipeline = [pipeline]
 
@@ -147,18 +154,32 @@ class Objective(nn.Module, ABC):
     def sampled(self, step: StepAddresses) -> tuple[list[int], list[Picture], list[str], list[SampleError]]:
         """The samples of a step by their indices in the source, their pictures and addresses, and what is skipped."""
         if step.run not in self._orders:
-            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run)
-        indices, pictures, addresses, skipped = [], [], [], []
-        for number in step.numbers:
-            _, index = self._orders[step.run][number]
+            chosen = self.source.indices(self.part)
+            indices = {"all": chosen[""]} if chosen else {}
+            self._orders[step.run] = Order({"all": len(self.source)}, {"all": 1.0}, step.run, indices)
+        order = self._orders[step.run]
+
+        def read(number: int) -> tuple[int, Picture] | SampleError:
+            _, index = order[number]
             try:
-                pictures.append(self.source.picture(index))
+                return index, self.square(self.source.picture(index))
             except SampleError as error:
-                skipped.append(error)
+                return error
+
+        indices, pictures, addresses, skipped = [], [], [], []
+        for number, found in zip(step.numbers, self.each(read, step.numbers), strict=True):
+            if isinstance(found, SampleError):
+                skipped.append(found)
                 continue
-            indices.append(index)
+            indices.append(found[0])
+            pictures.append(found[1])
             addresses.append(step.address(number))
         return indices, pictures, addresses, skipped
+
+    def square(self, picture: Picture) -> Picture:
+        """What the target space sees of a picture, as soon as it is read: a step of large photographs need not hold
+        them all."""
+        return replace(square(picture, self.pipeline.space.size), features=picture.features)
 
     def finish(self) -> None:
         """Called after the last step of the stage, with the averaged weights in place."""

@@ -172,17 +172,25 @@ class UnifiedObjective(Objective):
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
-        samples, addresses, skipped = [], [], []
-        for number in part.numbers:
-            mixture = self.mixture(name, part.run)
+        if not part.count:
+            return [], [], []
+        mixture = self.mixture(name, part.run)
+
+        def read(number: int) -> TokenizedSample | SampleError:
             try:
-                samples.append(self.pipeline.template.encode(mixture[number]))
+                sample = self.pipeline.template.encode(mixture[number])
             except SampleError as error:
-                skipped.append(error)
-                continue
+                return error
             except PictureError as error:  # one that the source gives and this backbone cannot read
-                skipped.append(SampleError(error.reason, *mixture.place(number), str(error)))
+                return SampleError(error.reason, *mixture.place(number), str(error))
+            return sample if sample.target is None else replace(sample, target=self.square(sample.target))
+
+        samples, addresses, skipped = [], [], []
+        for number, found in zip(part.numbers, self.each(read, part.numbers), strict=True):
+            if isinstance(found, SampleError):
+                skipped.append(found)
                 continue
+            samples.append(found)
             addresses.append(part.address(number))
         return samples, addresses, skipped
 
@@ -226,7 +234,7 @@ class UnifiedObjective(Objective):
         """The mixture of a kind of batch, made when it is first asked for."""
         if seed not in self._mixtures:
             weights = self.config.draw if name == "draw" else self.config.text
-            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw")
+            self._mixtures[seed] = Mixture(self.source, weights, seed, drawing=name == "draw", part=self.part)
         return self._mixtures[seed]
 
 

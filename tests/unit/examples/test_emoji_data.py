@@ -3,6 +3,7 @@
 import io
 import random
 import tarfile
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from blip3o.errors import DataError
 from blip3o.processing.conversation import Picture
 from examples.emoji import pack
 from examples.emoji.collection import STYLES, TONES, held_out, read_emoji, render
-from examples.emoji.source import EmojiSource, EmojiSourceConfig, read_edits, read_pictures, varied
+from examples.emoji.source import TURNS, EmojiSource, EmojiSourceConfig, read_edits, read_pictures, varied
 
 
 @pytest.fixture
@@ -118,43 +119,66 @@ def test_a_source_shows_each_picture_in_as_many_variants_as_it_is_told(packed):
     assert pixels_of(source_of(packed, size=36)[0].picture).shape == (36, 36, 3)
 
 
-def test_both_pictures_of_an_edit_are_the_same_variant(packed):
+@pytest.mark.parametrize("task", ["restyle", "retone"])
+def test_both_pictures_of_an_edit_are_the_same_variant(packed, task):
     source = source_of(packed)
-    for index in range(len(source.edits)):
-        request, answer = source.conversation("edit", index, random.Random(index))
-        before, after = request.content[0], answer.content[0]
-        number, instruction, target = source.edits[index]
-        variants = [
-            variant
-            for variant in range(4)
-            if (source.varied_picture(number, variant).pixels == pixels_of(before)).all()
-            and (source.varied_picture(target, variant).pixels == pixels_of(after)).all()
-        ]
-        assert variants, instruction
+    assert source.length(task) == 4 * len(source.edits[task]) > 0
+    for index in range(source.length(task)):
+        request, answer = source.conversation(task, index, random.Random(index))
+        variant, edit = divmod(index, len(source.edits[task]))
+        number, instruction, target = source.edits[task][edit]
+        styles = {source.records[one].style for one in (number, target)}
+        assert len(styles) == (2 if task == "restyle" else 1)
+        assert request.content[1] == instruction
+        for picture, shown in ((request.content[0], number), (answer.content[0], target)):
+            assert (pixels_of(picture) == source.varied_picture(shown, variant).pixels).all()
 
 
 def test_what_is_drawn_of_words_is_the_picture_itself(packed):
     source = source_of(packed)
-    for index in range(len(source)):
+    for index in range(source.length("draw")):
         request, answer = source.conversation("draw", index, random.Random(index))
-        number = index % len(source.records)
+        number, _ = source.balanced(index)
         assert request.content[0] in source.records[number].captions
         assert (pixels_of(answer.content[0]) == source.pixels[number]).all()
 
 
 @pytest.mark.parametrize("task", ["caption", "name", "category", "style"])
 def test_what_is_read_is_never_mirrored(packed, task):
-    source = source_of(packed, variants=2)
-    for index in range(len(source)):
+    source = source_of(packed, variants=3)
+    shown = set()
+    for index in range(source.length(task)):
         request, answer = source.conversation(task, index, random.Random(index))
-        shown = next(part for part in request.content if isinstance(part, Picture))
-        assert (shown.pixels == source.pixels[index % len(source.records)]).all()
+        picture = next(part for part in request.content if isinstance(part, Picture))
+        number, _ = source.balanced(index)
+        same = [
+            variant for variant in range(3) if (picture.pixels == source.varied_picture(number, variant).pixels).all()
+        ]
+        assert set(same) & {0, 2}
+        shown |= set(same)
         assert isinstance(answer.content[0], str)
+    assert shown >= {0, 2}
+
+
+def test_all_cells_are_drawn_and_read_as_often_and_half_of_the_toned_ones_without_a_tone(packed):
+    source = source_of(packed)
+    cells = {(record.concept, record.style) for record in source.records}
+    drawn = Counter(source.balanced(index)[0] for index in range(source.length("draw")))
+    of_cell = Counter()
+    for number, count in drawn.items():
+        of_cell[source.records[number].concept, source.records[number].style] += count
+    assert of_cell == dict.fromkeys(cells, TURNS)
+    toned = {(record.concept, record.style) for record in source.records if record.tone}
+    assert toned
+    for number, record in enumerate(source.records):
+        expected = TURNS if (record.concept, record.style) not in toned else TURNS // 10 if record.tone else TURNS // 2
+        assert drawn[number] == expected
 
 
 def test_questions_have_their_answers(packed):
     source = source_of(packed)
-    for index, record in enumerate(source.records):
+    for index in range(len(source.cells) * 2):
+        record = source.records[source.balanced(index)[0]]
         answers = {
             task: source.conversation(task, index, random.Random(0))[1].content[0]
             for task in ("name", "category", "style")
@@ -184,6 +208,7 @@ def test_gaps_are_the_given_pictures_that_lack_a_style(packed):
     source.fill(gaps, pictures)
     assert source.features is None
     assert len(source) == 4 * (source.given + len(gaps))
+    assert len(source.cells) == 40
     for (number, style), record, pixels in zip(
         gaps, source.records[source.given :], source.pixels[source.given :], strict=True
     ):
@@ -219,4 +244,5 @@ def test_edits_are_samples_of_the_package_itself(packed):
     row = shards.row(0)
     assert request.content[1] == row["instruction"]
     for picture, column in ((request.content[0], "source"), (answer.content[0], "target")):
-        assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(row[column])))).all()
+        stored = shards.open_image(0, row[column])
+        assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(stored)))).all()

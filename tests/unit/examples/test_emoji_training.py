@@ -81,12 +81,13 @@ def test_the_page_tells_the_stages_of_the_recipe():
 
 def test_a_tower_learns_the_names_of_what_it_is_shown(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
-    assert objective.names == sorted({record.called for record in source.records})
+    assert objective.called == sorted({record.called for record in source.records})
     tower = list(pipeline.unified.backbone.visual.parameters())
     optimizer = torch.optim.Adam(tower, 3e-3)
     losses = []
     for _ in range(40):
-        loss = objective.losses(StepAddresses("x", 0, 8))["contrast"]
+        [batch] = objective.load(StepAddresses("x", 0, 8)).batches
+        loss = objective.losses(batch)["contrast"]
         assert loss.weight == 8
         optimizer.zero_grad()
         loss.mean().backward()
@@ -97,8 +98,8 @@ def test_a_tower_learns_the_names_of_what_it_is_shown(recipe, source, pipeline):
 
 def test_the_tower_is_told_nothing_of_the_order_of_its_batch(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
-    whole = objective.losses(StepAddresses("x", 0, 6))["contrast"]
-    halves = [objective.losses(StepAddresses("x", step, 3))["contrast"] for step in (0, 1)]
+    [whole], halves = (objective.load(StepAddresses("x", 0, 6), rows).batches for rows in (0, 3))
+    whole, *halves = (objective.losses(batch)["contrast"] for batch in (whole, *halves))
     assert whole.sum.item() == pytest.approx(sum(half.sum.item() for half in halves), rel=1e-4)
 
 
@@ -113,8 +114,8 @@ def test_gaps_are_filled_with_what_the_model_restyles(recipe, source, pipeline):
     assert (source.pixels[source.given :] == np.stack(drawn)).all()
     assert source.features is not None
     assert len(source.features) == len(source)
-    losses = objective.losses(StepAddresses("x", 0, 4))
-    assert {*losses} == {"text", "image"}
+    losses = [objective.losses(batch) for batch in objective.load(StepAddresses("x", 0, 4)).batches]
+    assert {name for named in losses for name in named} == {"text", "image"}
 
 
 @pytest.mark.slow
@@ -127,7 +128,7 @@ def test_a_stage_that_fills_gaps_goes_on_as_if_it_had_not_been_stopped(recipe, p
     def stopped(steps):
         if steps.done == 2:
             raise KeyboardInterrupt
-        step(steps)
+        return step(steps)
 
     with monkeypatch.context() as patch:
         patch.setattr(StageSteps, "step", stopped)

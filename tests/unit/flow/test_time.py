@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from blip3o.flow.noise import generators
-from blip3o.flow.time import cut, draw_times, shifted, solver_times
+from blip3o.flow.time import cut, dimension_shift, draw_times, shifted, solver_times
 
 TIMES = torch.linspace(0, 1, 11)
 
@@ -57,3 +57,14 @@ def test_times_are_cut_as_the_published_sampler_cuts_its_timesteps():
     told = cut(solver_times(30), 1000)[:-1]
     assert torch.equal(1000 - (told * 1000).round().long(), timesteps)
     assert cut(torch.tensor([0.2345678, 1.0], dtype=torch.float64), 10).tolist() == pytest.approx([0.3, 1.0])
+
+
+@pytest.mark.parametrize(("dimension", "shift"), [(64 * 1792, 28**0.5), (4096, 1.0), (1152, 1.0)])
+def test_the_shift_of_a_picture_is_the_root_of_its_size(dimension, shift):
+    assert dimension_shift(dimension) == pytest.approx(shift)
+
+
+def test_times_move_as_in_the_source_whose_time_is_one_of_noise():
+    time, shift = torch.linspace(0, 1, 11), dimension_shift(64 * 1792)
+    noise = 1 - time
+    torch.testing.assert_close(1 - shifted(time, shift), shift * noise / (1 + (shift - 1) * noise))

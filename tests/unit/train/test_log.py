@@ -23,11 +23,11 @@ def test_a_look_tells_means_since_the_last_one_speed_and_time_left(monkeypatch):
     clock = iter([0.0, 2.0, 2.0, 3.0, 3.0])
     monkeypatch.setattr(log.time, "perf_counter", lambda: next(clock))
     meter = Meter(10, 8)
-    meter.add({"total": 1.0})
-    meter.add({"total": 3.0})
+    meter.add({"total": torch.tensor(1.0)})
+    meter.add({"total": torch.tensor(3.0)})
     first = meter.look("encoder", 2)
     assert (first.losses, first.samples_per_s, first.left_s) == ({"total": 2.0}, 8.0, 8.0)
-    meter.add({"total": 5.0})
+    meter.add({"total": torch.tensor(5.0)})
     second = meter.look("encoder", 3)
     assert second.losses == {"total": 5.0}
     assert second.left_s == pytest.approx(7.0)
@@ -60,7 +60,7 @@ def test_a_step_in_the_journal_is_its_losses_and_what_stands_beside_them(tmp_pat
     journal.step(
         TrainingProgress(
             **{"stage": "eye", "step": 3, "steps": 9, "losses": {"total": 0.5}, "samples_per_s": 7.0, "waiting": 0.25},
-            **{"learning_rate": 1e-5, "gradient_norm": 2.0, "skipped": {"no caption": 2}, **sizes},
+            **{"learning_rate": 1e-5, "gradient_norm": 2.0, "skipped": {"no caption": 2}, "run_left_s": 90.0, **sizes},
         )
     )
     [line] = journal.events()
@@ -69,7 +69,7 @@ def test_a_step_in_the_journal_is_its_losses_and_what_stands_beside_them(tmp_pat
     assert line.keys() >= NO_LOSSES
     facts = [line[name] for name in ("waiting", "learning_rate", "gradient_norm", "memory_mb", "device_memory_mb")]
     assert facts == [0.25, 1e-5, 2.0, 3, 4]
-    assert line["skipped"] == {"no caption": 2}
+    assert (line["skipped"], line["left_s"]) == ({"no caption": 2}, 90)
 
 
 def test_a_journal_knows_what_it_holds_and_nothing_of_a_line_that_was_cut(tmp_path):

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,30 @@ def test_matrix_products_are_made_in_the_precision_of_the_recipe(short, begin, p
     assert {tensor.dtype for tensor in kept.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", ["encoder", "instruction"])
+def test_threads_that_read_ahead_change_nothing_but_who_reads(short, begin, monkeypatch, name):
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    seen = []
+    for workers in (0, 1, 4):
+        recipe = replace(short(name, steps=3, micro_batch_size=3), workers=workers)
+        losses, readers = [], set()
+        trainer = begin(recipe, observe=lambda progress, losses=losses: losses.append(progress.losses))
+        picture = type(trainer.source).picture
+
+        def read(source, index, picture=picture, readers=readers):
+            readers.add(threading.current_thread().name.partition("_")[0])
+            return picture(source, index)
+
+        monkeypatch.setattr(type(trainer.source), "picture", read)
+        weights = trained_by(trainer)
+        monkeypatch.setattr(type(trainer.source), "picture", picture)
+        assert ("samples" in readers) == bool(workers)
+        seen.append((losses, weights))
+    for losses, weights in seen[1:]:
+        assert losses == seen[0][0]
+        assert all(torch.equal(weights[key], tensor) for key, tensor in seen[0][1].items())
+
+
 # --- stopping -------------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +252,7 @@ def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(shor
     with pytest.raises(OutputError, match=told):
         trainer.run()
     assert saved_by(trainer) == (["tower-000001"], 1)
-    assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "states"]
+    assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "report.html", "states"]
 
 
 def resumed(begin, recipe, trainer):
@@ -366,3 +391,19 @@ def test_a_run_takes_the_lock_that_its_caller_holds(short, begin, tmp_path):
         with pytest.raises(OutputError, match="in use by process"):
             begin(short(), tmp_path).run()
     begin(short(), tmp_path).run()
+
+
+def test_the_time_left_is_that_of_what_will_be_trained(tiny, begin):
+    seen = []
+    recipe = replace(tiny, stages=tuple(replace(stage, steps=2) for stage in tiny.stages[:3]), save_every=0)
+    trainer = begin(recipe, observe=seen.append)
+    trainer.run()
+    told = {progress.stage: progress for progress in seen if progress.losses}
+    speed = told["encoder"].samples_per_s
+    assert told["encoder"].run_left_s == pytest.approx((2 + 2) * 4 / speed)
+    assert told["tower"].run_left_s == told["tower"].left_s == 0
+    assert all(progress.memory_bytes > 1e8 and progress.device_memory_bytes == 0 for progress in told.values())
+    assert all(0 < progress.waiting <= 1 and progress.gradient_norm > 0 for progress in told.values())
+    seen.clear()
+    begin(recipe, observe=seen.append).run("encoder")
+    assert [progress.run_left_s for progress in seen if progress.losses] == [0]

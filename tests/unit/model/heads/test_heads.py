@@ -14,7 +14,7 @@ from blip3o.flow.time import shifted
 from blip3o.model.denoisers import next_dit
 from blip3o.model.denoisers.next_dit import NextDiT, NextDiTConfig
 from blip3o.model.heads import HEADS
-from blip3o.model.heads.flow import FlowHeadConfig
+from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
@@ -100,6 +100,30 @@ def test_training_times_are_shifted_as_the_head_is_told(head):
     assert len(plain.time.unique()) == 6
     torch.testing.assert_close(moved.time, shifted(plain.time, 4.0))
     assert torch.equal(moved.noise, plain.noise)
+
+
+@torch.no_grad()
+def test_a_head_may_shift_times_by_the_size_of_its_features(head):
+    """Of 4 x 4096 numbers, whose shift is 2; and of few, whose times stay."""
+
+    def made(shift, channels, side):
+        config = FlowHeadConfig(slot_length=SLOT, width=12, channels=channels, side=side, shift=shift)
+        sizes = NextDiTConfig(
+            channels=channels, side=side, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16
+        )
+        torch.manual_seed(0)
+        return FlowHead(config, lambda: NextDiT(sizes))
+
+    def times(network):
+        config = network.config
+        data = torch.zeros(3, config.channels, config.side, config.side)
+        visited = network.start(lambda slot: slot, None, generators([0]), [Sampling(steps=4)]).sampler.times
+        return network.fill(data, None, generators(range(3))).time, visited
+
+    auto, by_hand, plain = (times(made(shift, 4096, 2)) for shift in ("auto", 2.0, 1.0))
+    torch.testing.assert_close(auto, by_hand)
+    assert (auto[0] < plain[0]).all()
+    torch.testing.assert_close(times(made("auto", *SHAPE[:2])), times(made(1.0, *SHAPE[:2])))
 
 
 def test_as_many_thoughts_are_dropped_as_the_head_is_told(head):

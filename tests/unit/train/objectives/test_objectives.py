@@ -337,3 +337,19 @@ def test_processes_share_the_samples_of_a_step(ranks):
     whole = StepAddresses("run", 3, 8)
     dealt = [replace(whole, rank=rank, ranks=ranks).numbers for rank in range(ranks)]
     assert sorted(number for numbers in dealt for number in numbers) == [*whole.numbers]
+
+
+@torch.no_grad()
+def test_words_of_drawings_are_scored_only_where_they_have_a_weight(tiny, pipeline, pages, objective_of, monkeypatch):
+    scored = []
+    logits = pipeline.unified.backbone.logits
+    monkeypatch.setattr(
+        pipeline.unified.backbone, "logits", lambda hidden: scored.append(len(hidden)) or logits(hidden)
+    )
+    stage = named(tiny, "generation")
+    for weight in (0.5, 0.0):
+        objective = objective_of(changed(stage, text_weight=weight), pipeline, pages)
+        losses = losses_of(objective, step_of(stage))
+        assert ("text" in losses) == bool(scored) == (weight > 0)
+        assert losses["image"].weight == stage.batch_size
+        scored.clear()
