@@ -44,7 +44,7 @@ def _data() -> None:
     """Look at what the models learn from."""
 
 
-Processes = Annotated[
+ReadingProcesses = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many read at a time; default: one for each core.")
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a new one, or one to go on with.")]
@@ -107,7 +107,7 @@ def check(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A page with pictures to write, too: its name ends in .html.")
     ] = None,
-    processes: Processes = None,
+    processes: ReadingProcesses = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -50,6 +50,9 @@ def samples(source: "Source", count: int, seed: int) -> list["Tile"]:
 
 def stages(recipe: "Recipe", source: "Source", count: int) -> list["Section"]:
     """Of each stage of a recipe the first samples that it learns from, a section for each kind of batch."""
+    from blip3o.train.validation import HeldOutSamples
+
+    HeldOutSamples(recipe.validation, source, recipe.seed)  # which the source leaves out from here on
     return [section for stage in recipe.stages for section in _sections(recipe, stage, source, count)]
 
 
@@ -98,7 +101,8 @@ def _pictures(source: "Source", step: Any) -> list["Tile"]:
     from blip3o.data.sample import SampleError
     from blip3o.processing.picture_files import tile
 
-    order, tiles = Order({"all": len(source)}, {"all": 1.0}, step.run), []
+    chosen, tiles = source.indices("training"), []
+    order = Order({"all": len(source)}, {"all": 1.0}, step.run, {"all": chosen[""]} if chosen else {})
     for number in range(TRIES * step.count):
         try:
             tiles.append((tile([source.picture(order[number][1])]), ""))

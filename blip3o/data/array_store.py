@@ -133,5 +133,5 @@ class StoredRows:
         return StoredRows(self.store, self.rows[index]) if isinstance(index, slice) else self.store[self.rows[index]]
 
 
-Features = np.ndarray | ArrayStore | StoredRows
+KeptFeatures = np.ndarray | ArrayStore | StoredRows
 """Features of a source's pictures, in memory or in a folder: number of a sample -> [channel, rows, columns]."""

@@ -1,9 +1,11 @@
 """All samples of a source read once, on several processes where there are many, and what a check keeps of each."""
 
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -59,10 +61,13 @@ def read_all(source: Source, processes: int = 1) -> Iterator[SampleFacts]:
         return
     # no fork: torch and the progress bar have threads, whose locks a forked process would wait for
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (source,))
+    starting = processes
     waiting: deque[Future[list[SampleFacts]]] = deque()
     try:
         for start in range(0, len(source), AT_ONCE):
-            waiting.append(pool.submit(_read, start, min(start + AT_ONCE, len(source))))
+            with _interrupts_held() if starting else nullcontext():
+                waiting.append(pool.submit(_read, start, min(start + AT_ONCE, len(source))))
+            starting = max(0, starting - 1)
             if len(waiting) > 2 * processes:
                 yield from waiting.popleft().result()
         while waiting:
@@ -71,12 +76,25 @@ def read_all(source: Source, processes: int = 1) -> Iterator[SampleFacts]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until this is over; a process that is started meanwhile never hears it: the one that waits for it
+    answers."""
+    if sys.platform == "win32":
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 _SOURCE: list[Source] = []
 """Of a process that reads for another one."""
 
 
 def _begin(source: Source) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that waits
     _SOURCE[:] = [source]
 
 

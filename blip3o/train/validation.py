@@ -13,7 +13,7 @@ import torch
 
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
-from blip3o.data.array_store import Features
+from blip3o.data.array_store import KeptFeatures
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
 from blip3o.data.split import Split
@@ -67,7 +67,7 @@ class HeldOutSamples:
         """Holds a share of `source` out from training where the config says so. Raises ConfigError where that leaves
         nothing to validate on or to learn from, DataError where the other source cannot be opened."""
         self.config, self.trained = config, source
-        self.encoded_beside: Features | None = None
+        self.encoded_beside: KeptFeatures | None = None
         """The features of the run's own source when those of the other source were made: by the same encoder."""
         self.source = source if config.source is None else build(config.source, SOURCES, Source)
         if config.share:

@@ -185,6 +185,26 @@ def test_a_preview_of_a_recipe_shows_what_its_stages_learn_from(blip3o, pictures
     assert {text.split("\n")[0] for text in drawing} <= {"user: a red field", "user: a blue field"}
 
 
+def test_a_preview_leaves_out_what_the_recipe_holds_out(blip3o):
+    from blip3o.cli.preview import stages
+    from blip3o.config import load
+    from blip3o.data.opening import source_at
+    from blip3o.train.recipe import Recipe
+
+    Path("mine").mkdir()
+    for number in range(12):
+        Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(f"mine/{number:02}.png")
+        Path(f"mine/{number:02}.txt").write_text(f"field {number}")
+    recipe, source = load(Recipe, "folder", ["source.path=mine", "validation.share=0.4"]), source_at("mine")
+    shown = stages(recipe, source, 40)
+    learned = source.indices("training", ["draw"])["draw"]
+    assert 0 < len(learned) < 12
+    drawn = {text.split("\n")[0] for _, text in dict(shown)["generation: draw 100%"]}
+    assert drawn == {f"user: field {number}" for number in learned}
+    pictures = {int(np.asarray(image)[96, 96, 0]) for image, _ in dict(shown)["encoder: pictures"]}
+    assert pictures == {20 * number for number in learned}
+
+
 def test_the_preview_of_a_stage_is_what_training_takes(blip3o, pictures):
     from blip3o.cli.preview import stages
     from blip3o.config import load

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from blip3o.config import check
-from blip3o.data.array_store import Features
+from blip3o.data.array_store import KeptFeatures
 from blip3o.data.blocks import Blocks
 from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
@@ -57,12 +57,12 @@ class Source(ABC):
         """Where features are kept that are too large for memory; None keeps them in memory all the same."""
 
     @property
-    def features(self) -> Features | None:
-        """Features of all pictures [sample, channel, rows, columns]; None until they are encoded."""
+    def features(self) -> KeptFeatures | None:
+        """KeptFeatures of all pictures [sample, channel, rows, columns]; None until they are encoded."""
         return self._features
 
     @features.setter
-    def features(self, features: Features | None) -> None:
+    def features(self, features: KeptFeatures | None) -> None:
         self._features = features
 
     @abstractmethod
