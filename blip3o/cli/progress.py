@@ -1,5 +1,6 @@
 """What is shown while something takes time: a bar on stderr, nothing where that is no terminal."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,31 @@ def working_on_many(title: str) -> Iterator[Callable[[str, int, int], None]]:
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[count]}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, count="")
+        yield update
+
+
+@contextmanager
+def counting(title: str) -> Iterator["Progress"]:
+    """A bar for long work on many things of like size: how many are done, how fast, and how long the rest takes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    began = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began, 1e-3)
+        bar.update(task, completed=done, total=total, count=f"{done}/{total}, {rate:,.0f}/s")
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None, count="")
         yield update

@@ -32,3 +32,8 @@ class Mixture:
                 return conversation
         ending = "a picture" if self.drawing else "words"
         raise ConfigError(f"task {task!r} never ends in {ending}: list it on the other side")
+
+    def place(self, number: int) -> tuple[str, str]:
+        """Task and address of a sample, for messages of what only its reader finds wrong with it."""
+        task, index = self.order[number]
+        return task, f"{task}[{index}]"

@@ -51,12 +51,12 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
     """The sample of a row, by the names of its columns: turns of a conversation; source, instruction and target of an
     edit; or an image with one or more captions. `place`: its shard and address. Raises RowError for one that
     cannot be trained on."""
-    if turns := _column(row, CONVERSATIONS):
-        pictures = [_picture(image, open_image) for image in _list(_column(row, IMAGES))]
+    if turns := column(row, CONVERSATIONS):
+        pictures = [_picture(image, open_image) for image in listed(column(row, IMAGES))]
         return Sample(conversation=_conversation(turns, pictures), shard=place[0], address=place[1])
-    if (target := _column(row, TARGETS)) is not None:
+    if (target := column(row, TARGETS)) is not None:
         return Sample(conversation=_edit(row, target, open_image), shard=place[0], address=place[1])
-    images = _list(_column(row, IMAGES))
+    images = listed(column(row, IMAGES))
     if not images:
         raise RowError("no image", f"columns are {', '.join(row) or 'none'}")
     captions = captions_of(row)
@@ -65,9 +65,15 @@ def read_row(row: SourceRow, open_image: OpenImage, place: tuple[str, str]) -> S
     return Sample(picture=_picture(images[0], open_image), captions=captions, shard=place[0], address=place[1])
 
 
+def images_of(row: SourceRow) -> list[Any]:
+    """The values of all image columns of a row, those of an edit included, as they stand in the data."""
+    columns = (IMAGES, SOURCES, TARGETS)
+    return [value for names in columns for value in listed(column(row, names))]
+
+
 def captions_of(row: SourceRow) -> tuple[str, ...]:
     """The captions of a row, without empty ones. Raises RowError for what is no text."""
-    values = [value for name in CAPTIONS for value in _list(row.get(name))]
+    values = [value for name in CAPTIONS for value in listed(row.get(name))]
     return tuple(text for value in values if (text := _without_control(checked_text(value).strip())))
 
 
@@ -98,18 +104,20 @@ def _without_control(text: str, *allowed: str) -> str:
 def texts_of(row: SourceRow) -> tuple[str, ...]:
     """All that is written in a row, for a tokenizer to learn from; "" of faulty ones."""
     try:
-        spoken = [text for _, text in _spoken(_column(row, CONVERSATIONS) or ())]
-        instruction = _column(row, INSTRUCTIONS) if _column(row, TARGETS) is not None else None
+        spoken = [text for _, text in _spoken(column(row, CONVERSATIONS) or ())]
+        instruction = column(row, INSTRUCTIONS) if column(row, TARGETS) is not None else None
         return (*captions_of(row), *spoken, *([] if instruction is None else [checked_text(instruction)]))
     except RowError:
         return ()
 
 
-def _column(row: SourceRow, names: Sequence[str]) -> Any:
+def column(row: SourceRow, names: Sequence[str]) -> Any:
+    """The first of these columns that holds something; None where none does."""
     return next((row[name] for name in names if row.get(name) not in (None, "", [], ())), None)
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A value as a list: of none an empty one, of a list its items, of anything else itself alone."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
@@ -177,8 +185,8 @@ def _conversation(turns: Any, pictures: Sequence[Picture]) -> Conversation:
 
 
 def _edit(row: SourceRow, target: Any, open_image: OpenImage) -> Conversation:
-    sources = [_picture(image, open_image) for image in _list(_column(row, SOURCES))]
-    instruction = _column(row, INSTRUCTIONS)
+    sources = [_picture(image, open_image) for image in listed(column(row, SOURCES))]
+    instruction = column(row, INSTRUCTIONS)
     if not sources or instruction is None or not (text := _without_control(checked_text(instruction).strip())):
         raise RowError("incomplete edit", "expected source, instruction and target")
     return Turn("user", (*sources, text)), Turn("assistant", (_picture(target, open_image),))

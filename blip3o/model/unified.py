@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from blip3o.batch import IGNORED, Batch
+from blip3o.batch import IGNORED, Batch, BatchPlaces, LabelledAnswers
 from blip3o.config import check
 from blip3o.model.backbones import BACKBONES, BackboneConfig
-from blip3o.model.backbones.backbone import Cache
+from blip3o.model.backbones.backbone import CAUSAL, Cache, PromptStates, visible_pairs
 from blip3o.model.denoisers import DENOISERS, DenoiserConfig
 from blip3o.model.heads import HEADS, HeadConfig
 from blip3o.model.heads.flow import FlowHeadConfig
-from blip3o.model.heads.head import HeadSizes, HeadState, Reference
+from blip3o.model.heads.head import HeadSizes, HeadState, Reference, SlotInputs
 from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
@@ -24,6 +26,9 @@ from blip3o.model.loss import WeightedLoss
 
 CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
 """(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
+
+LOGITS_AT_ONCE = 2**26
+"""Scores of words that the loss holds at once: 256 MB in float32, and as much for their gradient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,27 +86,6 @@ class UnifiedLosses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledAnswers:
-    """The unbroken runs of labelled tokens in a batch."""
-
-    labelled: Bool[Tensor, "batch seq_less_one"]
-    """Whether the token after each is to be written."""
-    answer: Int[Tensor, " labelled"]
-    """The answer that each labelled token belongs to, counted through the batch."""
-    weights: Float[Tensor, " answer"]
-    """The root of the length of each."""
-
-    @classmethod
-    def of(cls, labels: Int[Tensor, "batch seq"]) -> "LabelledAnswers":
-        """Those of a batch's labels."""
-        padded = F.pad(labels[:, 1:] != IGNORED, (1, 0))
-        starts = (padded[:, 1:] & ~padded[:, :-1]).flatten().cumsum(0)  # answers that start up to each token
-        labelled = padded[:, 1:]
-        answer = starts[labelled.flatten()] - 1
-        return cls(labelled=labelled, answer=answer, weights=answer.bincount().sqrt())
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImageRequests:
     """Conversations that end in a slot, and the images to draw from them."""
 
@@ -147,13 +131,16 @@ class Unified(nn.Module):
         assert config is not None, "UnifiedConfig refuses a head that lacks its denoiser"
         return DENOISERS[config.kind](config)
 
-    def embed(self, batch: Batch) -> Float[Tensor, "batch seq hidden"]:
-        """Embeddings of words and of read pictures; what stands in the slot is left to the head."""
+    def embed(self, batch: Batch, places: BatchPlaces | None = None) -> Float[Tensor, "batch seq hidden"]:
+        """Embeddings of words and of read pictures; what stands in the slot is left to the head. With `places`, the
+        values of no tensor are read on the host."""
         embeddings = self.backbone.embed(batch.tokens)
         if batch.pixel_values is None or batch.image_grid_thw is None:
             return embeddings
         seen = self.backbone.encode_images(batch.pixel_values, batch.image_grid_thw).to(embeddings.dtype)
-        return embeddings.masked_scatter(batch.image_mask[..., None], seen)
+        if places is None:
+            return embeddings.masked_scatter(batch.image_mask[..., None], seen)
+        return embeddings.flatten(0, 1).index_copy(0, places.seen, seen).view_as(embeddings)
 
     def reference(self, *requests: "ImageRequests") -> Reference | None:
         """The picture that the slot may start from, for all images requested; None where no prompt has one."""
@@ -173,32 +160,98 @@ class Unified(nn.Module):
         """The slots, where the head wants their positions to see each other; None where everything is causal."""
         return batch.slot if self.head.attention == "bidirectional" and batch.slot.any() else None
 
-    def forward(self, batch: Batch, rngs: Sequence[Generator]) -> UnifiedLosses:
-        """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's."""
-        embeddings = self.embed(batch)
-        inputs = None
-        if batch.target is not None:
-            inputs = self.head.fill(batch.target, self.reference(ImageRequests.each(batch)), rngs)
-            embeddings = embeddings.masked_scatter(batch.slot[..., None], inputs.slot.to(embeddings.dtype))
-        hidden = self.backbone(embeddings, batch.mask, None, None, self.bidirectional(batch))
-        image = None
-        if inputs is not None:
-            image = self.head(hidden[batch.slot].view(len(hidden), -1, hidden.shape[-1]), inputs)
-        return UnifiedLosses(text=self.text_loss(hidden, batch), image=image)
+    def forward(self, batch: Batch, rngs: Sequence[Generator], places: BatchPlaces | None = None) -> UnifiedLosses:
+        """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's.
 
-    def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], batch: Batch) -> WeightedLoss | None:
+        Only what they need is computed. Where the backbone is frozen and all rows end in their slots, gradients run
+        through the slots alone: causality keeps them out of the prompts. A `condition` of the batch stands in for the
+        backbone. With `places` of the batch, no value of a tensor is read on the host.
+        """
+        places = BatchPlaces.of(batch) if places is None else places
+        if batch.target is None:
+            return UnifiedLosses(text=self.text_loss(self._hidden(batch, places), places.answers), image=None)
+        inputs = self.head.fill(batch.target, _reference(batch), rngs)
+        if batch.condition is not None:
+            return UnifiedLosses(text=None, image=self.head(batch.condition, inputs))
+        if places.ends_in_slot and not any(one.requires_grad for one in self.backbone.parameters()):
+            before, hidden = self._after_prompt(batch, places, inputs)
+        else:
+            before = self._hidden(batch, places, inputs)
+            hidden = before.flatten(0, 1)[places.slots].view_as(inputs.slot)
+        return UnifiedLosses(text=self.text_loss(before, places.answers), image=self.head(hidden, inputs))
+
+    @torch.no_grad()
+    def condition(
+        self, batch: Batch, rngs: Sequence[Generator], places: BatchPlaces | None = None
+    ) -> Float[Tensor, "batch slot hidden"]:
+        """The hidden states of the slots: what a batch may carry as its `condition` for as long as backbone and queries
+        are frozen. The batch has targets, as in training."""
+        assert batch.target is not None, "only a batch with targets has slots to condition"
+        places = BatchPlaces.of(batch) if places is None else places
+        inputs = self.head.fill(batch.target, _reference(batch), rngs)
+        return self._hidden(batch, places, inputs).flatten(0, 1)[places.slots].view_as(inputs.slot)
+
+    def _hidden(
+        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs | None = None
+    ) -> Float[Tensor, "batch seq hidden"]:
+        """The hidden states of a whole batch, with what enters its slots."""
+        embeddings = self.embed(batch, places)
+        if inputs is not None:
+            slots = inputs.slot.to(embeddings.dtype).flatten(0, 1)
+            embeddings = embeddings.flatten(0, 1).index_copy(0, places.slots, slots).view_as(embeddings)
+        length, runs = batch.mask.shape[1], self._runs(batch, places)
+        plain = runs is None and batch.segments is None and not places.is_padded
+        visible = batch.mask.new_ones(CAUSAL) if plain else visible_pairs(batch.mask, length, runs, batch.segments)
+        return self.backbone(embeddings, batch.mask, segments=batch.segments, visible=visible)
+
+    def _after_prompt(
+        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs
+    ) -> tuple[Float[Tensor, "batch prompt hidden"], Float[Tensor, "batch slot hidden"]]:
+        """The hidden states of prompts and of slots, where the gradient of the slots alone is wanted."""
+        length = places.slot_length
+        before = batch.mask[:, :-length]
+        with torch.no_grad():
+            cache = self.backbone.new_cache()
+            embeddings = self.embed(batch, places)[:, :-length]
+            visible = visible_pairs(before, before.shape[1]) if places.is_padded else before.new_ones(CAUSAL)
+            prompt = self.backbone(embeddings, before, cache, visible=visible)
+        visible = visible_pairs(batch.mask, length, self._runs(batch, places))
+        slot = inputs.slot.to(embeddings.dtype)
+        return prompt, self.backbone(slot, batch.mask, PromptStates(cache), visible=visible)
+
+    def _runs(self, batch: Batch, places: BatchPlaces) -> Bool[Tensor, "batch seq"] | None:
+        """As `bidirectional`, without a look at the slots."""
+        return batch.slot if self.head.attention == "bidirectional" and places.slot_length else None
+
+    def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], answers: LabelledAnswers) -> WeightedLoss | None:
         """Cross-entropy of the labelled tokens, a mean for each answer; an answer weighs the root of its length.
 
         An answer is an unbroken run of labelled tokens. Neither the long nor the short ones drown the others ("square
-        averaging", InternVL 2.5, arXiv 2412.05271). Only the logits of labelled tokens are computed.
+        averaging", InternVL 2.5, arXiv 2412.05271). Only the logits of labelled tokens are computed, and of many of
+        them not all at once.
         """
-        answers = LabelledAnswers.of(batch.labels)
         if not len(answers.weights):
             return None
-        logits = self.backbone.logits(hidden[:, :-1][answers.labelled]).float()
-        losses = F.cross_entropy(logits, batch.labels[:, 1:][answers.labelled], reduction="none")
+        losses = self.token_losses(hidden[answers.rows, answers.places], answers.tokens)
         sums = losses.new_zeros(len(answers.weights)).index_add(0, answers.answer, losses)
         return WeightedLoss(sum=(sums / answers.weights).sum(), weight=answers.weights.sum())
+
+    def token_losses(
+        self, hidden: Float[Tensor, "labelled hidden"], tokens: Int[Tensor, " labelled"]
+    ) -> Float[Tensor, " labelled"]:
+        """Cross-entropy of each token, in parts of at most `LOGITS_AT_ONCE` scores. Where there is more than one part,
+        scores are computed once more for the gradient."""
+        parts = max(1, -(-tokens.numel() * self.config.backbone.text.vocab_size // LOGITS_AT_ONCE))
+        if parts == 1:
+            return self._token_losses(hidden, tokens)
+        pairs = zip(hidden.chunk(parts), tokens.chunk(parts), strict=True)
+        again = partial(checkpoint, self._token_losses, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([again(*pair) for pair in pairs])
+
+    def _token_losses(
+        self, hidden: Float[Tensor, "labelled hidden"], tokens: Int[Tensor, " labelled"]
+    ) -> Float[Tensor, " labelled"]:
+        return F.cross_entropy(self.backbone.logits(hidden).float(), tokens, reduction="none")
 
     def start_features(
         self, requests: Sequence[ImageRequests], rngs: Sequence[Generator], samplings: Sequence[Sampling]
@@ -291,3 +344,10 @@ class Unified(nn.Module):
         logs = self.backbone.logits(hidden).float().log_softmax(-1)
         labelled = labels != IGNORED
         return (logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * labelled).sum(-1)
+
+
+def _reference(batch: Batch) -> Reference | None:
+    """The pictures that slots start from, where a row has one."""
+    if batch.reference is None or batch.referenced is None:
+        return None
+    return Reference(features=batch.reference, present=batch.referenced)

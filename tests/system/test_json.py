@@ -54,8 +54,9 @@ RUNS = {
     "convert": [("convert", "{published}", "ours"), ("convert", "ours", "theirs")],
     "data preview": [("data", "preview", "-n", 2)],
     "data check": [("data", "check", "own")],
+    "data pack": [("data", "pack", "own", "-o", "shards")],
 }
-WITHOUT_MODEL = ("info", "convert", "data preview", "data check")
+WITHOUT_MODEL = ("info", "convert", "data preview", "data check", "data pack")
 
 
 @pytest.mark.parametrize("verb", RUNS)

@@ -83,11 +83,46 @@ def scores_the_book_a_little(words: list[str]) -> None:
     subprocess.run([*asked, "--limit", "1", "--group", "vqa"], check=True, env=environment, capture_output=True)
 
 
+def would_download(words: list[str]) -> None:
+    subprocess.run([words[0], str(ROOT / words[1]), "--dry-run", *words[2:]], check=True, capture_output=True)
+
+
+def is_a_program(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, *words[1:3], "--help"], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.startswith("usage: ")
+
+
+def names_a_benchmark(words: list[str]) -> None:
+    from blip3o.evals.registry import find
+
+    options = dict(pairwise(words))
+    assert find(options["--benchmark"])[0].has_data == ("--data" in options)
+
+
+def has_its_help(words: list[str]) -> None:
+    assert run([*words[1:3], "--help"]) == 0
+
+
 INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "make": (is_target, "sets up an environment; .ci/run does it in full"),
     "source": (is_made_by_make, "the shell's own"),
     "blip3o train": (is_a_recipe, "takes hours; a tiny recipe runs in test_cli.py and test_training.py"),
     "python train.py": (is_a_recipe, "takes minutes; a tiny recipe runs in test_cli.py"),
+    "blip3o data check data/emoji/training/pictures-*.tar": (
+        has_its_help,
+        "reads the emoji, which are not in the checkout",
+    ),
+    "blip3o data preview data/emoji/training/edits-*.tar": (
+        has_its_help,
+        "reads the emoji, which are not in the checkout",
+    ),
+    "blip3o evaluate --benchmark examples.emoji.benchmark:HeldOutEmoji": (
+        names_a_benchmark,
+        "asks thousands of questions of the emoji",
+    ),
+    "bash scripts/download_data.sh": (would_download, "fetches from the network"),
+    "python -m examples.emoji.sheet": (is_a_program, "needs a trained model; test_emoji_benchmark.py tests it"),
+    "python -m examples.emoji.judge": (is_a_program, "takes minutes; test_emoji_benchmark.py trains one"),
     "blip3o evaluate": (runs_with_one_question, "asks thousands of questions"),
     "python evaluate.py": (runs_with_one_question, "asks a thousand questions"),
     "bash scripts/run_all_evals.sh": (scores_the_book_a_little, "asks thousands of questions"),

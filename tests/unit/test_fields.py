@@ -22,6 +22,7 @@ from fields.runs import RUNS
 from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
+from blip3o.train.objectives.unified import UnifiedObjectiveConfig
 from blip3o.train.recipe import Recipe
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
@@ -32,15 +33,13 @@ BASES = {"ObjectiveConfig", "SourceConfig", "RowSourceConfig", "SketchedSpaceCon
 LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
 UNSEEN = {
-    (Recipe, "description"),
-    (Recipe, "benchmark"),
-    (Recipe, "skip_limit"),
-    (Recipe, "workers"),
+    *((Recipe, name) for name in ("description", "benchmark", "skip_limit", "workers")),
     (HFDatasetConfig, "name"),
+    (UnifiedObjectiveConfig, "pack"),
 }
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py and, of `workers`,
-tests/unit/train/test_trainer.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, tests/unit/train/test_trainer.py and
+tests/unit/train/objectives/test_packed_text.py look at."""
 
 
 def gist(value):

@@ -178,6 +178,11 @@ class RowSource(Source):
             return super().caption(sample, rng)
         return (max if self.config.captions == "longest" else min)(sample.captions, key=len)
 
+    def named_row(self, index: int) -> SourceRow:
+        """SourceRow `index` under our names of its columns, beside those that it has in the data. Raises RowError for
+        one that cannot be read, OSError."""
+        return self._renamed(self.row(index))
+
     def _renamed(self, row: SourceRow) -> SourceRow:
         return {**row, **{ours: row[theirs] for ours, theirs in self.config.columns.items() if theirs in row}}
 

@@ -17,7 +17,7 @@ from blip3o.data.stamp import check_stamp, stamp_of
 from blip3o.data.tar_index import TarIndex, compression
 from blip3o.errors import ConfigError, DataError
 
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 LARGEST_MEMBER = 2**29
 """Bytes; a larger picture or text is a fault of the data."""
 
@@ -63,7 +63,8 @@ class WebDataset(RowSource):
         row: dict[str, Any] = json_object(self._read(index, members["json"])) if "json" in members else {}
         image = next(({"image": suffix} for suffix in IMAGE_SUFFIXES if suffix in members), {})
         text = {"caption": self._read(index, members["txt"])} if "txt" in members else {}
-        return row | text | image
+        named = {name: suffix for suffix in members if (name := _image_column(suffix))}
+        return row | text | named | image
 
     def place(self, index: int) -> tuple[str, str]:
         shard = self.shards[self.index.shard(index)]
@@ -116,3 +117,9 @@ def _expanded(pattern: str) -> tuple[Any, list[str]]:
     if missing or not paths:
         raise DataError(f"{pattern}: {', '.join(missing[:3]) or 'no shard'} does not exist: name files such as 00.tar")
     return files, paths
+
+
+def _image_column(suffix: str) -> str:
+    """The column of a picture that is named before its ending: "source" of `source.png`; "" for other members."""
+    name, _, ending = suffix.rpartition(".")
+    return name if ending in IMAGE_SUFFIXES else ""

@@ -24,18 +24,23 @@ def attend_to_words(
     query: Float[Tensor, "batch head seq dim"],
     key: Float[Tensor, "batch key_head past_and_seq dim"],
     value: Float[Tensor, "batch key_head past_and_seq dim"],
-    attention_mask: Bool[Tensor, "#batch 1 seq past_and_seq"] | None,
+    attention_mask: Bool[Tensor, "#batch 1 #seq #past_and_seq"] | None,
     **rest: object,
 ) -> tuple[Float[Tensor, "batch seq head dim"], None]:
     """Attention of the language model by `attend`.
 
-    Takes and gives what an attention function of `transformers` does; no mask where the plain causal one is meant.
+    Takes and gives what an attention function of `transformers` does; no mask where the plain causal one is meant, or
+    `CAUSAL` where `transformers` would make one of none.
     """
+    if attention_mask is not None and attention_mask.shape[-1] < key.shape[-2]:
+        attention_mask = None
     causal = attention_mask is None and query.shape[-2] > 1
     out = attend(query, key, value, attention_mask, causal=causal, scale=rest["scaling"])  # pyright: ignore
     return out.transpose(1, 2), None
 
 
+CAUSAL = (1, 1, 1, 1)
+"""The shape of a mask that stands for the plain causal one: `transformers` takes it as it is, and reads no tensor."""
 WORDS = "blip3o"
 """The name under which `transformers` knows `attend_to_words`."""
 
@@ -92,9 +97,11 @@ class Backbone(nn.Module, ABC):
         self,
         inputs_embeds: Float[Tensor, "batch seq hidden"],
         attention_mask: Bool[Tensor, "batch past_and_seq"],
-        cache: Cache | None = None,
+        cache: "Cache | PromptStates | None" = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
         bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
+        visible: Bool[Tensor, "#batch 1 #seq #past_and_seq"] | None = None,
+        segments: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq hidden"]:
         """Hidden states after the last normalisation.
 
@@ -103,11 +110,22 @@ class Backbone(nn.Module, ABC):
 
         Attention is causal, but the positions of each unbroken `bidirectional` run see each other; such a run must
         enter in one call. None is no run, and then a mask of [seq, past_and_seq] is not built unless there is padding.
+
+        `visible` is all that already worked out (`visible_pairs`): then no value of a tensor is read on the host.
+        Positions of different `segments`, each of them unbroken, do not see each other and are counted apart: several
+        sequences in one row, without cache, positions or runs.
         """
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
-        mask = attention_mask.long()
-        if bidirectional is not None:
+        mask = attention_mask.long() if visible is None else visible
+        if bidirectional is not None and visible is None:
+            assert not isinstance(cache, PromptStates), "slots run after their prompts with `visible`"
             mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
+        if segments is not None:
+            assert cache is None
+            assert positions is None
+            assert bidirectional is None
+            counted = counted_apart(segments)
+            mask = visible_pairs(attention_mask, segments.shape[1], None, segments) if visible is None else visible
         return self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
@@ -178,6 +196,56 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def restore_buffers(self) -> None:
         """Compute what no file holds, such as rotary frequencies: after the networks were built on the meta device."""
+
+
+class PromptStates:
+    """The keys and values of prompts, to run their slots after. Unlike those of a `Cache` they stay as they are, so
+    that a layer may run twice, the second time for its gradient.
+
+    It stands in the place of a cache of `transformers`, of which attention asks `update` and nothing else.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.states = list(_states(cache))
+
+    def update(
+        self,
+        keys: Float[Tensor, "batch key_head seq dim"],
+        values: Float[Tensor, "batch key_head seq dim"],
+        layer: int,
+    ) -> tuple[Float[Tensor, "batch key_head past_and_seq dim"], Float[Tensor, "batch key_head past_and_seq dim"]]:
+        """Those of the prompts and, after them, of the slots."""
+        past_keys, past_values = self.states[layer]
+        return torch.cat([past_keys, keys], -2), torch.cat([past_values, values], -2)
+
+
+def visible_pairs(
+    mask: Bool[Tensor, "batch past_and_seq"],
+    length: int,
+    runs: Bool[Tensor, "batch past_and_seq"] | None = None,
+    segments: Int[Tensor, "batch past_and_seq"] | None = None,
+) -> Bool[Tensor, "batch 1 seq past_and_seq"]:
+    """Whether each of the last `length` positions sees each position: itself and, where no padding, those before it;
+    of an unbroken one of the `runs` all, of another one of the `segments` none.
+
+    Padding sees itself, so that its attention and the gradient of that are finite.
+    """
+    places = torch.arange(mask.shape[1], device=mask.device)
+    here = places[-length:, None]
+    seen = mask[:, None] & (places <= here)
+    if runs is not None:
+        number = torch.where(runs, (runs & ~F.pad(runs[:, :-1], (1, 0))).cumsum(-1), -1)  # of each run, -1 outside
+        seen = seen | (runs[:, None] & (number[:, -length:, None] == number[:, None]))
+    if segments is not None:
+        seen = seen & (segments[:, -length:, None] == segments[:, None])
+    return (seen | (places == here))[:, None]
+
+
+def counted_apart(segments: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
+    """The place of each position in its segment, counted from 0."""
+    starts = F.pad(segments[:, 1:] != segments[:, :-1], (1, 0), value=True)
+    index = torch.arange(segments.shape[1], device=segments.device)
+    return index - (index * starts).cummax(-1).values
 
 
 def _states(cache: Cache) -> Iterator[tuple[Tensor, Tensor]]:

@@ -154,8 +154,19 @@ class Qwen(Backbone):
     def encode_images(
         self, pixel_values: Float[Tensor, "patch dim"], image_grid_thw: Int[Tensor, "picture 3"]
     ) -> Float[Tensor, "seen hidden"]:
-        """Embeddings of images: one for each 2 x 2 patches."""
-        return self.visual(pixel_values, image_grid_thw).pooler_output
+        """Embeddings of images: one for each 2 x 2 patches. Where they stand is worked out on the host."""
+        from transformers.vision_utils import get_vision_position_ids, get_vision_window_index
+
+        grid, vision, device = image_grid_thw.cpu(), self.config.vision, pixel_values.device
+        merge = vision.spatial_merge_size
+        window, bounds = get_vision_window_index(grid, merge, vision.window_size, vision.patch_size)
+        return self.visual(
+            pixel_values,
+            grid,
+            position_ids=get_vision_position_ids(grid, merge).to(device, non_blocking=True),
+            window_index=window.to(device, non_blocking=True),
+            cu_window_seqlens=bounds,
+        ).pooler_output
 
     def positions(
         self,

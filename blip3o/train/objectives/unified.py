@@ -8,15 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from blip3o.batch import Batch
+from blip3o.batch import IGNORED, Batch, BatchPlaces
 from blip3o.config import check
 from blip3o.data.address import StepAddresses
 from blip3o.data.mixture import Mixture
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
-from blip3o.model.unified import LabelledAnswers
+from blip3o.errors import PictureError
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
+from blip3o.processing.packing import collate_packed, pack
 from blip3o.train.objectives.objective import (
     LoadedStep,
     Microbatch,
@@ -43,6 +44,9 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
     """Conversations of `text` in one step, beside those of `draw`."""
     text_weight: float = 1.0
     """Weight of the text loss; that of the image loss is 1."""
+    pack: int = 0
+    """Tokens of a row into which conversations of `text` are packed, without seeing each other; a longer one has a row
+    to itself. The losses are the same. 0 is a row for each, rows of like length together."""
     features: Literal["kept", "online"] = "kept"
     """Whether the features of all pictures are computed once, before the first step, or in every step anew: slower, but
     then no features of large data need to be kept."""
@@ -58,6 +62,8 @@ class UnifiedObjectiveConfig(ObjectiveConfig):
             ),
             (bool(self.text) == bool(self.text_batch_size), "text and text_batch_size belong together"),
             (bool(self.draw or self.text), "draw and text are empty: give the stage tasks to learn"),
+            (self.pack >= 0, f"pack is {self.pack}, expected 0 or more tokens"),
+            (not self.pack or bool(self.text), "pack is of the conversations of text, but the stage has none"),
         )
 
     @property
@@ -79,6 +85,10 @@ class ConversationBatch(Microbatch):
     """Conversations that end in a picture, or conversations that end in words."""
 
     batch: Batch
+    places: BatchPlaces
+    """Of the batch, found on the host."""
+    text_weight: float
+    """Of its answers."""
     target: Float[Tensor, "batch 3 height width"] | None = None
     """Pixels of the images to generate, in [-1, 1], where their features are not known yet."""
     reference: Float[Tensor, "referenced 3 height width"] | None = None
@@ -88,7 +98,7 @@ class ConversationBatch(Microbatch):
         """The same with its tensors on another device."""
         pixels = {name: getattr(self, name) for name in ("target", "reference")}
         moved = {name: value.to(device, non_blocking=True) for name, value in pixels.items() if value is not None}
-        return replace(self, batch=self.batch.to(device), **moved)
+        return replace(self, batch=self.batch.to(device), places=self.places.to(device), **moved)
 
 
 class UnifiedObjective(Objective):
@@ -111,14 +121,15 @@ class UnifiedObjective(Objective):
 
     def losses(self, batch: ConversationBatch) -> NamedLosses:
         """Those of the two that the micro-batch has."""
-        losses = self.pipeline.unified(self.with_features(batch), batch.rngs)
+        losses = self.pipeline.unified(self.with_features(batch), batch.rngs, batch.places)
         named = {"text": losses.text, "image": losses.image}
         return {name: loss for name, loss in named.items() if loss is not None}
 
     def weights(self, batch: ConversationBatch) -> Mapping[str, float]:
         """Answers weigh the roots of their lengths, images 1."""
-        text = float(LabelledAnswers.of(batch.batch.labels).weights.sum())
-        return {"text": text} | ({"image": float(len(batch.addresses))} if batch.batch.slot.any() else {})
+        return {"text": batch.text_weight} | (
+            {"image": float(len(batch.addresses))} if batch.places.slot_length else {}
+        )
 
     def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
         """The step's conversations, those of like length together, so that little is padding."""
@@ -126,9 +137,22 @@ class UnifiedObjective(Objective):
         for name, count in (("draw", step.count), ("text", self.config.text_batch_size)):
             samples, addresses, faults = self.tokenized(name, step.of(name, count))
             skipped += faults
+            if name == "text" and self.config.pack:
+                batches += self.packed(samples, addresses, rows)
+                continue
             for group in alike([len(sample.tokens) for sample in samples], rows):
                 batches.append(self.collate([samples[row] for row in group], [addresses[row] for row in group]))
         return LoadedStep(batches=batches, skipped=skipped)
+
+    def packed(
+        self, samples: Sequence[TokenizedSample], addresses: Sequence[str], rows: int
+    ) -> Iterator[ConversationBatch]:
+        """Micro-batches of at most so many packed `rows` (0: any number)."""
+        full = pack([len(sample.tokens) for sample in samples], self.config.pack)
+        for start in range(0, len(full), rows or max(len(full), 1)):
+            some = full[start : start + (rows or len(full))]
+            batch = collate_packed(self.pipeline.template, [[samples[item] for item in row] for row in some])
+            yield self.placed(batch, [addresses[item] for row in some for item in row])
 
     def tokenized(self, name: str, part: StepAddresses) -> tuple[list[TokenizedSample], list[str], list[SampleError]]:
         """The conversations of one kind as tokens, their addresses, and what cannot be used."""
@@ -141,6 +165,8 @@ class UnifiedObjective(Objective):
                 sample = self.pipeline.template.encode(mixture[number])
             except SampleError as error:
                 return error
+            except PictureError as error:  # one that the source gives and this backbone cannot read
+                return SampleError(error.reason, *mixture.place(number), str(error))
             return sample if sample.target is None else replace(sample, target=self.square(sample.target))
 
         samples, addresses, skipped = [], [], []
@@ -161,7 +187,17 @@ class UnifiedObjective(Objective):
             samples = [sample.without_features() for sample in samples]
             pictures = {"target": targets, "reference": newest}
             pixels = {name: self.pipeline.pixels(some) for name, some in pictures.items() if some}
-        return ConversationBatch(addresses=addresses, batch=self.pipeline.template.collate(samples), **pixels)
+        # padded on the left: then all rows end in their slots, where gradients begin if the backbone is frozen
+        batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
+        if samples[0].has_slot and not self.config.text_weight:
+            batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
+        return self.placed(batch, addresses, **pixels)
+
+    def placed(self, batch: Batch, addresses: Sequence[str], **pixels: Tensor) -> ConversationBatch:
+        """A micro-batch with all that is read of it on the CPU; `pixels`: as its fields are called."""
+        places = BatchPlaces.of(batch)
+        weight = float(places.answers.weights.sum())
+        return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
 
     @torch.no_grad()
     def with_features(self, batch: ConversationBatch) -> Batch:
@@ -171,8 +207,8 @@ class UnifiedObjective(Objective):
             return encoded
         encoded = replace(encoded, target=space.encode(batch.target.to(space.mean)))
         if batch.reference is not None and encoded.referenced is not None and encoded.target is not None:
-            reference = torch.zeros_like(encoded.target)
-            reference[encoded.referenced] = space.encode(batch.reference.to(space.mean))
+            features, there = space.encode(batch.reference.to(space.mean)), encoded.referenced.view(-1, 1, 1, 1)
+            reference = torch.zeros_like(encoded.target).masked_scatter(there, features)
             encoded = replace(encoded, reference=reference)
         return encoded
 

@@ -1,0 +1,116 @@
+"""The two objectives that the emoji need beside those of the package: a vision tower that knows names, and a model that
+fills the gaps of its own training data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from blip3o.model.loss import WeightedLoss
+from blip3o.pipeline import generation
+from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.conversation import Conversation, Turn
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
+from blip3o.train.objectives.unified import UnifiedObjective, UnifiedObjectiveConfig
+from examples.emoji.pack import RESTYLE
+from examples.emoji.source import EmojiSource
+
+TEMPERATURE = 0.05
+"""Of the cosines between a picture's tokens and names."""
+DRAWN_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameTowerConfig(ObjectiveConfig):
+    """A vision tower by itself."""
+
+    kind: Literal["examples.emoji.objectives:NameTower"] = "examples.emoji.objectives:NameTower"
+
+
+class NameTower(Objective):
+    """The backbone's vision tower alone, before a language model listens to it: every token of a picture points where
+    the name points, the mean of its tokens' embeddings, against all other names.
+
+    Source: the contrastive loss of CLIP, arXiv 2103.00020, with all names in place of those of the batch.
+    """
+
+    names = ("contrast",)
+    config: NameTowerConfig
+    source: EmojiSource
+    ids: Tensor
+
+    def __init__(self, config: NameTowerConfig, pipeline: Pipeline, source: EmojiSource) -> None:
+        super().__init__(config, pipeline, source)
+        called = sorted({record.called for record in source.records})
+        tokens = [pipeline.template.words.encode(name) for name in called]
+        longest = max(map(len, tokens))
+        self.register_buffer("ids", torch.tensor([[*row, *[-1] * (longest - len(row))] for row in tokens]))
+        self.index_of = {name: index for index, name in enumerate(called)}
+
+    def losses(self, batch: PictureBatch) -> NamedLosses:
+        """Cross-entropy of the names, a mean over a picture's tokens."""
+        backbone, indices = self.pipeline.unified.backbone, batch.indices
+        pictures = [self.source.readable(index) for index in indices]
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
+        tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
+        cells = F.normalize(tokens.unflatten(0, (len(indices), -1)).float(), dim=-1)
+        there = self.ids >= 0
+        names = F.normalize((backbone.embed(self.ids.clamp(min=0)).float() * there[..., None]).sum(1), dim=-1)
+        logits = cells @ names.T / TEMPERATURE
+        right = torch.tensor([self.index_of[self.source.record(index).called] for index in indices])
+        losses = F.cross_entropy(
+            logits.flatten(0, 1), right.to(self.device).repeat_interleave(logits.shape[1]), reduction="none"
+        )
+        return {"contrast": WeightedLoss.of_rows(losses.view(len(indices), -1).mean(1))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillGapsConfig(UnifiedObjectiveConfig):
+    """As of the unified objective."""
+
+    kind: Literal["examples.emoji.objectives:FillGaps"] = "examples.emoji.objectives:FillGaps"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class FillGaps(UnifiedObjective):
+    """The unified objective on more than the given pictures: what has no picture in a style gets one that the model
+    itself restyles from the other, before the stage begins.
+
+    Changing a style is learned from pairs and holds for pictures that were in no pair; drawing from words is learned
+    word by word and does not. So the model teaches itself: source and instruction are given, the target is its own. No
+    picture that was held out is looked at.
+    Source: back-translation (Sennrich et al., arXiv 1511.06709), of pictures in place of sentences.
+    """
+
+    config: FillGapsConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    source: EmojiSource
+
+    def __init__(self, config: FillGapsConfig, pipeline: Pipeline, source: EmojiSource) -> None:
+        gaps = source.gaps()
+        source.fill(gaps, restyle(pipeline, source, gaps))
+        super().__init__(config, pipeline, source)
+
+
+@torch.no_grad()
+def restyle(pipeline: Pipeline, source: EmojiSource, gaps: list[tuple[int, str]]) -> list[np.ndarray]:
+    """Pictures of the source, each in a style that it lacks, as the model draws them: uint8 [height, width, 3]. Each
+    has a seed of its own."""
+    training = pipeline.training
+    pipeline.eval()
+    engine = Engine(pipeline, capacity=DRAWN_AT_ONCE)
+
+    def requests() -> Iterator[Conversation]:
+        for number, style in gaps:
+            yield (Turn("user", (source.varied_picture(number, 0), RESTYLE[0].format(style=style))),)
+
+    tasks = (
+        generation.draw(engine, conversation, seed, pipeline.config.sampling)
+        for seed, conversation in enumerate(requests())
+    )
+    images = generation.collect(engine, tasks, len(gaps))
+    pipeline.train(training)
+    return [np.asarray(image.convert("RGB")) for image in images]

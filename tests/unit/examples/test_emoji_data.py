@@ -1,0 +1,222 @@
+"""Emoji are packed so that nothing of a held-out cell is in the training data, and read as samples."""
+
+import io
+import random
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blip3o.errors import DataError
+from blip3o.processing.conversation import Picture
+from examples.emoji import pack
+from examples.emoji.collection import STYLES, TONES, held_out, read_emoji, render
+from examples.emoji.source import EmojiSource, EmojiSourceConfig, read_edits, read_pictures, varied
+
+
+@pytest.fixture
+def packed(packages):
+    """The folder of the packages, with its shards."""
+    pack.pack(packages)
+    return packages
+
+
+def pixels_of(part):
+    """The pixels of a picture in a conversation."""
+    return part.pixels
+
+
+def source_of(folder, *, size=24, variants=4):
+    """The training data as a source."""
+    return EmojiSource(EmojiSourceConfig(path=str(folder), size=size, variants=variants))
+
+
+def test_a_concept_is_in_both_styles_under_one_name(packages):
+    emoji = read_emoji(packages / "packages")
+    assert {one.name for one in emoji} == {f"thing {number}" for number in range(20)}
+    assert {one.style for one in emoji} == {*STYLES}
+    assert {one.tone for one in emoji} == {"", *TONES.values()}
+    assert {one.category for one in emoji} == {"food and drink", "objects"}
+    assert len({one.key for one in emoji}) == len(emoji) == 2 * (20 + 5)
+
+
+def test_a_package_that_is_missing_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"no package of emoji: run scripts/download_data\.sh emoji"):
+        read_emoji(tmp_path)
+
+
+def test_a_tenth_of_the_cells_is_held_out_and_never_both_of_a_concept(packages):
+    emoji = read_emoji(packages / "packages")
+    cells = {one.cell for one in emoji}
+    hidden = held_out(emoji)
+    assert hidden < cells
+    assert len(hidden) == round(0.1 * len(cells))
+    assert len({concept for concept, _ in hidden}) == len(hidden)
+    assert {style for _, style in hidden} == {*STYLES}
+    assert held_out(reversed(emoji)) == hidden
+
+
+def test_nothing_of_a_held_out_cell_is_in_the_training_data(packed):
+    hidden = held_out(read_emoji(packed / "packages"))
+    records, _ = read_pictures(packed / "training", 24)
+    assert records
+    assert not {(record.concept, record.style) for record in records} & hidden
+    keys = {record.key for record in records}
+    shown = {key for before, _, after in read_edits(packed / "training") for key in (before, after)}
+    assert shown <= keys
+    members = []
+    for path in (packed / "training").glob("*.tar"):
+        with tarfile.open(path) as tar:
+            members += tar.getnames()
+    secret, _ = read_pictures(packed / "held-out", 24)
+    assert not [name for name in members for one in secret if one.key in name.partition(".")[0].split("--")]
+
+
+def test_every_held_out_cell_is_asked_for_by_an_edit_of_what_training_shows(packed):
+    hidden = held_out(read_emoji(packed / "packages"))
+    keys = {record.key for record in read_pictures(packed / "training", 24)[0]}
+    asked = read_edits(packed / "held-out")
+    assert {before for before, _, _ in asked} <= keys
+    by_key = {one.key: one.cell for one in read_emoji(packed / "packages")}
+    assert {by_key[after] for _, _, after in asked} == hidden
+
+
+def test_a_name_stands_before_its_style_in_every_caption(packed):
+    for record in read_pictures(packed / "training", 24)[0]:
+        assert len(record.captions) == len(pack.CAPTIONS)
+        assert all(caption.index(record.name) < caption.index(record.style) for caption in record.captions)
+        assert all((record.tone in caption) for caption in record.captions)
+
+
+def test_packing_again_gives_the_same_bytes(packed):
+    before = {path.name: path.read_bytes() for path in (packed / "training").iterdir()}
+    pack.pack(packed)
+    assert {path.name: path.read_bytes() for path in (packed / "training").iterdir()} == before
+    assert not list(packed.glob("*.partial"))
+
+
+def test_the_licences_lie_beside_the_pictures(packed):
+    text = (packed / "LICENSES.md").read_text()
+    assert "Apache License" in text
+    assert "Permission is hereby granted, free of charge" in text
+
+
+def test_a_plural_has_no_article():
+    assert [pack.article(name) for name in ("cherries", "apple", "dog", "women wrestling")] == ["", "an ", "a ", ""]
+
+
+def test_a_picture_is_drawn_on_white_at_its_size(packages):
+    one = read_emoji(packages / "packages")[0]
+    assert render(one.svg, 40).size == (40, 40)
+    assert render(one.svg, 40).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_source_shows_each_picture_in_as_many_variants_as_it_is_told(packed):
+    pictures = len(read_pictures(packed / "training", 24)[0])
+    assert [len(source_of(packed, variants=count)) for count in (1, 4)] == [pictures, 4 * pictures]
+    assert pixels_of(source_of(packed, size=36)[0].picture).shape == (36, 36, 3)
+
+
+def test_both_pictures_of_an_edit_are_the_same_variant(packed):
+    source = source_of(packed)
+    for index in range(len(source.edits)):
+        request, answer = source.conversation("edit", index, random.Random(index))
+        before, after = request.content[0], answer.content[0]
+        number, instruction, target = source.edits[index]
+        variants = [
+            variant
+            for variant in range(4)
+            if (source.varied_picture(number, variant).pixels == pixels_of(before)).all()
+            and (source.varied_picture(target, variant).pixels == pixels_of(after)).all()
+        ]
+        assert variants, instruction
+
+
+def test_what_is_drawn_of_words_is_the_picture_itself(packed):
+    source = source_of(packed)
+    for index in range(len(source)):
+        request, answer = source.conversation("draw", index, random.Random(index))
+        number = index % len(source.records)
+        assert request.content[0] in source.records[number].captions
+        assert (pixels_of(answer.content[0]) == source.pixels[number]).all()
+
+
+@pytest.mark.parametrize("task", ["caption", "name", "category", "style"])
+def test_what_is_read_is_never_mirrored(packed, task):
+    source = source_of(packed, variants=2)
+    for index in range(len(source)):
+        request, answer = source.conversation(task, index, random.Random(index))
+        shown = next(part for part in request.content if isinstance(part, Picture))
+        assert (shown.pixels == source.pixels[index % len(source.records)]).all()
+        assert isinstance(answer.content[0], str)
+
+
+def test_questions_have_their_answers(packed):
+    source = source_of(packed)
+    for index, record in enumerate(source.records):
+        answers = {
+            task: source.conversation(task, index, random.Random(0))[1].content[0]
+            for task in ("name", "category", "style")
+        }
+        assert answers == {"name": record.called, "category": record.category, "style": record.style}
+
+
+def test_a_variant_moves_both_styles_alike_and_mirrors_every_second_time():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (24, 24, 3), np.uint8)
+    assert (varied(pixels, 0, "x") == pixels).all()
+    assert (varied(pixels, 2, "x") == varied(pixels, 2, "x")).all()
+    assert (varied(pixels, 2, "x") != varied(pixels, 2, "y")).any()
+    half = np.full((24, 24, 3), 255, np.uint8)
+    half[:, :6] = 0
+    left = [varied(half, variant, "x")[12].argmin(0)[0] < 12 for variant in range(4)]
+    assert left == [True, False, True, False]
+
+
+def test_gaps_are_the_given_pictures_that_lack_a_style(packed):
+    source = source_of(packed)
+    hidden = held_out(read_emoji(packed / "packages"))
+    gaps = source.gaps()
+    assert {(source.records[number].concept, style) for number, style in gaps} == hidden
+    pictures = [np.full((24, 24, 3), number, np.uint8) for number in range(len(gaps))]
+    source.features = np.zeros((1, 1))
+    source.fill(gaps, pictures)
+    assert source.features is None
+    assert len(source) == 4 * (source.given + len(gaps))
+    for (number, style), record, pixels in zip(
+        gaps, source.records[source.given :], source.pixels[source.given :], strict=True
+    ):
+        assert (record.name, record.style) == (source.records[number].name, style)
+        assert all(f"{style} style" in caption for caption in record.captions)
+        assert pixels.flat[0] == gaps.index((number, style))
+    assert source.gaps() == gaps
+    source.fill(gaps, pictures)
+    assert len(source.records) == source.given + len(gaps)
+
+
+def test_a_source_without_data_says_what_to_run(tmp_path):
+    with pytest.raises(DataError, match=r"run scripts/download_data\.sh emoji"):
+        source_of(tmp_path)
+
+
+def test_a_damaged_member_is_told(packed):
+    path = next((packed / "training").glob("pictures-*.tar"))
+    with tarfile.open(path, "w") as tar:
+        for name, content in (("one.png", b""), ("one.json", b"{")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(DataError, match="no JSON"):
+        source_of(packed)
+
+
+def test_edits_are_samples_of_the_package_itself(packed):
+    from blip3o.data.sources.webdataset import WebDataset, WebDatasetConfig
+
+    shards = WebDataset(WebDatasetConfig(path=f"{packed}/held-out/edits-*.tar"))
+    request, answer = shards[0].conversation
+    row = shards.row(0)
+    assert request.content[1] == row["instruction"]
+    for picture, column in ((request.content[0], "source"), (answer.content[0], "target")):
+        assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(row[column])))).all()
