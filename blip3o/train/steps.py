@@ -14,7 +14,7 @@ from blip3o.config import to_dict
 from blip3o.data.address import StepAddresses
 from blip3o.data.loader import StepLoader
 from blip3o.data.sample import SampleError
-from blip3o.errors import CheckpointError, TrainingError
+from blip3o.errors import CheckpointError, ConfigError, TrainingError
 from blip3o.train.ema import Average
 from blip3o.train.log import Meter
 from blip3o.train.objectives.objective import LoadedStep, Objective
@@ -56,6 +56,7 @@ class StageSteps:
             loaded = next(self.loader)
         if loaded.batches:  # else every sample was skipped
             losses = self.backward(loaded.batches)
+            self.check_learning()
             norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.stage.clip, foreach=True)
             rate = learning_rate(self.stage, self.done)
             self.optimizer.step(rate)
@@ -73,6 +74,16 @@ class StageSteps:
         """End the threads that load samples."""
         if self.loader is not None:
             self.loader.close()
+
+    def check_learning(self) -> None:
+        """Raise ConfigError where no part of the model that learns has had a share in the losses: the stage would change
+        nothing. What an objective brings of its own is no part of it."""
+        own = (one.grad is None for name, one in self.parameters.items() if not name.startswith("objective."))
+        if all(own):
+            raise ConfigError(
+                f"stage {self.stage.name} trains {', '.join(self.stage.trains)}, on which the losses of its objective "
+                f"{self.stage.objective.kind!r} do not depend: name parts that they run through"
+            )
 
     def backward(self, batches: Sequence[Any]) -> dict[str, Tensor]:
         """Add up the gradients of micro-batches; gives the step's losses, `total` first.
