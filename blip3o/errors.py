@@ -43,6 +43,10 @@ class TrainingError(UserError):
     """A run that cannot go on: its loss is no longer a number."""
 
 
+class AlreadyToldError(Exception):
+    """The end of one of several processes, after another has told the user why."""
+
+
 class OutputError(UserError):
     """A result that cannot be written where it was asked for."""
 

@@ -16,7 +16,7 @@ from blip3o import __version__
 from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
 from blip3o.cli.lean import leave_rounding_out
 from blip3o.cli.options import Stopped
-from blip3o.errors import UserError, brief
+from blip3o.errors import AlreadyToldError, UserError, brief
 
 LONGEST_LINE = 600
 """Characters of an error that are shown without --debug."""
@@ -84,6 +84,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"error: {error}", 2, debug)
     except typer.TyperException as error:
         return _fail(f"error: {_misused(error)}", 2, debug)
+    except AlreadyToldError:
+        return 1
     except Stopped as error:
         return _fail(str(error), 130, debug)
     except (KeyboardInterrupt, typer.Abort):

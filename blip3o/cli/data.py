@@ -1,8 +1,8 @@
 """blip3o data: a look at what the models learn from, before they do."""
 
 import os
-import random
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,21 +10,25 @@ import typer
 
 from blip3o.cli.contact_sheet import sheet
 from blip3o.cli.files import Gallery, as_json, check_folder, check_writable
-from blip3o.cli.options import Debug, Json, Output, Seed, Stopped, examples
+from blip3o.cli.options import MODEL_HELP, Debug, Device, Json, Output, Seed, Stopped, examples
 from blip3o.cli.progress import counting, working
+from blip3o.errors import ConfigError
 from blip3o.train.lock import FolderLock
 
 if TYPE_CHECKING:
-    from blip3o.cli.contact_sheet import Tile
+    from blip3o.cli.contact_sheet import Section
     from blip3o.data.check import DataReport
+    from blip3o.data.sources.source import Source
+    from blip3o.train.recipe import Recipe
 
 EXAMPLES = examples(
     "blip3o data preview picturebook --seed 3 -n 12 -o scenes.png",
-    "blip3o data preview my-pictures",
+    "blip3o data preview my-pictures --config folder",
     "blip3o data check my-pictures",
     "blip3o data check my-pictures --output report.html",
     "blip3o data check 'shards/{00000..00099}.tar' --json",
     "blip3o data pack my-pictures --output shards --shard-size 500MB",
+    "blip3o data cache my-pictures --model picturebook --output features",
 )
 BOOK = "picturebook"
 SHOWN = 10
@@ -44,31 +48,55 @@ Processes = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many read at a time; default: one for each core.")
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a new one, or one to go on with.")]
-Where = Annotated[str, typer.Argument(help="picturebook, a folder of images, a .jsonl file, or shards (.tar).")]
+RecipeName = Annotated[
+    str | None, typer.Option(help="A recipe whose source is taken; a path takes the place of its own.")
+]
+MaybeWhere = Annotated[str | None, typer.Argument(help="A folder of images, a .jsonl file, or shards (.tar).")]
+Where = Annotated[str, typer.Argument(help="A folder of images, a .jsonl file, or shards (.tar).")]
 
 
 @app.command(epilog=EXAMPLES)
 def preview(
-    source: Where = BOOK,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=600, help="How many pictures.")] = 24,
+    source: Annotated[
+        str | None, typer.Argument(help="A folder of images, a .jsonl file, or shards (.tar). Default: picturebook.")
+    ] = None,
+    config: RecipeName = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=600, help="How many samples.")] = 24,
     output: Output = None,
     seed: Seed = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a contact sheet of pictures, each with its caption.
+    """Write a contact sheet of pictures and conversations.
 
-    They are drawn at random by the seed; what cannot be read is left out.
+    They are drawn at random by the seed; what cannot be read is left out. With
+    --config: of each stage the first samples that it learns from.
     """
     check_writable(output)
-    with working(f"reading {source}"):
-        tiles = _scenes(count, seed) if source == BOOK else _samples(source, count, seed)
-    page = sheet([("", tiles)])
-    page.info |= {"source": source, "seed": seed}
-    with Gallery(output, [source], columns=1) as gallery:
+    name = source or config or BOOK
+    with working(f"reading {name}"):
+        sections = _previewed(source, config, count, seed)
+    page = sheet(sections)
+    page.info |= {"source": name, "seed": seed}
+    with Gallery(output, [name], columns=1) as gallery:
         gallery.add(0, page)
     (path,) = gallery.paths
-    print(as_json({"path": str(path), "captions": [caption for _, caption in tiles]}) if json else path)
+    captions = [caption for _, tiles in sections for _, caption in tiles]
+    print(as_json({"path": str(path), "captions": captions}) if json else path)
+
+
+def _previewed(source: str | None, config: str | None, count: int, seed: int) -> list["Section"]:
+    """The sections of the sheet: of a path one without a title, of a recipe one for each stage and kind of batch."""
+    from blip3o.cli.preview import check_shown, samples, scenes, stages
+
+    if config is None and source in (None, BOOK):
+        return [("", scenes(count, seed))]
+    opened = _opened(source, config)
+    sections = (
+        [("", samples(opened, count, seed))] if config is None else stages(_recipe(source, config), opened, count)
+    )
+    check_shown(sections, source or config or "")
+    return sections
 
 
 @app.command(epilog=EXAMPLES)
@@ -147,42 +175,59 @@ def pack(
         print(f"left out: {number} x {reason}")
 
 
-def _scenes(count: int, seed: int) -> list["Tile"]:
-    from PIL import Image
+@app.command(epilog=EXAMPLES)
+def cache(
+    output: Folder,
+    source: MaybeWhere = None,
+    config: RecipeName = None,
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)] = "picturebook",
+    device: Device = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute the features of all pictures once, for `blip3o train features=FOLDER`.
 
-    from blip3o.picturebook.world.captions import caption
-    from blip3o.picturebook.world.draw import draw
-    from blip3o.picturebook.world.stories import sample_scene
+    They are those of the model's encoder; training with them never runs it.
+    The same command goes on after a stop.
+    """
+    check_folder(output)
+    with counting(f"encoding {source or config}") as progress, FolderLock(output):
+        from blip3o.cli.lean import open_transformers
 
-    rng = random.Random(f"preview/{seed}")
-    scenes = [sample_scene(rng) for _ in range(count)]
-    return [(Image.fromarray(draw(scene)), caption(scene)) for scene in scenes]
+        open_transformers()
+        from blip3o.api import BLIP3o
+        from blip3o.train.features import cache_features
 
-
-def _samples(path: str, count: int, seed: int) -> list["Tile"]:
-    """Pictures of a source in random order; of conversations the last one, with what is said last."""
-    from PIL import Image
-
-    from blip3o.data.opening import source_at
-    from blip3o.data.sample import SampleError
-    from blip3o.errors import DataError
-
-    source = source_at(path)
-    tiles: list[Tile] = []
-    for index in random.Random(f"preview/{seed}").sample(range(len(source)), len(source)):
+        opened = _opened(source, config)
+        pipeline = BLIP3o.load(model, device=device, needs=("encoder",)).pipeline
         try:
-            sample = source[index]
-        except SampleError:
-            continue
-        parts = [part for turn in sample.conversation for part in turn.content]
-        texts = [*sample.captions[:1], *(part for part in reversed(parts) if isinstance(part, str))]
-        if sample.pictures:
-            tiles.append((Image.fromarray(sample.pictures[-1].pixels), texts[0] if texts else ""))
-        if len(tiles) == count:
-            break
-    if not tiles:
-        raise DataError(f"{path} holds no sample with a picture that can be read: see `blip3o data check {path}`")
-    return tiles
+            store = cache_features(pipeline, opened, output, progress)
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped: {output} holds the parts that are whole; the same command goes on") from None
+    facts = {"folder": str(output), "samples": len(store), "bytes": store.dtype.itemsize * prod(store.shape)}
+    print(as_json(facts) if json else f"features of {len(store)} pictures, {facts['bytes']:,} bytes: {output}")
+
+
+def _recipe(source: str | None, config: str) -> "Recipe":
+    """A recipe, with data of another path where that is given."""
+    from blip3o.config import load
+    from blip3o.train.recipe import Recipe
+
+    return load(Recipe, config, [] if source is None else [f"source.path={source}"])
+
+
+def _opened(source: str | None, config: str | None) -> "Source":
+    """The data at a path, or those of a recipe."""
+    from blip3o.data.opening import source_at
+    from blip3o.data.sources import SOURCES
+    from blip3o.data.sources.source import Source
+    from blip3o.plugins import build
+
+    if config is not None:
+        return build(_recipe(source, config).source, SOURCES, Source)
+    if source is None:
+        raise ConfigError("no data named: give a path, or a recipe with --config")
+    return source_at(source)
 
 
 def _lines(report: "DataReport") -> list[str]:

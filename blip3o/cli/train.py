@@ -1,32 +1,39 @@
 """blip3o train: a recipe carried out, with scores on the way, to be stopped and gone on with at any time."""
 
-import os
 import sys
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blip3o.cli.dry_run import DryRunOptions, tell
 from blip3o.cli.files import check_folder, places
-from blip3o.cli.options import Debug, Device, Stopped, examples
+from blip3o.cli.options import Debug, Device, Stopped, examples, grouped
 from blip3o.cli.progress import working
 from blip3o.errors import ConfigError
 from blip3o.train.lock import LOCK, FolderLock
 
 if TYPE_CHECKING:
+    import blip3o.train.parallel
     import blip3o.train.recipe
     import blip3o.train.trainer
 
 EXAMPLES = examples(
     "blip3o train --config picturebook",
     "blip3o train --config picturebook --stage encoder --output runs/mine stages.encoder.steps=100",
+    "blip3o train --config picturebook --dry-run --ranks 8 --memory 80GB parallel.shard=full",
+    "torchrun --nproc-per-node 2 -m blip3o train --config picturebook --device cpu",
 )
 TELL_EVERY_S = 30.0
 """Between two lines where stderr is no terminal."""
 
 
+@grouped()
 def train(
+    context: typer.Context,
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Changes of the recipe, such as source.stories=100.")
     ] = None,
@@ -37,40 +44,67 @@ def train(
     device: Device = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Put an earlier run aside and begin anew.")] = False,
     debug: Debug = False,
+    *,
+    plan: DryRunOptions,
 ) -> None:
     """Train a model by a recipe, and go on where it stopped.
 
     Ctrl-C keeps the state: the same command goes on from there. The run's
     folder gets log.jsonl, samples and scores, the weights after each stage,
     and in the end a checkpoint, which every other verb takes as --model.
+
+    Started by torchrun, several processes train as one.
     """
-    _check_alone()
+    plan.check(context)
+    if plan.dry_run:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
+
+            recipe = load(Recipe, config, _overrides(overrides or [], seed))
+        return tell(recipe, plan)
     with working("opening the workshop"):
-        from blip3o.config import load
-        from blip3o.train.recipe import Recipe
+        from blip3o.train.parallel import joined
+    with joined(device) as processes, ExitStack() as held:
+        with working("opening the workshop"):
+            from blip3o.config import load
+            from blip3o.train.recipe import Recipe
 
-        recipe = load(Recipe, config, _overrides(overrides or [], seed))
-        folder = Path("runs") / recipe.name if output is None else output
-        _check(recipe, stage, folder)
-    lock = FolderLock(folder)
-    with lock:
-        if restart:
-            _put_aside(folder)
-        _check_same_model(recipe, folder)
-        print(_carry_out(recipe, lock, stage, device))
+            recipe = load(Recipe, config, _overrides(overrides or [], seed))
+            folder = Path("runs") / recipe.name if output is None else output
+            _check(recipe, stage, folder)
+            lock = FolderLock(folder)
+
+        def open_folder() -> None:
+            held.enter_context(lock)
+            if restart:
+                _put_aside(folder)
+            _check_same_model(recipe, folder)
+
+        processes.on_main(open_folder)
+        place = _carry_out(recipe, lock, stage, device, processes)
+        if processes.is_main:
+            print(place)
+        return None
 
 
-def _carry_out(recipe: "blip3o.train.recipe.Recipe", lock: FolderLock, stage: str | None, device: str) -> Path:
+def _carry_out(
+    recipe: "blip3o.train.recipe.Recipe",
+    lock: FolderLock,
+    stage: str | None,
+    device: str,
+    processes: "blip3o.train.parallel.Processes",
+) -> Path:
     """Train, showing how it goes; the checkpoint's folder."""
     with working("opening the workshop"):
         from blip3o.cli.train_progress import Watch, score_in
         from blip3o.config import dump
         from blip3o.train.trainer import Trainer
 
-        dump(recipe, lock.folder / "recipe.yaml")
+        processes.on_main(partial(dump, recipe, lock.folder / "recipe.yaml"))
     with Watch(TELL_EVERY_S) as watch:
         try:
-            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say)
+            trainer = Trainer(recipe, lock, watch.see, device=device, tell=watch.say, processes=processes)
             trainer.score = score_in(trainer, watch)
             trainer.run(stage)
         except KeyboardInterrupt:
@@ -86,16 +120,6 @@ def _overrides(overrides: list[str], seed: int | None) -> list[str]:
     if twice is not None:
         raise ConfigError(f"the seed is given twice, as --seed {seed} and as {twice}: leave one out")
     return [*overrides, f"seed={seed}"]
-
-
-def _check_alone() -> None:
-    """Raise ConfigError where a launcher has started several processes, each of which would train the same."""
-    world = os.environ.get("WORLD_SIZE", "1")
-    if world != "1":
-        raise ConfigError(
-            f"WORLD_SIZE is {world}, but training is the work of one process: start `blip3o train` by itself, without "
-            "torchrun"
-        )
 
 
 def _check(recipe: "blip3o.train.recipe.Recipe", stage: str | None, folder: Path) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
-import numpy as np
-
 from blip3o.config import check
+from blip3o.data.array_store import Features
 from blip3o.data.sample import Sample
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source, SourceConfig
@@ -77,12 +76,12 @@ class SourceMixture(Source):
         return source[index]
 
     @property
-    def features(self) -> np.ndarray | None:
+    def features(self) -> Features | None:
         """Those of all sources, one after the other; setting them sets those of each source, without a copy."""
         return self._features
 
     @features.setter
-    def features(self, features: np.ndarray | None) -> None:
+    def features(self, features: Features | None) -> None:
         self._features = features
         starts = [0, *self._ends]
         for source, start, end in zip(self.sources.values(), starts, self._ends, strict=False):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from blip3o.train.sharding import local_part
+
 
 class Average:
     """The exponential moving average of parameters, of which early steps are soon forgotten.
@@ -21,7 +23,8 @@ class Average:
     def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
         """Move towards the parameters after step `step` (from 0)."""
         move = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))
-        move(list(self.tensors.values()), [parameter.detach() for parameter in parameters.values()], step)
+        averages, news = (map(local_part, some.values()) for some in (self.tensors, parameters))
+        move(list(averages), [new.detach() for new in news], step)
 
     @torch.no_grad()
     def swap(self, parameters: Mapping[str, nn.Parameter]) -> None:

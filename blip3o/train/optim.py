@@ -1,7 +1,6 @@
 """The optimizer and its schedule."""
 
-import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
 from blip3o.train.recipe import Stage
+from blip3o.train.sharding import WholeMuon, by_kind, is_sharded
 
 
 def trained(pipeline: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
@@ -28,8 +28,22 @@ def trained(pipeline: nn.Module, objective: nn.Module, prefixes: tuple[str, ...]
     return chosen | {f"objective.{name}": parameter for name, parameter in objective.named_parameters()}
 
 
+def rates(parameters: Iterable[str], own: Mapping[str, float], rate: float) -> dict[str, float]:
+    """Name of a parameter -> its learning rate: its part's `own`, that of the longest name, or else `rate`.
+
+    Raises ConfigError where a part names no parameter that learns.
+    """
+    names = [*parameters]
+    parts = {part: [name for name in names if f"{name}.".startswith(f"{part}.")] for part in sorted(own, key=len)}
+    idle = [part for part, found in parts.items() if not found]
+    if idle:
+        raise ConfigError(f"optimizer.learning_rates names {', '.join(idle)}, of which the stage trains nothing")
+    return dict.fromkeys(names, rate) | {name: own[part] for part, found in parts.items() for name in found}
+
+
 class Optimizer:
-    """Muon for the weights of linear layers, AdamW for everything else (embeddings, queries, convolutions, vectors).
+    """Muon for the weights of linear layers, AdamW for everything else (embeddings, queries, convolutions, vectors); or
+    AdamW for everything, as the stage says.
 
     Muon takes the learning rate of AdamW, because its steps are scaled to the size of AdamW's.
     Vectors (biases, gains, gates) do not decay.
@@ -37,21 +51,24 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], linear: Set[str], stage: Stage) -> None:
-        matrices = [value for name, value in parameters.items() if name in linear]
-        others = [value for name, value in parameters.items() if name not in linear]
-        groups = [
-            {"params": [value for value in others if value.ndim > 1], "weight_decay": stage.weight_decay},
-            # decay would pull gains and gates away from the scale that the layers need
-            {"params": [value for value in others if value.ndim <= 1], "weight_decay": 0.0},
-        ]
-        rate = stage.learning_rate
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=(0.9, 0.98), fused=True)
-        ]
-        if matrices:
-            self.parts.append(
-                torch.optim.Muon(matrices, rate, stage.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-            )
+        config, rate = stage.optimizer, stage.learning_rate
+        # decay would pull gains and gates away from the scale that the layers need
+        decays = {name: stage.weight_decay if value.ndim > 1 else 0.0 for name, value in parameters.items()}
+        own = rates(parameters, config.learning_rates, rate)
+
+        def groups(names: Iterable[str]) -> list[dict[str, Any]]:
+            alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+            for name in names:
+                alike.setdefault((decays[name], own[name] / rate), []).append(parameters[name])
+            return [{"params": some, "weight_decay": decay, "ratio": ratio} for (decay, ratio), some in alike.items()]
+
+        by_muon = linear if config.kind == "muon" else set()
+        self.parts: list[torch.optim.Optimizer] = []
+        if others := groups(name for name in parameters if name not in by_muon):
+            self.parts.append(torch.optim.AdamW(by_kind(others), lr=rate, betas=config.betas, fused=True))
+        if matrices := groups(name for name in parameters if name in by_muon):
+            kind = WholeMuon if any(map(is_sharded, parameters.values())) else torch.optim.Muon
+            self.parts.append(kind(matrices, rate, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
 
     @property
     def groups(self) -> list[dict[str, Any]]:
@@ -59,9 +76,10 @@ class Optimizer:
         return [group for part in self.parts for group in part.param_groups]
 
     def step(self, learning_rate: float) -> None:
-        """Update the parameters by their gradients, which are then freed."""
+        """Update the parameters by their gradients, which are then freed. Parts with a learning rate of their own take
+        it in the proportion in which `learning_rate` stands to the stage's."""
         for group in self.groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["ratio"]
         for part in self.parts:
             part.step()
             part.zero_grad(set_to_none=True)
@@ -83,8 +101,6 @@ def linear_weights(pipeline: nn.Module, objective: nn.Module) -> set[str]:
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """The learning rate of step `step`, counted from 0: a linear rise over `warmup` steps times half a cosine over the
-    whole stage, which falls to a fiftieth."""
+    """That of step `step`, counted from 0: a linear rise over `warmup` steps times what the stage's schedule leaves."""
     rise = min(1.0, (step + 1) / max(stage.warmup, 1))
-    fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / stage.steps))
-    return stage.learning_rate * rise * (0.02 + 0.98 * fall)
+    return stage.learning_rate * rise * stage.schedule.share(min(1.0, step / stage.steps))

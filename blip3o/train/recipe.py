@@ -13,6 +13,8 @@ from blip3o.pipeline.pipeline import ModelConfig
 from blip3o.plugins import find, read_config
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
+from blip3o.train.parallel import ParallelConfig
+from blip3o.train.schedule import CosineScheduleConfig, OptimizerConfig, ScheduleConfig
 from blip3o.train.states import KeptConfig
 
 
@@ -38,6 +40,13 @@ class Stage:
     """Decay per step of the average of the weights that the stage ends with."""
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=CosineScheduleConfig)
+    """How the learning rate goes after its warmup."""
+    checkpointing: bool = False
+    """Whether each layer runs once more for its gradient: less memory for more arithmetic (train/regions.py)."""
+    compile: bool = False
+    """Whether each layer is compiled by itself: a C++ compiler must be there, on a GPU Triton."""
 
     def __post_init__(self) -> None:
         fault = _read_in_place(self, "objective", OBJECTIVES, Objective)
@@ -71,6 +80,8 @@ class Recipe:
     """What scores the model while it trains: a benchmark's name or `module:Class`; empty is nothing."""
     space_from: str = ""
     """A model whose encoder and decoder the run takes and keeps, as BLIP3-o does with EVA-CLIP and SDXL."""
+    features: str = ""
+    """The folder of `blip3o data cache` with the features of the source's pictures; empty: the run encodes them."""
     seed: int = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Arithmetic of the matrix products; weights and optimizer are always float32."""
@@ -85,6 +96,8 @@ class Recipe:
     """Minutes between saved states, beside `save_every`; 0 is none for the time's sake."""
     keep: KeptConfig = field(default_factory=KeptConfig)
     """How many states are kept, and the best models by a score."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """How several processes, started by torchrun, share the model."""
     workers: int = 0
     """Threads that read the samples of the steps to come (data/loader.py); 0 is none: the step reads its own."""
 
@@ -94,6 +107,7 @@ class Recipe:
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
+        encoding = [one.name for one in self.stages if any(_is_encoder(part) for part in one.trains)]
         check(
             (not fault, fault),
             (
@@ -103,6 +117,11 @@ class Recipe:
             ),
             (bool(fault) or not strange, f"no such tasks: {', '.join(strange)}; there are {', '.join(known)}"),
             (bool(names), "stages is empty: name at least one"),
+            (
+                not self.features or not encoding,
+                f"features are kept in {self.features}, but stage {', '.join(encoding)} trains the encoder that made "
+                "them: leave out one of the two",
+            ),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
@@ -127,6 +146,11 @@ class Recipe:
         """A place, alone or with `=value`, under its name of today where it is one of such a recipe."""
         place = re.sub(r"^book\.", "source.", place)
         return re.sub(_FLAT_PLACE, lambda old: f"{old[1]}.objective.{_RENAMED.get(old[2], old[2])}", place)
+
+
+def _is_encoder(part: str) -> bool:
+    """Whether a beginning of parameters' names takes in parameters of the encoder."""
+    return "space.encoder.".startswith(f"{part}.") or part.startswith("space.encoder.")
 
 
 def _read_in_place(config: Any, field: str, registered: Mapping[str, str], base: type) -> str:

@@ -24,9 +24,13 @@ def answered(numbers: Iterable[int], answer: Callable[[int, FrameType | None], o
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the end of this context, so that no step is half in the state."""
+    """Hold Ctrl-C and SIGTERM back until the end of this context, so that no step is half in the state; then they are
+    answered as they were to be before."""
     waiting: list[int] = []
     with answered((signal.SIGINT, signal.SIGTERM), lambda number, _: waiting.append(number)):
         yield
-    if waiting:
-        raise KeyboardInterrupt
+    for number in waiting[:1]:
+        answer = signal.getsignal(number)
+        if not callable(answer):
+            raise KeyboardInterrupt
+        answer(number, None)

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from blip3o import __version__
 from blip3o.data.address import seeded
+from blip3o.data.sample import SampleError
 from blip3o.data.skipped import SkippedSamples
 from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
@@ -19,12 +21,15 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.plugins import build
 from blip3o.processing.tokenizer import Tokenizer, learn, make
 from blip3o.train.best import BestCheckpoints
+from blip3o.train.features import open_features
 from blip3o.train.lock import FolderLock
 from blip3o.train.log import Journal, Observer, TrainingProgress, commit
 from blip3o.train.objectives import OBJECTIVES
 from blip3o.train.objectives.objective import Objective
 from blip3o.train.optim import trained
+from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Recipe, Stage
+from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps
@@ -52,26 +57,32 @@ class Trainer:
         score: ScoreModel | None = None,
         device: str = "cpu",
         tell: Tell | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """`tell` gets what the user should know beside the progress (that a saved state is damaged, say), a line each;
-        None writes it to stderr."""
-        self.recipe = recipe
+        None writes it to stderr. Of the `processes` of a run the main one alone writes, observes and scores."""
+        recipe.parallel.check_ranks(processes.ranks)
+        self.recipe, self.processes = recipe, processes
         self.lock = folder if isinstance(folder, FolderLock) else FolderLock(folder)
         self.folder = folder = self.lock.folder
         self.tell = tell or partial(print, file=sys.stderr)
         self.states = States(folder, recipe.keep.last, self.warn)
         self.best = BestCheckpoints(folder, recipe.keep)
-        self.observe = observe
+        self.observe = observe if processes.is_main else _look_away
         self.score = score
         self.journal = Journal(folder)
         self.skipped = SkippedSamples(self.folder, recipe.skip_limit)
         self.commit = commit()
         self.source = self.open_source()
         torch.manual_seed(recipe.seed)
+        self.device = find_device(device)
         self.pipeline = Pipeline(recipe.model, self.tokenizer())
         if recipe.space_from:
             self.take_space(recipe.space_from)
-        self.pipeline.to(find_device(device))
+        self.pipeline.to(self.device)
+        self.source.features_folder = folder / "features"
+        if recipe.features:
+            self.source.features = open_features(self.pipeline, self.source, Path(recipe.features))
 
     def run(self, only: str | None = None) -> Pipeline:
         """Train all stages, or `only` one, from where the folder's state stands. Gives the model, ready to use.
@@ -81,7 +92,7 @@ class Trainer:
         names = [stage.name for stage in self.recipe.stages]
         if only is not None and only not in names:
             raise ConfigError(f"the recipe has no stage {only!r}: choose one of {', '.join(names)}")
-        with self.lock, answered((signal.SIGTERM,), signal.default_int_handler):
+        with self.owned(), self.stoppable():
             for index, stage in enumerate(self.recipe.stages):
                 if self.is_done(stage):
                     self.restore(stage, scored=only in (None, stage.name))
@@ -93,9 +104,20 @@ class Trainer:
                     )
         return self.pipeline.eval()
 
+    def owned(self) -> AbstractContextManager[None]:
+        """The folder's lock, which the main process holds."""
+        return self.lock if self.processes.is_main else nullcontext()
+
+    def stoppable(self) -> AbstractContextManager[None]:
+        """Ctrl-C and SIGTERM stop the run: at once where one process is alone, else where all have agreed on it."""
+        if self.processes.ranks == 1:
+            return answered((signal.SIGTERM,), signal.default_int_handler)
+        return answered((signal.SIGINT, signal.SIGTERM), self.processes.ask_to_stop)
+
     def is_done(self, stage: Stage) -> bool:
         """Whether the stage has been trained."""
-        return (self.folder / "stages" / stage.name / checkpoint.WEIGHTS).is_file()
+        weights = self.folder / "stages" / stage.name / checkpoint.WEIGHTS
+        return self.processes.on_main(weights.is_file)
 
     def open_source(self) -> Source:
         """The samples that the run learns from."""
@@ -128,7 +150,8 @@ class Trainer:
         folder = self.folder / "stages" / stage.name
         tensors, _ = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
         checkpoint.load_strictly(self.pipeline, tensors, folder)
-        if scored and not self.journal.holds(event="scores", stage=stage.name, step=stage.steps):
+        known = partial(self.journal.holds, event="scores", stage=stage.name, step=stage.steps)
+        if scored and not self.processes.on_main(known):
             self.judge(stage, stage.steps)
 
     def run_stage(self, stage: Stage) -> None:
@@ -138,7 +161,7 @@ class Trainer:
             while steps.done < stage.steps:
                 with undivided():
                     skipped = steps.step()
-                self.skipped.add(steps.meter.samples, skipped)
+                self.count(steps.meter.samples, skipped)
                 self.after_step(steps)
         except (KeyboardInterrupt, DataError):
             with undivided():
@@ -150,13 +173,23 @@ class Trainer:
         steps.objective.finish()
         self.finish(stage)
 
+    def count(self, samples: int, skipped: Sequence[SampleError]) -> None:
+        """Count a step's samples, of all processes. Raises DataError, in all of them, where too many were skipped."""
+        if skipped:
+            self.processes.on_main(partial(self.skipped.add, samples, skipped))
+        elif self.processes.is_main:
+            self.skipped.add(samples, ())
+
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
+        if self.processes.ranks > 1 and self.recipe.parallel.shard != "none":
+            shard(self.pipeline, self.recipe.parallel, self.processes, self.recipe.precision)
         objective = build(stage.objective, OBJECTIVES, Objective, self.pipeline, self.source)
+        deal_again(self.pipeline)
         parameters = trained(self.pipeline, objective.to(self.pipeline.device), stage.trains)
-        steps = StageSteps(self.recipe, stage, objective, parameters, self.states)
-        self.journal.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
+        steps = StageSteps(self.recipe, stage, objective, parameters, self.states, self.processes)
+        self.write("stage", name=stage.name, steps=stage.steps, commit=self.commit, version=__version__)
         steps.resume()
         return steps
 
@@ -164,6 +197,7 @@ class Trainer:
         """Log, save and score at their intervals."""
         recipe, stage, done = self.recipe, steps.stage, steps.done
         if done % LOG_EVERY == 0 or done == stage.steps:
+            steps.finite.require(done)
             self.report(steps.meter.look(stage.name, done))
         steps.save_when_due()
         if recipe.score_every and done % recipe.score_every == 0 and done < stage.steps:
@@ -180,7 +214,8 @@ class Trainer:
             skipped=self.skipped.reasons(),
         )
         self.observe(progress)
-        self.journal.step(progress)
+        if self.processes.is_main:
+            self.journal.step(progress)
 
     def run_left_s(self, progress: TrainingProgress) -> float:
         """Estimated seconds to the end of the run, at the speed of this stage."""
@@ -194,29 +229,62 @@ class Trainer:
         self.journal.write("warning", text=line)
         self.tell(line)
 
+    def write(self, event: str, **facts: object) -> None:
+        """Append an event to the journal."""
+        if self.processes.is_main:
+            self.journal.write(event, **facts)
+
     def judge(self, stage: Stage, step: int) -> None:
-        """Draw samples and score the model as it stands."""
+        """Draw samples and score the model as it stands; the other processes wait for the main one."""
+        pipeline = self.whole_pipeline()
+        with self.processes.apart():
+            self.processes.on_main(partial(self.judge_alone, pipeline, stage, step))
+
+    def judge_alone(self, pipeline: Pipeline, stage: Stage, step: int) -> None:
+        """The same, in this process."""
         if self.score is None:
             return
-        self.pipeline.eval()
-        scores = self.score(self.pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
-        self.best.add(self.pipeline, stage.name, step, scores)
-        self.pipeline.train()
+        pipeline.eval()
+        scores = self.score(pipeline, self.folder / "samples" / f"{stage.name}-{step:06d}")
+        self.best.add(pipeline, stage.name, step, scores)
+        pipeline.train()
         self.journal.write("scores", stage=stage.name, step=step, **{k: round(v, 4) for k, v in scores.items()})
 
     def finish(self, stage: Stage) -> None:
         """Keep the stage's weights in float32 for the stages after it, drop the state it needed, and score it."""
+        self.processes.on_main(partial(self.keep, stage, self.whole_pipeline()))
+        if any(map(is_sharded, self.pipeline.parameters())):  # the next stage deals out anew what it trains
+            self.pipeline = Pipeline(self.pipeline.config, self.pipeline.template.words).to(self.device)
+            self.restore(stage, scored=False)
+        self.judge(stage, stage.steps)
+
+    def whole_pipeline(self) -> Pipeline:
+        """The model with all of its weights, in the main process: a copy of it where they are dealt out."""
+        if not any(map(is_sharded, self.pipeline.parameters())):
+            return self.pipeline
+        state = whole_state(self.pipeline, keep=self.processes.is_main)
+        if not self.processes.is_main:
+            return self.pipeline
+        copy = Pipeline(self.pipeline.config, self.pipeline.template.words)
+        copy.load_state_dict(state)
+        return copy.to(self.device)
+
+    def keep(self, stage: Stage, pipeline: Pipeline) -> None:
+        """Write the weights of a finished stage."""
         folder = self.folder / "stages" / stage.name
         self.pipeline.template.words.save(folder)
         # the weights come last: with them the stage counts as done (`is_done`)
-        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, self.pipeline.state_dict(), {"stage": stage.name})
+        checkpoint.write_tensors(folder / checkpoint.WEIGHTS, pipeline.state_dict(), {"stage": stage.name})
         self.states.drop(stage.name)
         (self.folder / STATE).unlink(missing_ok=True)
-        self.judge(stage, stage.steps)
 
     def publish(self) -> Path:
         """Write the checkpoint of the model as it stands, in bfloat16: `<folder>/checkpoint`."""
         about = {"commit": self.commit, "version": __version__, "seed": self.recipe.seed, "recipe": self.recipe.name}
-        with self.lock:
-            checkpoint.save(self.pipeline, self.folder / "checkpoint", about=about)
+        with self.owned():
+            self.processes.on_main(partial(checkpoint.save, self.pipeline, self.folder / "checkpoint", about=about))
         return self.folder / "checkpoint"
+
+
+def _look_away(progress: TrainingProgress) -> None:
+    """What a process observes that does not tell."""

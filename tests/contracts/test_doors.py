@@ -45,7 +45,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("evals/report.py", "data/report.py"),
     "py3langid": ("data/languages.py",),
     "openai": ("evals/judges/chat.py",),
-    "torch.distributed": ("train/parallel.py", "cli/lean.py"),
+    "torch.distributed": ("train/parallel.py", "train/sharding.py", "cli/lean.py"),
     "peft": ("train/lora.py",),
     "tensorboard": ("train/log.py",),
     "wandb": ("train/log.py",),

@@ -2,14 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from blip3o.api import BLIP3o
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train import trainer as loop
+from blip3o.train.features import cache_features
 from blip3o.train.objectives.autoencoder import AutoencoderObjectiveConfig
 from blip3o.train.objectives.decoder import DecoderObjectiveConfig
+from blip3o.train.optim import learning_rate
+from blip3o.train.schedule import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    WarmupStableDecayScheduleConfig,
+)
 from blip3o.train.states import KeptConfig
 from blip3o.weights import checkpoint
 from fields.case import TINY, Case, Change
@@ -22,6 +32,8 @@ def trained(config, world):
     if config.space_from:
         checkpoint.save(world.awake(Pipeline(config.model, world.words)), folder / "other")
         config = replace(config, space_from=str(folder / "other"))
+    if config.features:
+        config = replace(config, features=blank_features(replace(config, features=""), folder))
 
     def observe(progress):
         seen.append(
@@ -49,6 +61,14 @@ def trained(config, world):
         published.about,
         sorted(path.name for kept in ("stages", "best") for path in (folder / kept).glob("*")),
     )
+
+
+def blank_features(recipe, folder):
+    """A folder of features for a recipe's pictures, all of them 1."""
+    trainer = loop.Trainer(recipe, folder / "blank", lambda progress: None)
+    store = cache_features(trainer.pipeline, trainer.source, folder / "kept")
+    np.save(folder / "kept" / "00000.npy", np.ones(store.shape, store.dtype))
+    return str(folder / "kept")
 
 
 def kept(config, world):
@@ -86,6 +106,11 @@ def run_with(stage):
 DECODER = replace(SPACE, trains=("space.decoder",))
 
 
+def rates(schedule, world):
+    """The learning rates of a stage."""
+    return [learning_rate(replace(WHOLE, schedule=schedule), step) for step in range(WHOLE.steps + 1)]
+
+
 def learned(config, world):
     """The losses of a judge, and what it learned."""
     losses = []
@@ -110,8 +135,18 @@ RUNS = (
             "weight_decay": 0.5,
             "ema": 0.0,
             "clip": 0.01,
+            "optimizer": OptimizerConfig(kind="adamw"),
+            "schedule": ConstantScheduleConfig(),
         },
     ),
+    Case(
+        OptimizerConfig(),
+        lambda optimizer, world: run_of(replace(WHOLE, optimizer=optimizer), world),
+        {"kind": "adamw", "betas": (0.5, 0.9), "learning_rates": {"unified.head.queries": 1e-2}},
+    ),
+    Case(CosineScheduleConfig(), rates, {"floor": 0.5}),
+    Case(ConstantScheduleConfig(), rates, {}),
+    Case(WarmupStableDecayScheduleConfig(), rates, {"floor": 0.5, "decay": 0.5}),
     Case(
         replace(WHOLE.objective, text_batch_size=2),
         run_with(WHOLE),
@@ -136,6 +171,7 @@ RUNS = (
             "source": ScenesConfig(seed="other", stories=3),
             "stages": first("generation", batch_size=3),
             "space_from": "other",
+            "features": "kept",
             "seed": 1,
             "precision": "bfloat16",
             "score_every": 1,

@@ -3,12 +3,15 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from blip3o.data.sample import SampleError
 
 
 @pytest.fixture
@@ -128,3 +131,82 @@ def test_a_shard_size_that_is_none_is_one_line(blip3o, pictures):
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "'many', expected samples such as 10000, or bytes such as 500MB" in done.err
     assert not Path("shards/index.json").exists()
+
+
+def test_features_are_kept_for_one_model_and_one_set_of_data(blip3o, pictures, weights):
+    done = blip3o("data", "cache", "mine", "--model", weights, "--output", "features")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "features of 5 pictures, 720 bytes: features\n"
+    assert blip3o("data", "cache", "mine", "--model", weights, "--output", "features").out == done.out
+    Image.new("RGB", (30, 21), "white").save(pictures / "5.png")
+    other = blip3o("data", "cache", "mine", "--model", weights, "--output", "features")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "was made of another source: nothing is overwritten" in other.err
+
+
+def test_features_of_the_source_of_a_recipe_are_kept(blip3o, pictures, weights):
+    Path("mine.yaml").write_text("extends: folder\nchanges: {source: {kind: image_folder, path: mine}}\n")
+    done = blip3o("data", "cache", "--config", "mine.yaml", "--model", weights, "--output", "features", "--json")
+    assert json.loads(done.out)["samples"] == 5
+    none = blip3o("data", "cache", "--model", weights, "--output", "others")
+    assert (none.code, none.err) == (2, "error: no data named: give a path, or a recipe with --config\n")
+    other = blip3o("data", "cache", "nowhere", "--config", "mine.yaml", "--model", weights, "--output", "others")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "nowhere is no folder" in other.err
+
+
+def test_a_preview_of_conversations_shows_who_says_what(blip3o, pictures):
+    turns = [{"from": "human", "value": "<image>\nwhat is it?"}, {"from": "gpt", "value": "a red field"}]
+    edit = {"source": "mine/0.png", "instruction": "make it blue", "target": "mine/1.png"}
+    rows = [{"image": "mine/0.png", "conversations": turns}, edit]
+    Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = blip3o("data", "preview", "rows.jsonl", "--json")
+    shown = json.loads(done.out)
+    assert sorted(shown["captions"]) == [
+        "user: [1] make it blue\n-> assistant: [2]",
+        "user: [1] what is it?\n-> assistant: a red field",
+    ]
+    with Image.open(shown["path"]) as page:
+        colors = set(page.convert("RGB").get_flattened_data())
+    assert {(255, 0, 0), (0, 0, 255)} <= colors
+
+
+def test_a_preview_of_a_recipe_shows_what_its_stages_learn_from(blip3o, pictures):
+    for name in ("3.png", "4.png"):
+        (pictures / name).unlink()
+    done = blip3o("data", "preview", "mine", "--config", "folder", "-n", 2, "--json")
+    assert (done.code, done.err) == (0, "")
+    captions = json.loads(done.out)["captions"]
+    assert captions[:4] == ["", "", "", ""]  # the pictures of two stages
+    drawing = [text for text in captions if text.endswith("-> assistant: [1]")]
+    reading = [text for text in captions if text.startswith("user: [1] describe this picture.")]
+    assert (len(drawing), len(reading), len(captions)) == (2, 4, 10)
+    assert {text.split("\n")[0] for text in drawing} <= {"user: a red field", "user: a blue field"}
+
+
+def test_the_preview_of_a_stage_is_what_training_takes(blip3o, pictures):
+    from blip3o.cli.preview import stages
+    from blip3o.config import load
+    from blip3o.data.opening import source_at
+    from blip3o.data.transcript import transcript
+    from blip3o.pipeline.pipeline import Pipeline
+    from blip3o.plugins import build
+    from blip3o.processing.tokenizer import learn
+    from blip3o.train.objectives import OBJECTIVES
+    from blip3o.train.objectives.objective import Objective
+    from blip3o.train.recipe import Recipe
+
+    source = source_at("mine")
+    recipe = load(Recipe, "folder", ["source.path=mine", "seed=3"])
+    stage = recipe.stages[-1]
+    pipeline = Pipeline(recipe.model, learn(source.texts(), recipe.model.unified.backbone.text.vocab_size))
+    objective = build(replace(stage.objective, features="online"), OBJECTIVES, Objective, pipeline, source)
+    run = f"train/3/{stage.name}/draw"
+    taken = []
+    for number in range(30):
+        try:
+            taken.append(transcript(objective.mixture("draw", run)[number]))
+        except SampleError:
+            continue
+    shown = dict(stages(recipe, source, 5))["generation: draw 100%"]
+    assert [text for _, text in shown] == taken[:5]

@@ -55,6 +55,7 @@ RUNS = {
     "data preview": [("data", "preview", "-n", 2)],
     "data check": [("data", "check", "own")],
     "data pack": [("data", "pack", "own", "-o", "shards")],
+    "data cache": [("data", "cache", "own", "-o", "features")],
 }
 WITHOUT_MODEL = ("info", "convert", "data preview", "data check", "data pack")
 

@@ -23,7 +23,7 @@ from blip3o.config import from_dict, to_dict
 from blip3o.data.sources.hf_datasets import HFDatasetConfig
 from blip3o.errors import ConfigError
 from blip3o.train.objectives.unified import UnifiedObjectiveConfig
-from blip3o.train.recipe import Recipe
+from blip3o.train.recipe import Recipe, Stage
 
 LIBRARY = Path(__file__).parents[2] / "blip3o"
 CONFIGS = {"Stage", "Recipe", "Sampling"}
@@ -34,12 +34,14 @@ LEARNS = {type(case.base) for case in RUNS}
 CASES = {type(case.base): case for case in (*NETWORKS, *MODELS, *RUNS, *DATA)}
 UNSEEN = {
     *((Recipe, name) for name in ("description", "benchmark", "skip_limit", "workers")),
+    *((Stage, name) for name in ("checkpointing", "compile")),
     (HFDatasetConfig, "name"),
     (UnifiedObjectiveConfig, "pack"),
 }
 """Words for people (tests/contracts/test_configs.py), and what tests/unit/cli/test_train_progress.py,
-tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, tests/unit/train/test_trainer.py and
-tests/unit/train/objectives/test_packed_text.py look at."""
+tests/unit/data/test_skipped.py, tests/unit/data/sources/test_sources.py, tests/unit/train/test_trainer.py,
+tests/unit/train/objectives/test_packed_text.py, tests/unit/train/test_regions.py and
+tests/system/test_compiled_step.py look at."""
 
 
 def gist(value):

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
 from blip3o.config import check
+from blip3o.data.array_store import Features
 from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
 from blip3o.processing.conversation import Conversation, Picture, Turn
@@ -47,14 +46,16 @@ class Source(ABC):
         """Find or make the samples; `progress` gets how many of how many steps of that are done."""
         self.config = config
         self.features = None
+        self.features_folder: Path | None = None
+        """Where features are kept that are too large for memory; None keeps them in memory all the same."""
 
     @property
-    def features(self) -> np.ndarray | None:
+    def features(self) -> Features | None:
         """Features of all pictures [sample, channel, rows, columns]; None until they are encoded."""
         return self._features
 
     @features.setter
-    def features(self, features: np.ndarray | None) -> None:
+    def features(self, features: Features | None) -> None:
         self._features = features
 
     @abstractmethod

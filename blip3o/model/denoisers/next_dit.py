@@ -196,6 +196,11 @@ class NextDiT(nn.Module):
             angles=self.angles(hidden.device),
         )
 
+    @property
+    def apart(self) -> Sequence[Sequence[nn.Module]]:
+        """For each block, its layers that `condition` runs outside of it."""
+        return [(block.norm1_context, block.attn2.to_k, block.attn2.norm_k, block.attn2.to_v) for block in self.layers]
+
     def angles(self, device: torch.device) -> Angles:
         """The rotary angles of the feature grid, computed on the host, for which a GPU waits."""
         side, head_dim = self.config.side, self.config.width // self.config.num_heads

@@ -2,11 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
@@ -20,9 +18,9 @@ from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import square
+from blip3o.train.features import encode_once as encode_once
+from blip3o.train.features import encode_source as encode_source
 
-ENCODED_AT_ONCE = 500
-"""Pictures."""
 NamedLosses = dict[str, WeightedLoss]
 """Name -> a loss of the samples of a micro-batch, which is divided once for all micro-batches of a step."""
 
@@ -176,26 +174,3 @@ class Objective(nn.Module, ABC):
 
     def finish(self) -> None:
         """Called after the last step of the stage, with the averaged weights in place."""
-
-
-def encode_once(pipeline: Pipeline, source: Source) -> None:
-    """Set the source's features, unless an earlier stage has set them."""
-    if source.features is None:
-        source.features = encode_source(pipeline, source)
-
-
-@torch.no_grad()
-def encode_source(pipeline: Pipeline, source: Source, count: int | None = None) -> np.ndarray:
-    """Features of the source's pictures (the first `count`), float16 [sample, channel, rows, columns]; zeros where one
-    cannot be read, which is skipped when its turn comes."""
-    head = pipeline.config.unified.head
-    total = len(source) if count is None else count
-    features = np.zeros((total, head.channels, head.side, head.side), np.float16)
-    for start in range(0, total, ENCODED_AT_ONCE):
-        pictures = {}
-        for index in range(start, min(start + ENCODED_AT_ONCE, total)):
-            with suppress(SampleError):
-                pictures[index] = source.picture(index)
-        if pictures:
-            features[list(pictures)] = pipeline.features(list(pictures.values())).half().cpu().numpy()
-    return features

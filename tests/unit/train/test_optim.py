@@ -9,6 +9,12 @@ from torch import nn
 
 from blip3o.errors import ConfigError
 from blip3o.train.optim import Optimizer, learning_rate, linear_weights, trained
+from blip3o.train.schedule import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    OptimizerConfig,
+    WarmupStableDecayScheduleConfig,
+)
 
 
 @pytest.fixture
@@ -98,3 +104,86 @@ def test_the_learning_rate_rises_then_falls_to_a_fiftieth(stage):
     assert 0 < rates[0] < 0.01
     assert rates[top] == pytest.approx(0.5, rel=0.05)
     assert rates[-1] == pytest.approx(0.5 / 50)
+
+
+def test_all_learn_by_adamw_where_the_stage_says_so(network, stage):
+    stage = replace(stage, optimizer=OptimizerConfig(kind="adamw", betas=(0.8, 0.9)))
+    parameters = trained(network, nn.Module(), ("head", "body"))
+    optimizer = Optimizer(parameters, linear_weights(network, nn.Module()), stage)
+    copies = [parameter.detach().clone().requires_grad_() for parameter in parameters.values()]
+    expected = torch.optim.AdamW(copies, lr=0.1, betas=(0.8, 0.9), weight_decay=0.0)
+    for group in optimizer.groups:
+        group["weight_decay"] = 0.0
+    for step in range(3):
+        for parameter, copy in zip(parameters.values(), copies, strict=True):
+            parameter.grad = torch.full_like(parameter, step - 0.5)
+            copy.grad = parameter.grad.clone()
+        optimizer.step(0.1)
+        expected.step()
+    for parameter, copy in zip(parameters.values(), copies, strict=True):
+        torch.testing.assert_close(parameter, copy)
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_a_part_may_have_a_learning_rate_of_its_own(network, stage, kind):
+    rates = {"head": stage.learning_rate / 5, "head.bias": stage.learning_rate / 10}
+    stage = replace(stage, weight_decay=0.0, optimizer=OptimizerConfig(kind=kind, learning_rates=rates))
+    parameters = trained(network, nn.Module(), ("head", "body"))
+    nn.init.zeros_(network["head"].bias)
+    optimizer = Optimizer(parameters, linear_weights(network, nn.Module()), stage)
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    for parameter in parameters.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(0.1)
+    moved = {name: (parameter.detach() - before[name]).abs().max().item() for name, parameter in parameters.items()}
+    assert moved["body.bias"] == pytest.approx(0.1, rel=1e-4)
+    assert moved["head.bias"] == pytest.approx(0.01, rel=1e-4)
+    taken = {id(value): group["lr"] for group in optimizer.groups for value in group["params"]}
+    assert taken[id(parameters["head.weight"])] == pytest.approx(0.02)
+    assert taken[id(parameters["body.weight"])] == pytest.approx(0.1)
+    assert 0 < moved["head.weight"] < moved["body.weight"]
+
+
+def test_a_learning_rate_of_what_does_not_learn_is_refused(network, stage):
+    stage = replace(stage, optimizer=OptimizerConfig(learning_rates={"head": 1e-3, "hand": 1e-3}))
+    with pytest.raises(ConfigError, match=r"learning_rates names hand, of which the stage trains nothing"):
+        Optimizer(trained(network, nn.Module(), ("head",)), set(), stage)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda: OptimizerConfig(betas=(0.9, 1.0)), "betas has 1.0"),
+        (lambda: OptimizerConfig(learning_rates={"head": 0.0}), "learning_rates.head is 0.0"),
+        (lambda: CosineScheduleConfig(floor=2.0), "floor is 2.0"),
+        (lambda: WarmupStableDecayScheduleConfig(decay=0.0), "decay is 0.0"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, fault):
+    with pytest.raises(ConfigError, match=fault):
+        make()
+
+
+def rates_of(stage, schedule):
+    stage = replace(stage, schedule=schedule)
+    return [learning_rate(stage, step) for step in range(stage.steps + 1)]
+
+
+def test_a_constant_rate_stays_when_it_has_risen(stage):
+    rates = rates_of(stage, ConstantScheduleConfig())
+    assert rates[0] == pytest.approx(0.005)
+    assert set(rates[99:]) == {0.5}
+
+
+def test_a_rate_that_stays_and_then_decays_falls_in_a_line(stage):
+    rates = rates_of(stage, WarmupStableDecayScheduleConfig(decay=0.25, floor=0.1))
+    assert set(rates[99:751]) == {0.5}
+    assert rates[875] == pytest.approx(0.5 * 0.55)
+    assert rates[1000] == pytest.approx(0.05)
+
+
+def test_the_published_schedule_can_be_written(stage):
+    stage = replace(stage, steps=150_000, warmup=450, learning_rate=1e-4, schedule=CosineScheduleConfig(floor=0.1))
+    assert learning_rate(stage, 449) == pytest.approx(1e-4, rel=1e-3)
+    assert learning_rate(stage, 75_000) == pytest.approx(5.5e-5)
+    assert learning_rate(stage, 150_000) == pytest.approx(1e-5)
