@@ -128,7 +128,7 @@ def _picture(value: Any, open_image: OpenImage) -> Picture:
         picture = read_picture(open_image(value))
     except PictureError as error:
         raise RowError(error.reason, str(error)) from None
-    height, width, _ = picture.pixels.shape
+    height, width = picture.height, picture.width
     if max(height, width) > MOST_ELONGATED * min(height, width):
         raise RowError("elongated image", f"{width} x {height} px, more than {MOST_ELONGATED} times as long as wide")
     return picture

@@ -14,7 +14,7 @@ from blip3o.config import to_dict
 from blip3o.data.address import StepAddresses
 from blip3o.data.loader import StepLoader
 from blip3o.data.sample import SampleError
-from blip3o.errors import CheckpointError
+from blip3o.errors import CheckpointError, ConfigError
 from blip3o.train import sample_dropout
 from blip3o.train.ema import Average
 from blip3o.train.finite import FiniteCheck
@@ -97,9 +97,20 @@ class StageSteps:
         if self.loader is not None:
             self.loader.close()
 
+    def check_learning(self) -> None:
+        """Raise ConfigError where no part of the model that learns has had a share in the losses: the stage would
+        change nothing. What an objective brings of its own is no part of the model."""
+        own = (one.grad is None for name, one in self.parameters.items() if not name.startswith("objective."))
+        if all(own):
+            raise ConfigError(
+                f"stage {self.stage.name} trains {', '.join(self.stage.trains)}, on which the losses of its objective "
+                f"{self.stage.objective.kind!r} do not depend: name parts that they run through"
+            )
+
     def update(self, losses: Mapping[str, Tensor]) -> None:
         """Move the parameters by their gradients; what the losses are, and whether all is finite, is read later."""
         self.processes.add_gradients(one for one in self.parameters.values() if not is_sharded(one))
+        self.check_learning()
         norm = clip(self.parameters.values(), self.stage.clip)
         self.finite.add(losses["total"], norm)
         rate = learning_rate(self.stage, self.done)

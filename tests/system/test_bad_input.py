@@ -186,6 +186,14 @@ def test_a_recipe_that_trains_no_part_of_the_model_is_refused(blip3o):
     assert "trains names nose" in done.err
 
 
+def test_a_recipe_whose_losses_reach_nothing_that_learns_is_refused(blip3o):
+    change = "stages.encoder.trains=[unified.head]"
+    done = blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run", change)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "stage encoder trains unified.head, on which the losses of its objective " in done.err
+    assert not list(Path("run").glob("stages/*"))
+
+
 def test_a_run_of_another_model_is_not_gone_on_with(blip3o, monkeypatch):
     monkeypatch.setattr("blip3o.cli.train_progress.benchmark_scores", lambda model, benchmark, tasks: {})
     assert blip3o("train", "--config", TINY, "--stage", "encoder", "-o", "run").code == 0

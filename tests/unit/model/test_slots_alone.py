@@ -28,7 +28,7 @@ def toy(request, awake):
 
     def picture():
         pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
-        return Picture(pixels=pixels, features=rng.normal(size=(112, 4, 4)).astype(np.float16))
+        return Picture(pixels, features=rng.normal(size=(112, 4, 4)).astype(np.float16))
 
     asked = [("red dog",), (picture(), "a dog"), ("dog dog red dog red red",)]
     talks = [(Turn("user", parts), Turn("assistant", (picture(),))) for parts in asked]

@@ -15,6 +15,7 @@ from blip3o.processing.images import (
     MOST_PIXELS,
     open_picture,
     read_picture,
+    resize,
     square,
     to_image,
     to_patches,
@@ -227,3 +228,19 @@ def test_patches_are_those_of_the_published_image_processor(patch, merge, frames
     pixel_values, image_grid_thw = to_patches(to_pixels([Picture(array) for array in drawn]), patch, merge, frames)
     torch.testing.assert_close(pixel_values, published["pixel_values"], rtol=1e-5, atol=1e-5)
     assert torch.equal(image_grid_thw, published["image_grid_thw"])
+
+
+def noise(width, height):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("size", [(40, 30), (24, 24), (10, 60)])
+def test_a_picture_is_resized_as_its_array_would_be_and_only_then_copied(size):
+    opened = read_picture(noise(*size))
+    squared, resized = square(opened, 24), resize(opened, 12, 18)
+    assert "pixels" not in vars(opened) or size == (24, 24)
+    assert (opened.width, opened.height) == size
+    array = Picture(opened.pixels.copy())
+    assert (array.width, array.height) == size
+    np.testing.assert_array_equal(squared.pixels, square(array, 24).pixels)
+    np.testing.assert_array_equal(resized.pixels, resize(array, 12, 18).pixels)
