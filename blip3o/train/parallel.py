@@ -47,6 +47,7 @@ class ParallelConfig:
     def __post_init__(self) -> None:
         hybrid = self.shard == "hybrid"
         check(
+            (self.replicas >= 1, f"replicas is {self.replicas}, expected 1 or more"),
             (
                 (self.replicas > 1) == hybrid,
                 f"replicas is {self.replicas} and shard is {self.shard!r}: replicas of 2 or more belong to hybrid",
