@@ -84,9 +84,6 @@ def test_an_error_here_is_raised_by_its_kind():
 
     with pytest.raises(SampleError, match="no image"):
         share(Processes(), Losses(), load)
-    with pytest.raises(DataError, match=r"^rank 0: a\.tar is gone"):
-        processes = OfTwo(0, [0, 0, 0, 0.0, 0.0], None)
-        share(processes, Losses(), lambda: (_ for _ in ()).throw(DataError("a.tar is gone")))
 
 
 def test_all_stop_where_one_was_asked_to():
