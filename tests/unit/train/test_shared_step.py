@@ -117,6 +117,8 @@ def test_clipping_is_that_of_torch():
     norm = clip(ours.parameters(), 1.0)
     assert torch.equal(norm, nn.utils.clip_grad_norm_(theirs.parameters(), 1.0, foreach=True))
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
         assert torch.equal(one.grad, other.grad)
 
 
