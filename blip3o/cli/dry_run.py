@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +31,12 @@ class DryRunOptions:
     rate: Annotated[
         float, typer.Option(min=0.0, help="Of a dry run: TFLOP/s that a device reaches: its peak by its share.")
     ] = 0.0
+    prompt_tokens: Annotated[
+        int, typer.Option(min=1, help="Of a dry run: tokens of a conversation before its picture.")
+    ] = 96
+    text_tokens: Annotated[
+        int, typer.Option(min=4, help="Of a dry run: tokens of a conversation that ends in words.")
+    ] = 256
     json: Json = False
 
     def check(self, **of_runs: bool) -> None:
@@ -38,7 +44,11 @@ class DryRunOptions:
 
         `of_runs`: an option of runs -> whether it was given.
         """
-        of_plans = {"ranks": self.ranks != 1, "memory": bool(self.memory), "rate": bool(self.rate), "json": self.json}
+        start = DryRunOptions()
+        of_plans = {
+            field.name.replace("_", "-"): getattr(self, field.name) != getattr(start, field.name)
+            for field in fields(self)
+        }
         where, given = ("without", of_runs) if self.dry_run else ("with", of_plans)
         idle = next((name for name, there in given.items() if there), None)
         if idle is not None:
@@ -51,7 +61,13 @@ def tell(recipe: "blip3o.train.recipe.Recipe", options: DryRunOptions) -> None:
     with working("building the run of shapes alone"):
         from blip3o.train.dry_run import Outlook, check_fits, dry_run
 
-        outlook = Outlook(ranks=options.ranks, memory_bytes=memory_bytes, flops_per_s=1e12 * options.rate)
+        outlook = Outlook(
+            ranks=options.ranks,
+            memory_bytes=memory_bytes,
+            flops_per_s=1e12 * options.rate,
+            prompt_tokens=options.prompt_tokens,
+            text_tokens=options.text_tokens,
+        )
         told = dry_run(recipe, outlook)
     if options.json:
         print(as_json(told))

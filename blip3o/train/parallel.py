@@ -5,6 +5,7 @@ main one (rank 0) writes, tells and scores. What is agreed on goes over the CPU 
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 from blip3o import errors
 from blip3o.config import check
 from blip3o.errors import AlreadyToldError, ConfigError, TrainingError, UserError
+from blip3o.train.signals import answered
 
 PATIENCE = timedelta(hours=6)
 """How long the others wait for the main process, which may be scoring; one that has ended is noticed at once."""
@@ -47,6 +49,7 @@ class ParallelConfig:
     def __post_init__(self) -> None:
         hybrid = self.shard == "hybrid"
         check(
+            (self.replicas >= 1, f"replicas is {self.replicas}, expected 1 or more"),
             (
                 (self.replicas > 1) == hybrid,
                 f"replicas is {self.replicas} and shard is {self.shard!r}: replicas of 2 or more belong to hybrid",
@@ -202,12 +205,14 @@ def joined(device: str) -> Iterator[Processes]:
     store.set(f"process/{rank}", f"{os.uname().nodename} {os.getpid()}")
     processes = Processes(rank, ranks, store)
     processes.wait()
-    try:
-        yield processes
-        processes.wait()
-        distributed.destroy_process_group()
-    except Exception as error:
-        raise _told_once(processes, error) from error
+    # a launcher ends the others by SIGTERM as soon as one has ended: the one that tells why must not fall to it
+    with answered((signal.SIGINT, signal.SIGTERM), processes.ask_to_stop):
+        try:
+            yield processes
+            processes.wait()
+            distributed.destroy_process_group()
+        except Exception as error:
+            raise _told_once(processes, error) from error
 
 
 def _told_once(processes: Processes, error: Exception) -> Exception:

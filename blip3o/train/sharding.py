@@ -63,15 +63,15 @@ def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, prec
         "offload_policy": CPUOffloadPolicy(pin_memory=kind == "cuda") if config.offload else OffloadPolicy(),
     }
     space = pipeline.space
-    for network in (one for one in pipeline.unified.modules() if isinstance(one, RunsApart)):
-        for layers in network.apart:
+    for parent in (one for one in pipeline.unified.modules() if isinstance(one, RunsApart)):
+        for layers in parent.apart:
             fully_shard(list(layers), mp_policy=policy, **settings)
     # levels of a pixel decoder hand a list on to each other, of which a block that is gathered gets a copy
     decoders = () if isinstance(space.decoder, PixelDecoder) else (space.decoder,)
     for block in blocks(pipeline.unified, space.encoder, *decoders):
         fully_shard(block, mp_policy=policy, **settings)
     backbone = pipeline.unified.backbone
-    for network in (backbone.visual, space.encoder):  # which run by themselves, too
+    for network in (backbone.get_submodule("visual"), space.get_submodule("encoder")):  # which run by themselves, too
         if any(True for _ in network.parameters()):
             fully_shard(network, reshard_after_forward=True, **settings)
     fully_shard(backbone, reshard_after_forward=False, **settings)  # its embedding serves several calls
