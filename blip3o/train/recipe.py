@@ -1,7 +1,7 @@
 """Recipes: what a training run is, as values."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -138,9 +138,6 @@ class Recipe:
         sizes = [part.size for part in (space.encoder, space.decoder) if part is not None]
         known = () if fault else find(self.source.kind, SOURCES, Source).tasks_of(self.source)
         unknown = sorted({*self.trackers} - TRACKERS.keys())
-        adapters = [stage.adapter for stage in self.stages]
-        own = [adapter for adapter in adapters if adapter is not None]
-        targets = [target for adapter in own for target in adapter.targets]
         strange = sorted({task for stage in self.stages for task in stage.objective.tasks} - {*known})
         encoding = [one.name for one in self.stages if any(_share(part, "space.encoder") for part in one.trains)]
         check(
@@ -160,30 +157,10 @@ class Recipe:
             ),
             (self.frozen in ("float32", self.precision), "frozen bfloat16 goes with precision bfloat16: set both"),
             (
-                adapters == [None] * (len(adapters) - len(own)) + own,
-                "a stage without an adapter follows one with: an adapter belongs to the weights that it was trained on",
-            ),
-            (
-                len({replace(one, targets=("",), dropout=0.0) for one in own}) <= 1,
-                "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
-            ),
-            (
-                not own or self.parallel.shard == "none",
-                f"adapters are trained with whole weights in every process: set parallel.shard=none, not "
-                f"{self.parallel.shard}",
-            ),
-            (
-                len(targets) == len(set(targets)),
-                "two stages have adapters of the same targets: name each layer once",
-            ),
-            (
                 not (self.start.model and self.space_from),
                 "start.model brings its image space: leave space_from out",
             ),
-            (
-                not own or self.parallel.shard == "none",
-                f"parallel.shard is {self.parallel.shard!r}, but adapters are small: train them with shard none",
-            ),
+            *self._adapters_fit(),
             (self.score_every >= 0, f"score_every is {self.score_every}, expected 0 or more"),
             (self.save_every >= 0, f"save_every is {self.save_every}, expected 0 or more"),
             (self.save_every_minutes >= 0, f"save_every_minutes is {self.save_every_minutes}, expected 0 or more"),
@@ -192,6 +169,26 @@ class Recipe:
             (not unknown, f"no such trackers: {', '.join(unknown)}; there are {', '.join(TRACKERS)}"),
             (len(set(names)) == len(names), f"stages have equal names: {', '.join(names)}"),
         )
+
+    def _adapters_fit(self) -> Iterator[tuple[bool, str]]:
+        """For `check`: what must hold of the adapters of all stages."""
+        adapters = [stage.adapter for stage in self.stages]
+        own = [adapter for adapter in adapters if adapter is not None]
+        targets = [target for adapter in own for target in adapter.targets]
+        yield (
+            adapters == [None] * (len(adapters) - len(own)) + own,
+            "a stage without an adapter follows one with: an adapter belongs to the weights that it was trained on",
+        )
+        yield (
+            len({replace(one, targets=("",), dropout=0.0) for one in own}) <= 1,
+            "the adapters of the stages are one in the end: give them equal rank, alpha and dora",
+        )
+        yield (
+            not own or self.parallel.shard == "none",
+            "adapters are trained with whole weights in every process: set parallel.shard=none, not "
+            f"{self.parallel.shard}",
+        )
+        yield len(targets) == len({*targets}), "two stages have adapters of the same targets: name each layer once"
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from blip3o.batch import Batch
+from blip3o.batch import Batch, BatchPlaces
 from blip3o.data.sample import SampleError
 from blip3o.errors import ConfigError, DataError
 from blip3o.train.objectives.objective import LoadedStep, Objective
@@ -19,7 +19,11 @@ def batch(rows, *, slot):
     tokens, mask = torch.zeros(shape, dtype=torch.long), torch.ones(shape, dtype=torch.bool)
     slots = mask.clone() if slot else ~mask
     words = Batch(tokens=tokens, mask=mask, labels=tokens, image_mask=~mask, slot=slots)
-    return ConversationBatch(addresses=[str(row) for row in range(rows)], batch=words)
+    places = BatchPlaces.of(words)
+    weight = float(places.answers.weights.sum())
+    return ConversationBatch(
+        addresses=[str(row) for row in range(rows)], batch=words, places=places, text_weight=weight
+    )
 
 
 class Losses(Objective):
