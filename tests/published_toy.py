@@ -96,6 +96,13 @@ SCHEDULER = {
 }
 
 
+def text_backbone(kind: str, words: int, tied: bool = True) -> TextBackboneConfig:
+    """The smallest backbone of a kind that reads by SigLIP."""
+    config = backbone(kind, words, tied)
+    assert isinstance(config, TextBackboneConfig)
+    return config
+
+
 def backbone(kind: str, words: int, tied: bool = True) -> QwenConfig | TextBackboneConfig:
     """The smallest backbone of a kind."""
     sizes = {

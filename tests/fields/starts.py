@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from published_toy import backbone
+from published_toy import text_backbone
 from transformers import Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
 from blip3o.pipeline.pipeline import Pipeline
@@ -19,7 +19,7 @@ from fields.case import TINY, Case, Change
 HELD = tempfile.TemporaryDirectory()
 MODEL, ONE, OTHER, TOWER, WORDS = (str(Path(HELD.name) / name) for name in ("model", "one", "other", "tower", "words"))
 KNOWN = make(("red", "dog"))
-SIZES = backbone("qwen3", len(KNOWN) + 8)
+SIZES = text_backbone("qwen3", len(KNOWN) + 8)
 PROMPT = replace(TINY.model.prompt, picture_size=SIZES.vision.image_size, patch_size=SIZES.vision.patch_size)
 BUILT = replace(
     TINY.model,
@@ -45,7 +45,7 @@ def begun(config, world):
     """The weights and the tokens that a run begins with."""
     written()
     torch.manual_seed(0)
-    pipeline = Pipeline(BUILT, starting_model.tokenizer_of(config))
+    pipeline = Pipeline(BUILT, starting_model.tokenizer_of(config) or KNOWN)
     starting_model.fill(pipeline, config)
     return dict(pipeline.state_dict()), sorted(pipeline.template.words.tokenizer.get_vocab())
 

@@ -16,7 +16,7 @@ from blip3o.weights.safetensors_files import hollow, shapes_of
 
 ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "scripts"))
-import config_fields  # noqa: E402 - scripts is no package
+import config_fields  # noqa: E402 # pyright: ignore[reportMissingImports] - scripts is no package
 
 SHIPPED = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 BLIP3O_8B = {"head": 1_365_239_712, "language model": 7_069_199_872, "output head": 543_578_112}

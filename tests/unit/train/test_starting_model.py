@@ -7,8 +7,8 @@ from shutil import rmtree
 import pytest
 import torch
 from PIL import Image
-from published_toy import backbone
-from transformers import LlamaForCausalLM, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel
+from published_toy import text_backbone
+from transformers import LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
 from blip3o.api import BLIP3o
 from blip3o.config import from_dict, to_dict
@@ -78,7 +78,9 @@ def test_a_run_may_begin_with_a_published_model(tiny, published):
     del values["model"]
     config = starting_model.config_of(str(published))
     assert from_dict(Recipe, values).model == replace(config, name="tiny")
-    pipeline = Pipeline(config, starting_model.tokenizer_of(StartConfig(model=str(published))))
+    words = starting_model.tokenizer_of(StartConfig(model=str(published)))
+    assert words is not None
+    pipeline = Pipeline(config, words)
     starting_model.fill(pipeline, StartConfig(model=str(published)))
     held = BLIP3o.load(published, dtype="float32").pipeline.state_dict()
     assert all(torch.equal(value, held[name]) for name, value in pipeline.state_dict().items())
@@ -114,7 +116,7 @@ def test_a_whole_start_and_parts_exclude_each_other(values):
 def test_a_backbone_of_the_hub_comes_with_its_tokenizer(tiny, tmp_path, kind, tied):
     network, words = {"llama3": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}[kind], make(("red", "dog"))
     theirs, vision = tmp_path / "theirs", tmp_path / "vision"
-    config = backbone(kind, len(words) + 8, tied)
+    config = text_backbone(kind, len(words) + 8, tied)
     facts = config.text.published() | {"tie_word_embeddings": tied}
     lm = network(network.config_class(**facts))
     lm.save_pretrained(theirs)
@@ -164,8 +166,8 @@ def pipeline_of(tiny, backbone_config, words):
 
 def test_a_backbone_of_other_sizes_is_refused(tiny, tmp_path):
     words = make(("red", "dog"))
-    config = backbone("qwen3", len(words) + 8, True)
-    Qwen3ForCausalLM(Qwen3ForCausalLM.config_class(**config.text.published())).save_pretrained(tmp_path)
+    config = text_backbone("qwen3", len(words) + 8, True)
+    Qwen3ForCausalLM(Qwen3Config(**config.text.published())).save_pretrained(tmp_path)
     words.save(tmp_path)
     fewer = replace(config, text=replace(config.text, num_hidden_layers=1))
     with pytest.raises(CheckpointError, match=r"unknown: language_model\.layers\.1"):
@@ -197,7 +199,7 @@ def test_a_run_of_an_adapter_publishes_the_adapter_with_its_new_words(adapting, 
     assert folder.name == "adapter"
     model = BLIP3o.load(start, adapters=[folder])
     assert model.about["adapters"] == str(folder)
-    assert "rocket" in model.pipeline.template.words.known
+    assert "rocket" in (model.pipeline.template.words.known or ())
     for name, value in model.pipeline.state_dict().items():
         torch.testing.assert_close(value, trained.state_dict()[name], rtol=0, atol=5e-3)
     assert model.generate("a red rocket in the snow")
@@ -220,7 +222,7 @@ def test_dropout_changes_training_alone(adapting, tmp_path):
     plain, dropped = (ready(adapting(share), tmp_path / str(share)).run() for share in (0.0, 0.5))
     assert any(not torch.equal(a, b) for a, b in zip(plain.parameters(), dropped.parameters(), strict=True))
     trainer = ready(adapting(0.5), tmp_path / "eval")
-    lora.add(trainer.pipeline, trainer.recipe.stages[0].adapter)
+    lora.add(trainer.pipeline, trainer.recipe.stages[0].adapter or AdapterConfig())
     trainer.pipeline.eval()
     ids = torch.tensor([[5, 6, 7]])
     one, two = (trainer.pipeline.unified.backbone.embed(ids) for _ in range(2))

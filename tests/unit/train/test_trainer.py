@@ -12,61 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from short_runs import saved_by, trained_by
 
-from blip3o.errors import CheckpointError, OutputError
+from blip3o.errors import OutputError
 from blip3o.train import steps as stage_steps
 from blip3o.train import trainer as loop
 from blip3o.train.lock import FolderLock
 from blip3o.train.objectives.objective import encode_source
 from blip3o.train.signals import answered, undivided
-from blip3o.train.trainer import Trainer
 from blip3o.weights import checkpoint
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
-
-
-@pytest.fixture(autouse=True)
-def signals_are_heard():
-    """However the tests were started: a shell's background jobs begin with Ctrl-C ignored."""
-    with answered((signal.SIGINT,), signal.default_int_handler), answered((signal.SIGTERM,), lambda *_: None):
-        yield
-
-
-@pytest.fixture
-def short(tiny):
-    """Gives a recipe of one stage."""
-
-    def recipe(name="tower", steps=1, precision="float32", save_every=0, **changes):
-        stage = replace(next(stage for stage in tiny.stages if stage.name == name), steps=steps, warmup=0, **changes)
-        return replace(tiny, stages=(stage,), precision=precision, save_every=save_every)
-
-    return recipe
-
-
-@pytest.fixture
-def begin(tmp_path_factory):
-    """Gives the trainer of a recipe, in a new folder where none is named."""
-
-    def trainer(recipe, folder=None, score=None, observe=lambda progress: None):
-        return Trainer(recipe, folder or tmp_path_factory.mktemp("run"), observe, score)
-
-    return trainer
-
-
-def saved_by(trainer):
-    """The names of the saved states, and how many steps the newest one has done."""
-    newest = trainer.states.newest(trainer.recipe.stages[0].name)
-    about = checkpoint.read_tensors(newest / stage_steps.STATE)[1]
-    return sorted(path.name for path in trainer.states.folder.iterdir()), about["done"]
-
-
-def trained_by(trainer):
-    """The weights of the trainer's stage, as they are kept and as the machine has them."""
-    pipeline = trainer.run()
-    [stage] = trainer.recipe.stages
-    kept, _ = checkpoint.read_tensors(trainer.folder / "stages" / stage.name / checkpoint.WEIGHTS)
-    assert all(torch.equal(kept[name], tensor) for name, tensor in pipeline.state_dict().items())
-    return kept
 
 
 @pytest.mark.parametrize("clip", [1e-3, 1e6])
@@ -253,82 +209,6 @@ def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_earlier_state(shor
         trainer.run()
     assert saved_by(trainer) == (["tower-000001"], 1)
     assert sorted(path.name for path in trainer.folder.iterdir()) == [".lock", "log.jsonl", "report.html", "states"]
-
-
-def resumed(begin, recipe, trainer):
-    """What weights the run in the folder of another trainer ends with, which steps it takes, and what it says."""
-    told, steps = [], []
-    again = Trainer(recipe, trainer.folder, lambda seen: steps.append((seen.stage, seen.step)), tell=told.append)
-    return trained_by(again), [step for stage, step in steps if stage == "tower"], told
-
-
-@pytest.fixture
-def stopped(short, begin, monkeypatch):
-    """A run of three steps that was told to stop after the second, its recipe, and how it would have ended."""
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    recipe = short(steps=3, save_every=1)
-    whole = trained_by(begin(recipe))
-
-    def stop(progress):
-        if (progress.stage, progress.step) == ("tower", 2):
-            signal.raise_signal(signal.SIGINT)
-
-    trainer = begin(recipe, observe=stop)
-    with pytest.raises(KeyboardInterrupt):
-        trainer.run()
-    return trainer, recipe, whole
-
-
-def test_a_run_whose_newest_state_is_damaged_says_so_and_ends_as_if_nothing_had_happened(begin, stopped):
-    trainer, recipe, whole = stopped
-    newest = trainer.states.newest("tower") / stage_steps.STATE
-    newest.write_bytes(newest.read_bytes()[:-1])
-    weights, steps, told = resumed(begin, recipe, trainer)
-    assert [line.partition(" is damaged (state.safetensors has ")[0] for line in told] == [str(newest.parent)]
-    assert steps == [2, 3]
-    assert all(torch.equal(weights[name], tensor) for name, tensor in whole.items())
-    assert f'"text": "{told[0]}"' in (trainer.folder / "log.jsonl").read_text()
-
-
-def test_a_run_of_before_goes_on_from_its_only_state(begin, stopped):
-    trainer, recipe, whole = stopped
-    tensors, about = checkpoint.read_tensors(trainer.states.newest("tower") / stage_steps.STATE)
-    trainer.states.drop("tower")
-    of_before = {key: value for key, value in about.items() if key != "samples"}
-    checkpoint.write_tensors(trainer.folder / "state.safetensors", tensors, of_before)
-    weights, steps, _ = resumed(begin, recipe, trainer)
-    assert steps == [3]
-    assert all(torch.equal(weights[name], tensor) for name, tensor in whole.items())
-    assert not (trainer.folder / "state.safetensors").exists()
-
-
-@pytest.mark.parametrize(
-    ("field", "told"), [("batch_size", "its batch_size is 4, not 5"), ("seed", "its seed is 0, not 5")]
-)
-def test_a_state_of_other_samples_is_refused(begin, stopped, field, told):
-    trainer, recipe, _ = stopped
-    of_run = {"seed": 5} if field == "seed" else {"stages": (replace(recipe.stages[0], batch_size=5),)}
-    with pytest.raises(CheckpointError, match=rf"was written by another recipe \({told}\): train into another folder"):
-        begin(replace(recipe, **of_run), trainer.folder).run()
-
-
-@pytest.mark.parametrize(("minutes", "saved"), [(1, [2, 4]), (100, [4])])
-def test_a_state_is_saved_when_its_time_has_come_and_at_the_end(short, begin, monkeypatch, minutes, saved):
-    seen, save, now = [], stage_steps.StageSteps.save, [0.0]
-
-    def noted(steps):
-        save(steps)
-        seen.append(steps.done)
-
-    def step_of_40_s(progress):
-        now[0] += 40
-
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(stage_steps.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(stage_steps.StageSteps, "save", noted)
-    recipe = replace(short(steps=4), save_every_minutes=float(minutes))
-    begin(recipe, observe=lambda progress: step_of_40_s(progress) if progress.stage == "tower" else None).run()
-    assert seen == saved
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "words.txt"])
