@@ -14,7 +14,7 @@ import typer
 
 from blip3o import __version__
 from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
-from blip3o.cli.lean import leave_rounding_out
+from blip3o.cli.lean import leave_additions_out
 from blip3o.cli.options import Stopped
 from blip3o.errors import AlreadyToldError, UserError, brief
 
@@ -149,5 +149,5 @@ def main() -> NoReturn:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if "--debug" not in sys.argv:
         warnings.simplefilter("ignore")  # here and not in `run`, so that tests of commands see them
-    leave_rounding_out()
+    leave_additions_out()
     sys.exit(run(sys.argv[1:]))

@@ -19,10 +19,11 @@ LEFT_OUT = ("scipy", "sklearn")
 COMPILER, TRACED = "torch._dynamo", "torch._dynamo._trace_wrapped_higher_order_op"
 
 
-def leave_rounding_out() -> None:
-    """For the rest of this process no other library finds that of rounding: `diffusers` would open it with every
-    decoder, a second for nothing, and it would tell of the kernels that it lacks. Who asks for it imports it."""
-    importlib.util.find_spec = _finding_all_but("bitsandbytes")
+def leave_additions_out() -> None:
+    """For the rest of this process no other library finds those of rounding and of adapters: `diffusers` would open
+    them with every decoder, a second for nothing, and one would tell of the kernels that it lacks. Who asks for them
+    imports them."""
+    importlib.util.find_spec = _finding_all_but("bitsandbytes", "peft")
 
 
 def _finding_all_but(*packages: str) -> Callable[..., Any]:

@@ -180,7 +180,7 @@ class WholeMuon(torch.optim.Muon):
     def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Update the matrices by their gradients."""
         for group in self.param_groups:
-            options = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
+            options = {key: value for key, value in group.items() if key not in ("params", "ratio", "initial_lr")}
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._step_of(parameter, options)

@@ -147,6 +147,7 @@ def started(work: Callable[[], None]) -> int:
         return number
     code = 1
     try:
+        torch.set_num_threads(1)  # makes the pool anew that the fork has lost, before two threads do it at once
         signal.signal(signal.SIGINT, signal.default_int_handler)
         work()
         code = 0

@@ -42,6 +42,8 @@ EXAMPLES = {
     "memory": ("--memory", "low"),
     "quantize": ("--quantize", "nf4"),
     "json": ("--json",),
+    "adapter": ("--adapter", "nowhere"),
+    "merge": ("--no-merge",),
 }
 CHOOSE = {"suite", "benchmark", "debug"}
 """The first two say what is run; the third has its effect on errors."""

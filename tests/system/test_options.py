@@ -14,6 +14,7 @@ VALUES = {
     "also": ["--also", "{picture}"],
     "compatible": ["--compatible"],
     "compile": ["--compile"],
+    "config": ["--config", "{tiny}"],
     "count": ["-n", "2"],
     "decoder": ["--decoder", "{elsewhere}"],
     "decoder_steps": ["--decoder-steps", "3"],
@@ -57,6 +58,8 @@ def options(verb):
 
 ELSEWHERE = {
     "data check": "tests/system/test_data.py",
+    "data pack": "tests/system/test_data.py",
+    "data cache": "tests/system/test_data.py",
     "train": "tests/system/test_training.py",
     "evaluate": "tests/system/test_evaluate.py",
     "evaluate compare": "tests/unit/evals/test_compare.py",
@@ -92,6 +95,7 @@ def carried_out(blip3o, weights, published, picture, tmp_path, tmp_path_factory,
     places = {
         **{"weights": weights, "other": published, "published": published, "picture": picture},
         "elsewhere": tmp_path_factory.mktemp("elsewhere"),
+        "tiny": Path(__file__).parents[1] / "tiny.yaml",
     }
     for method in ("generate", "edit", "chat", "reply", "stream", "caption", "classify"):
         monkeypatch.setattr(BLIP3o, method, recording(getattr(BLIP3o, method), asked))

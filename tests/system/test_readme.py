@@ -1,5 +1,6 @@
 """What README.md, LOG.md and docs/ say is so: each command and each code block runs, every link leads somewhere."""
 
+import importlib.util
 import io
 import os
 import re
@@ -106,11 +107,17 @@ def names_a_benchmark(words: list[str]) -> None:
     assert find(options["--benchmark"])[0].has_data == ("--data" in options)
 
 
+def is_installed(words: list[str]) -> None:
+    assert importlib.util.find_spec(words[0])
+
+
 def has_its_help(words: list[str]) -> None:
     assert run([*words[1:3], "--help"]) == 0
 
 
 INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "tensorboard": (is_installed, "serves a page until it is stopped"),
+    "torchrun": (is_a_recipe, "takes hours; test_parallel.py starts processes"),
     "make": (is_target, "sets up an environment; .ci/run does it in full"),
     "source": (is_made_by_make, "the shell's own"),
     "blip3o train": (is_a_recipe, "takes hours; a tiny recipe runs in test_cli.py and test_training.py"),
@@ -137,7 +144,7 @@ INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "python benchmarks/inference.py": (has_help, "takes three minutes of a quiet machine"),
     "python benchmarks/step.py": (has_help, "takes a minute of a quiet machine"),
     "python benchmarks/training_step.py": (has_help, "takes minutes of a quiet machine"),
-    "python benchmarks/step_memory.py": (has_help, "takes a minute and 4 GB"),
+    "python benchmarks/step_memory.py": (says_what_it_takes, "takes a minute and 4 GB"),
     "python scripts/train_judge.py": (has_help, "takes minutes, and writes into the package"),
     "python examples/new_noun/draw.py": (says_what_it_takes, "its pictures are for training"),
     "python examples/new_noun/judge.py": (says_what_it_takes, "takes minutes"),

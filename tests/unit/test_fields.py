@@ -52,7 +52,8 @@ tests/unit/train/test_trackers.py and tests/system/test_compiled_step.py look at
 def gist(value):
     """What can be compared with ==: tensors and arrays as a digest, configs and batches as their fields."""
     if isinstance(value, torch.Tensor):
-        return gist(value.detach().numpy())
+        held = value.detach()
+        return gist((held.float() if held.dtype == torch.bfloat16 else held).numpy())
     if isinstance(value, np.ndarray):
         return value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()
     if is_dataclass(value):

@@ -30,6 +30,7 @@ def works(module):
 
 def train(pipeline):
     """One step of every part that learns: words, an edit, and the decoder."""
+    pipeline.requires_grad_(True)  # of the shared one, another test may have frozen parts
     template, space = pipeline.template, pipeline.space
     picture = template.picture(PICTURE)
     features = pipeline.features([picture])

@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import importlib.util, sys
-from blip3o.cli.lean import leave_rounding_out, open_transformers
+from blip3o.cli.lean import leave_additions_out, open_transformers
 
 {before}
 open_transformers()
@@ -26,7 +26,7 @@ with TransformGetItemToIndex():
 import torch._dynamo
 
 assert torch._dynamo.is_compiling() is False
-leave_rounding_out()
+leave_additions_out()
 assert importlib.util.find_spec("bitsandbytes") is None
 assert importlib.util.find_spec("torch") is not None
 """

@@ -9,7 +9,7 @@ from blip3o.cli import options
 from blip3o.cli.options import Drawing, Loading, grouped
 
 LOADING = ["--model", "mine", "--device", "cpu", "--decoder", "d", "--dtype", "float16", "--memory", "low"]
-LOADING += ["--quantize", "nf4", "--compile", "--no-verify", "--compatible"]
+LOADING += ["--quantize", "nf4", "--compile", "--no-verify", "--compatible", "--adapter", "a:0.5", "--no-merge"]
 DRAWING = ["-n", "2", "-o", "out", "--seed", "3", "--steps", "4", "--guidance", "5", "--solver", "heun"]
 DRAWING += ["--decoder-steps", "6", "--size", "80"]
 
@@ -52,9 +52,10 @@ def test_a_field_that_is_left_out_is_no_option_and_keeps_its_default():
 def test_a_model_is_opened_as_the_options_say(monkeypatch):
     seen = []
     monkeypatch.setattr(options, "open_model", lambda name, **loading: seen.append((name, loading)))
-    loading = Loading(model="mine", memory="low", verify=False)
+    loading = Loading(model="mine", memory="low", verify=False, adapter=["a"])
     loading.open(needs=())
-    assert seen == [("mine", {"needs": ()} | {key: value for key, value in vars(loading).items() if key != "model"})]
+    rest = {key: value for key, value in vars(loading).items() if key not in ("model", "adapter")}
+    assert seen == [("mine", {"needs": (), "adapters": ("a",)} | rest)]
 
 
 def test_what_is_drawn_is_sampled_as_the_options_say():

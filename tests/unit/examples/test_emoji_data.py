@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blip3o.config import load
+from blip3o.data.mixture import Mixture
 from blip3o.errors import DataError
 from blip3o.processing.conversation import Picture
+from blip3o.train.recipe import Recipe
 from examples.emoji import pack
 from examples.emoji.collection import STYLES, TONES, held_out, read_emoji, render
 from examples.emoji.source import TURNS, EmojiSource, EmojiSourceConfig, read_edits, read_pictures, varied
@@ -258,3 +261,12 @@ def test_edits_are_samples_of_the_package_itself(packed):
     for picture, column in ((request.content[0], "source"), (answer.content[0], "target")):
         stored = shards.open_image(0, row[column])
         assert (pixels_of(picture) == np.asarray(Image.open(io.BytesIO(stored)))).all()
+
+
+def test_every_task_of_the_recipe_ends_as_its_stage_says(packed):
+    source = source_of(packed)
+    for stage in load(Recipe, "emoji").stages:
+        mixtures = {name: getattr(stage.objective, name, {}) for name in ("draw", "text")}
+        for task in {**mixtures["draw"], **mixtures["text"]}:
+            drawing = task in mixtures["draw"]
+            assert Mixture(source, {task: 1.0}, "emoji", drawing=drawing)[0]

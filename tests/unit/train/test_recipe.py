@@ -59,6 +59,8 @@ def small(book, tmp_path):
 
 
 def test_every_task_of_a_shipped_recipe_ends_as_its_stage_says(shipped, small):
+    if shipped.source.kind.startswith("examples."):
+        return  # tests/unit/examples/test_emoji_data.py asks its own source
     kinds = {name: one.kind for name, one in getattr(shipped.source, "sources", {}).items()}
     for objective in (stage.objective for stage in shipped.stages if stage.objective.kind == "unified"):
         for drawing, weights in ((True, objective.draw), (False, objective.text)):
