@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from blip3o.cli.app import app
+from blip3o.weights import checkpoint, lora
 
 BASES = {
     "picturebook": ("--limit", "3"),  # several in a group make a batch
@@ -42,7 +43,7 @@ EXAMPLES = {
     "memory": ("--memory", "low"),
     "quantize": ("--quantize", "nf4"),
     "json": ("--json",),
-    "adapter": ("--adapter", "nowhere"),
+    "adapter": ("--adapter", "{adapter}"),
     "merge": ("--no-merge",),
 }
 CHOOSE = {"suite", "benchmark", "debug"}
@@ -131,7 +132,11 @@ def words(tmp_path_factory, weights):
     names = [f"{index:05d}/samples/{number:05d}.png" for index in range(6) for number in range(4)]
     (data / "ready.json").write_text(json.dumps({f"geneval/{name}": {} for name in names}))
     other = Path(shutil.copytree(weights, tmp_path_factory.mktemp("other") / "twin"))
-    return lambda asked: [word.format(data=data, other=other) for word in asked]
+    adapter = tmp_path_factory.mktemp("adapter")
+    pipeline, _ = checkpoint.load(weights)
+    lora.add(pipeline, lora.AdapterConfig(rank=2))
+    lora.save(pipeline, adapter, trained=(), about={})
+    return lambda asked: [word.format(data=data, other=other, adapter=adapter) for word in asked]
 
 
 def seen(blip3o, calls, asked):
