@@ -18,7 +18,8 @@ from blip3o.data.sources import SOURCES
 from blip3o.data.sources.source import Source
 from blip3o.data.split import Split
 from blip3o.plugins import build, read_config
-from blip3o.train.objectives.objective import NamedLosses, Objective, encode_once
+from blip3o.train.features import encode_once
+from blip3o.train.objectives.objective import NamedLosses, Objective
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ from blip3o.data.sample import Sample
 from blip3o.data.sources.source import DESCRIBE, Source, SourceConfig
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
 from blip3o.processing.conversation import Picture
-from blip3o.train.objectives.objective import Objective, ObjectiveConfig, encode_source
+from blip3o.train.features import encode_source
+from blip3o.train.objectives.objective import Objective, ObjectiveConfig
 
 COLORS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220), "white": (240, 240, 240)}
 

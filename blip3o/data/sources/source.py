@@ -58,7 +58,7 @@ class Source(ABC):
 
     @property
     def features(self) -> KeptFeatures | None:
-        """KeptFeatures of all pictures [sample, channel, rows, columns]; None until they are encoded."""
+        """Features of all pictures [sample, channel, rows, columns]; None until they are encoded."""
         return self._features
 
     @features.setter

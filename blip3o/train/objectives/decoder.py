@@ -10,7 +10,8 @@ from blip3o.config import check
 from blip3o.data.sources.source import Source
 from blip3o.flow.noise import draw_noise
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch, encode_once
+from blip3o.train.features import encode_once
+from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 
 
 @dataclass(frozen=True, kw_only=True)

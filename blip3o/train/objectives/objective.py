@@ -19,8 +19,6 @@ from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import square
-from blip3o.train.features import encode_once as encode_once
-from blip3o.train.features import encode_source as encode_source
 
 NamedLosses = dict[str, WeightedLoss]
 """Name -> a loss of the samples of a micro-batch, which is divided once for all micro-batches of a step."""

@@ -20,14 +20,8 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
 from blip3o.processing.packing import collate_packed, pack
 from blip3o.train.conditions import open_conditions
-from blip3o.train.objectives.objective import (
-    LoadedStep,
-    Microbatch,
-    NamedLosses,
-    Objective,
-    ObjectiveConfig,
-    encode_once,
-)
+from blip3o.train.features import encode_once
+from blip3o.train.objectives.objective import LoadedStep, Microbatch, NamedLosses, Objective, ObjectiveConfig
 
 BATCH_COST = 600
 """Fixed cost of a batch, in tokens: measured on a CPU at the sizes of the picture book."""

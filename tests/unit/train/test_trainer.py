@@ -17,8 +17,8 @@ from short_runs import saved_by, trained_by
 from blip3o.errors import OutputError
 from blip3o.train import steps as stage_steps
 from blip3o.train import trainer as loop
+from blip3o.train.features import encode_source
 from blip3o.train.lock import FolderLock
-from blip3o.train.objectives.objective import encode_source
 from blip3o.train.signals import answered, undivided
 from blip3o.weights import checkpoint
 

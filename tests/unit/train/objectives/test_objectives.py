@@ -10,8 +10,9 @@ import torch
 
 from blip3o.data.address import StepAddresses, seeded
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.train.features import encode_source
 from blip3o.train.objectives import unified
-from blip3o.train.objectives.objective import LoadedStep, encode_source
+from blip3o.train.objectives.objective import LoadedStep
 from blip3o.train.objectives.unified import BATCH_COST, UnifiedObjective, alike
 from blip3o.train.optim import trained
 
