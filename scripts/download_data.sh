@@ -8,7 +8,7 @@ usage: bash scripts/download_data.sh [--dry-run] WHAT [DIR]
 
 Fetches WHAT into DIR (default: data/WHAT). --dry-run prints the commands, sizes and licences alone.
 
-  emoji           two styles of 1,594 emoji as WebDataset shards, one cell in ten held out   4 MB fetched, 160 MB made
+  emoji           548 emoji in two styles and four to learn from, as WebDataset shards        9 MB fetched, 60 MB made
   openmoji        the svg files of a third style, for tests alone                            50 MB
   long-captions   BLIP3o/BLIP3o-Pretrain-Long-Caption, 27 million pictures                   terabytes
   short-captions  BLIP3o/BLIP3o-Pretrain-Short-Caption, 5 million pictures                   terabytes
@@ -91,8 +91,12 @@ list) usage ;;
 emoji)
     npm_package @iconify-json/noto 1.2.9 "$folder/packages/iconify-json-noto"
     npm_package @iconify-json/fluent-emoji-flat 1.2.6 "$folder/packages/iconify-json-fluent-emoji-flat"
+    npm_package @iconify-json/twemoji 1.2.5 "$folder/packages/iconify-json-twemoji"
+    npm_package @iconify-json/emojione 1.2.3 "$folder/packages/iconify-json-emojione"
+    npm_package @iconify-json/noto-v1 1.2.5 "$folder/packages/iconify-json-noto-v1"
+    npm_package @iconify-json/fxemoji 1.2.2 "$folder/packages/iconify-json-fxemoji"
     run "$python" -m examples.emoji.pack "$folder"
-    [ -z "$dry" ] || echo "# licences: Apache-2.0 (noto), MIT (fluent); written to $folder/LICENSES.md"
+    [ -z "$dry" ] || echo "# licences: Apache-2.0 (noto, noto-v1, fxemoji), MIT (fluent), CC BY 4.0 (twemoji, emojione); written to $folder/LICENSES.md"
     ;;
 openmoji)
     npm_package openmoji 17.0.0 "$folder"

@@ -56,6 +56,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """Orientation of EXIF -> what turns the picture upright."""
+_PIXELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - 1
+"""Value of a byte -> that of a pixel."""
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it writes to stderr where nobody listens
 
@@ -269,9 +271,11 @@ def to_image(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
 
 def to_pixels(pictures: list[Picture]) -> Float[Tensor, "batch 3 height width"]:
     """Pictures of one size as pixels in [-1, 1]."""
-    stacked = torch.from_numpy(np.stack([picture.pixels for picture in pictures]))
-    # in place: a copy of a large batch for each operation takes longer than all of them
-    return stacked.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    pixels = np.empty((len(pictures), *pictures[0].pixels.shape), np.float32)
+    for values, picture in zip(pixels, pictures, strict=True):
+        # looked up, for 256 values are all there are: less than half the time of arithmetic; "clip" checks nothing
+        np.take(_PIXELS, picture.pixels, out=values, mode="clip")
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def normalised(

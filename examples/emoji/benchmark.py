@@ -185,7 +185,7 @@ class HeldOutEmoji(Benchmark):
     @property
     def known(self) -> list[EmojiRecord]:
         """As many pictures of the training data, spread over all."""
-        plain = sorted((one for one in self.shown if not one.tone), key=lambda one: one.key)
+        plain = sorted((one for one in self.shown if not one.tone and one.style in STYLES), key=lambda one: one.key)
         return plain[:: max(1, len(plain) // len(self.hidden))][: len(self.hidden)]
 
     @property

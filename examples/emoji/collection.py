@@ -1,7 +1,8 @@
-"""The two collections of emoji: vector pictures of the same concepts in two styles, and which of them are held out.
+"""The collections of emoji: vector pictures of the same concepts in two styles, and which of them are held out.
 
 They are the npm packages `@iconify-json/noto` (Google, Apache-2.0) and `@iconify-json/fluent-emoji-flat` (Microsoft,
-MIT). Both name a picture's code points, by which the same concept is found in both.
+MIT). Both name a picture's code points, by which the same concept is found in both. Four more packages lend pictures of
+the same concepts in styles of their own (LENDERS), which are read and restyled, but never asked for.
 
 A *cell* is a concept in a style. One cell in ten is held out: its picture, and those of its skin tones in that style,
 are in no training data, neither as a picture nor as the target of an edit. The concept is seen in its other style and
@@ -12,8 +13,9 @@ drawn alike (a man, a woman and a person as astronauts); none of these is held o
 import io
 import json
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ from blip3o.errors import DataError
 PACKAGES = {"noto": "iconify-json-noto", "fluent": "iconify-json-fluent-emoji-flat"}
 """Style -> the folder that its package is unpacked into."""
 STYLES = tuple(PACKAGES)
+LENDERS = {
+    "twemoji": "iconify-json-twemoji",
+    "emojione": "iconify-json-emojione",
+    "blob": "iconify-json-noto-v1",
+    "fxemoji": "iconify-json-fxemoji",
+}
+"""Style -> the folder of its package: styles from which a concept is learned, and in which none is drawn."""
+CATEGORIES = ("animals and nature", "food and drink", "objects")
+"""What a model is trained on: things that differ in more than a person's sex or a clock's hands."""
 TONES = {
     "1f3fb": "light skin",
     "1f3fc": "medium light skin",
@@ -91,6 +102,23 @@ def read_emoji(packages: Path) -> list[Emoji]:
     return sorted(_of_whole_concepts(found), key=lambda emoji: emoji.key)
 
 
+def read_lent(packages: Path, emoji: Sequence[Emoji], hidden: set[tuple[str, str]]) -> list[Emoji]:
+    """Pictures of the lenders for the concepts of `emoji`, found by name; none that looks like a held-out one. Raises
+    DataError where a package is missing."""
+    plain = {_letters(one.name): one for one in emoji if not one.tone}
+    secret = np.stack([small(render(one.svg, 3 * COMPARED)) for one in emoji if one.cell in hidden and not one.tone])
+    found: list[Emoji] = []
+    for style, folder in LENDERS.items():
+        [icons] = _read_json(packages / folder, "icons.json")
+        parents = {alias: value["parent"] for alias, value in icons.get("aliases", {}).items()}
+        for letters, icon in {_letters(name): parents.get(name, name) for name in [*parents, *icons["icons"]]}.items():
+            if letters in plain and icon in icons["icons"]:
+                lent = replace(plain[letters], style=style, svg=_svg(icons, icon))
+                if np.sqrt(((secret - small(render(lent.svg, 3 * COMPARED))) ** 2).mean(1)).min() >= TWIN:
+                    found.append(lent)
+    return sorted(found, key=lambda one: one.key)
+
+
 def held_out(emoji: Iterable[Emoji]) -> set[tuple[str, str]]:
     """The cells that no training data show: a tenth of all, never both of a concept, as many of each style, none that
     looks like another concept in its style."""
@@ -141,13 +169,7 @@ def _twins(plain: list[Emoji]) -> set[tuple[str, str]]:
 
 def _read_package(folder: Path) -> dict[str, dict[str, str]]:
     """Code points -> name, category and svg."""
-    try:
-        icons, points, categories = (
-            json.loads((folder / name).read_text(encoding="utf-8"))
-            for name in ("icons.json", "chars.json", "metadata.json")
-        )
-    except OSError:
-        raise DataError(f"{folder} is no package of emoji: run scripts/download_data.sh emoji") from None
+    icons, points, categories = _read_json(folder, "icons.json", "chars.json", "metadata.json")
     category_of = {name: category for category, names in categories["categories"].items() for name in names}
     return {
         "-".join(point for point in code.split("-") if point != _VARIATION): {
@@ -158,6 +180,18 @@ def _read_package(folder: Path) -> dict[str, dict[str, str]]:
         for code, name in points.items()
         if name in icons["icons"]
     }
+
+
+def _read_json(folder: Path, *names: str) -> list[Any]:
+    try:
+        return [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
+    except OSError:
+        raise DataError(f"{folder} is no package of emoji: run scripts/download_data.sh emoji") from None
+
+
+def _letters(name: str) -> str:
+    """Without spaces and hyphens, which the packages set differently: "alarmclock"."""
+    return re.sub("[^a-z0-9]", "", name)
 
 
 def _svg(icons: dict[str, Any], name: str) -> str:

@@ -1,6 +1,7 @@
 """The two objectives that the emoji need beside those of the package: a vision tower that knows names, and a model that
 fills the gaps of its own training data."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,10 +19,12 @@ from blip3o.processing.conversation import Conversation, Turn
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
 from blip3o.train.objectives.unified import UnifiedObjective, UnifiedObjectiveConfig
 from examples.emoji.pack import RESTYLE
-from examples.emoji.source import EmojiSource
+from examples.emoji.source import EmojiSource, balanced
 
 TEMPERATURE = 0.05
-"""Of the cosines between a picture's tokens and names."""
+"""Of the cosines between pictures and names."""
+SMOOTHING = 0.05
+"""Share of the other names in what is to be said."""
 DRAWN_AT_ONCE = 16
 
 
@@ -33,8 +36,8 @@ class NameTowerConfig(ObjectiveConfig):
 
 
 class NameTower(Objective):
-    """The backbone's vision tower alone, before a language model listens to it: every token of a picture points where
-    the name points, the mean of its tokens' embeddings, against all other names.
+    """The backbone's vision tower alone, before a language model listens to it: the tokens of a picture point, in their
+    mean, where the name points, the mean of its tokens' embeddings, against all other names.
 
     Source: the contrastive loss of CLIP, arXiv 2103.00020, with all names in place of those of the batch.
     """
@@ -53,21 +56,23 @@ class NameTower(Objective):
         self.index_of = {name: index for index, name in enumerate(self.called)}
 
     def losses(self, batch: PictureBatch) -> NamedLosses:
-        """Cross-entropy of the names, a mean over a picture's tokens."""
+        """Cross-entropy of the names."""
         backbone = self.pipeline.unified.backbone
-        shown = [self.source.balanced(index) for index in batch.indices]
-        pictures = [self.source.varied_picture(number, variant) for number, variant in shown]
+        numbers = [balanced(self.source.cells, index) for index in batch.indices]
+        pictures = [
+            self.source.seen(number, random.Random(address))
+            for number, address in zip(numbers, batch.addresses, strict=True)
+        ]
         pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
-        cells = F.normalize(tokens.unflatten(0, (len(shown), -1)).float(), dim=-1)
+        shown = F.normalize(tokens.unflatten(0, (len(numbers), -1)).float().mean(1), dim=-1)
         there = self.ids >= 0
         names = F.normalize((backbone.embed(self.ids.clamp(min=0)).float() * there[..., None]).sum(1), dim=-1)
-        logits = cells @ names.T / TEMPERATURE
-        right = torch.tensor([self.index_of[self.source.records[number].called] for number, _ in shown])
+        right = torch.tensor([self.index_of[self.source.records[number].called] for number in numbers])
         losses = F.cross_entropy(
-            logits.flatten(0, 1), right.to(self.device).repeat_interleave(logits.shape[1]), reduction="none"
+            shown @ names.T / TEMPERATURE, right.to(self.device), reduction="none", label_smoothing=SMOOTHING
         )
-        return {"contrast": WeightedLoss.of_rows(losses.view(len(shown), -1).mean(1))}
+        return {"contrast": WeightedLoss.of_rows(losses)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.files import write_text
-from examples.emoji.collection import STYLES, Emoji, held_out, read_emoji, render
+from examples.emoji.collection import CATEGORIES, STYLES, Emoji, held_out, read_emoji, read_lent, render
 
 SIZE = 96
 """Height and width of the pictures in px."""
@@ -66,6 +66,16 @@ this permission notice shall be included in all copies or substantial portions o
 MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT
 HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
 ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+## Styles that are trained on, and never asked for
+
+- "twemoji": Twemoji, by Twitter, Inc and other contributors; npm package @iconify-json/twemoji,
+  CC BY 4.0: https://creativecommons.org/licenses/by/4.0/
+- "emojione": EmojiOne 2, by EmojiOne; npm package @iconify-json/emojione,
+  CC BY 4.0: https://creativecommons.org/licenses/by/4.0/
+- "blob": Noto Emoji as it was until 2017, by Google Inc; npm package @iconify-json/noto-v1, Apache-2.0, as above
+- "fxemoji": Firefox OS Emoji, by Mozilla; npm package @iconify-json/fxemoji,
+  Apache-2.0: https://mozilla.github.io/fxemoji/LICENSE.md
 """
 
 PackedSample = dict[str, Any]
@@ -92,8 +102,8 @@ def picture_sample(emoji: Emoji, png: bytes) -> PackedSample:
 
 
 def edits(emoji: Sequence[Emoji], hidden: set[tuple[str, str]]) -> Iterator[tuple[Emoji, str, Emoji]]:
-    """Source, instruction and target: every picture in its other style, and every toned one in one other tone. What is
-    held out is no target and no source."""
+    """Source, instruction and target: every picture in its other styles (never in a lent one), and every toned one in
+    one other tone. What is held out is no target and no source."""
     by_key = {one.key: one for one in emoji}
     tones = sorted({one.tone for one in emoji})
     for one in emoji:
@@ -115,14 +125,14 @@ def hidden_edits(emoji: Sequence[Emoji], hidden: set[tuple[str, str]]) -> Iterat
     """The edits that are asked for in the exam: from a picture of the training data without a skin tone to the held-out
     one in the other style."""
     by_key = {one.key: one for one in emoji}
-    for one in emoji:
+    for one in (one for one in emoji if one.style in STYLES):
         for other in restyled(one, by_key):
             if other.cell in hidden and not one.tone:
                 yield one, RESTYLE[0].format(style=other.style), other
 
 
 def restyled(emoji: Emoji, by_key: Mapping[str, Emoji]) -> Iterator[Emoji]:
-    """The same picture in the other styles."""
+    """The same picture in the other one of STYLES, or in both."""
     for style in STYLES:
         other = by_key.get(key_of(emoji.concept, style, emoji.tone))
         if style != emoji.style and other is not None:
@@ -155,6 +165,9 @@ def pack(folder: Path) -> dict[str, int]:
     Raises DataError where packages or libraries are missing."""
     emoji = read_emoji(folder / "packages")
     hidden = held_out(emoji)
+    emoji = [one for one in emoji if one.category in CATEGORIES]
+    hidden &= {one.cell for one in emoji}
+    emoji += read_lent(folder / "packages", emoji, hidden)
     drawn: dict[str, bytes] = {}
     for number, one in enumerate(emoji):
         drawn[one.key] = png_of(one)

@@ -2,9 +2,11 @@
 
 A *variant* is the same picture moved, scaled and tinted, every second one mirrored: more to learn from than so few
 pictures give. Both pictures of an edit have the same variant, for it changes both alike. What is drawn of words is the
-picture as it is, and what is read is never mirrored, for left and right are in the names.
+picture as it is. What is read changes more, and each time: it is also turned, stretched, mixed in its colours and
+covered in part, but never mirrored, for left and right are in the names.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +31,8 @@ CATEGORY = "what kind of thing is it?"
 WHICH_STYLE = "which style is it drawn in?"
 """What is asked of a picture."""
 WHITE = (255, 255, 255)
-TURNS = 40
-"""Of a cell in drawing and in reading, before the order begins anew: five tones in four variants, and as often the
-picture without one."""
+TURNS = 400
+"""Of a cell in drawing and in reading, before the order begins anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class EmojiSource(Source):
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
         self.cells = _cells(self.records)
+        """The numbers of the pictures of each cell; those of lent styles last."""
 
     def __len__(self) -> int:
         return len(self.records) * self.config.variants
@@ -104,7 +106,9 @@ class EmojiSource(Source):
 
     def length(self, task: str) -> int:
         """Edits come in all variants, everything else so often for each cell."""
-        return len(self.edits[task]) * self.config.variants if task in self.edits else len(self.cells) * TURNS
+        if task in self.edits:
+            return len(self.edits[task]) * self.config.variants
+        return len(self.drawn_cells if task == "draw" else self.cells) * TURNS
 
     def texts(self) -> Iterator[str]:
         """All captions, names, categories and instructions, once."""
@@ -119,11 +123,11 @@ class EmojiSource(Source):
             variant, edit = divmod(index, len(self.edits[task]))
             before, instruction, after = self.edits[task][edit]
             return _turns((self.varied_picture(before, variant), instruction), self.varied_picture(after, variant))
-        number, variant = self.balanced(index)
-        record = self.records[number]
         if task == "draw":
-            return _turns((rng.choice(record.captions),), self.varied_picture(number, 0))
-        shown = self.varied_picture(number, variant)
+            number = balanced(self.drawn_cells, index)
+            return _turns((rng.choice(self.records[number].captions),), self.varied_picture(number, 0))
+        number = balanced(self.cells, index)
+        record, shown = self.records[number], self.seen(number, rng)
         question, answer = {
             "caption": (DESCRIBE, rng.choice(record.captions)),
             "name": (NAME, record.called),
@@ -132,14 +136,14 @@ class EmojiSource(Source):
         }[task]
         return _turns((shown, question), answer)
 
-    def balanced(self, index: int) -> tuple[int, int]:
-        """The number of a picture, and a variant that is not mirrored, in an order in which all cells are as frequent.
+    def seen(self, number: int, rng: random.Random) -> Picture:
+        """Picture `number` as it is read."""
+        return Picture(seen(self.pixels[number], rng))
 
-        A cell with skin tones has six pictures and would else have six times the weight. Half are without a tone."""
-        turn, place = divmod(index, len(self.cells))
-        plain, *toned = self.cells[place]
-        number = toned[turn // 2 % len(toned)] if toned and turn % 2 else plain
-        return number, 2 * (turn // 2 % ((self.config.variants + 1) // 2))
+    @property
+    def drawn_cells(self) -> list[list[int]]:
+        """The cells of the styles that are drawn."""
+        return [cell for cell in self.cells if self.records[cell[0]].style in STYLES]
 
     def gaps(self) -> list[tuple[int, str]]:
         """The given pictures that lack a style, by their numbers, each with that style."""
@@ -149,7 +153,7 @@ class EmojiSource(Source):
             (number, style)
             for number, record in enumerate(given)
             for style in STYLES
-            if (record.concept, record.tone, style) not in there
+            if record.style in STYLES and (record.concept, record.tone, style) not in there
         ]
 
     def fill(self, gaps: Sequence[tuple[int, str]], pictures: Sequence[np.ndarray]) -> None:
@@ -203,6 +207,38 @@ def varied(pixels: np.ndarray, variant: int, concept: str) -> np.ndarray:
     image = image.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=WHITE)
     tint = np.array([rng.uniform(0.75, 1.1) for _ in range(3)])
     return (255 - (255 - np.asarray(image).astype(np.float32)) * tint).clip(0, 255).astype(np.uint8)
+
+
+def seen(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """A picture on white as it may look elsewhere: moved, scaled, stretched and turned, its colours mixed, a part of it
+    covered. uint8 [height, width, 3]."""
+    image, size = Image.fromarray(pixels), len(pixels)
+    angle, scale, stretch = rng.uniform(-0.26, 0.26), rng.uniform(0.75, 1.25), rng.uniform(0.85, 1.18)
+    turned = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    matrix = scale * turned * np.array([[stretch], [1 / stretch]])
+    offsets = size / 2 - matrix.sum(1) * size / 2 + [rng.uniform(-0.07, 0.07) * size for _ in range(2)]
+    values = [*matrix[0], offsets[0], *matrix[1], offsets[1]]
+    image = image.transform((size, size), Image.Transform.AFFINE, values, Image.Resampling.BILINEAR, fillcolor=WHITE)
+    ink = 255 - np.asarray(image).astype(np.float32)
+    mixing = np.eye(3) + [[rng.gauss(0, 0.12) for _ in range(3)] for _ in range(3)]
+    if rng.random() < 0.15:
+        mixing = np.ones((3, 3))  # grey
+    if rng.random() < 0.8:
+        ink = ink @ (mixing / mixing.sum(0)).astype(np.float32)
+    if rng.random() < 0.3:
+        height, width = (rng.randint(size // 9, size // 3) for _ in range(2))
+        top, left = rng.randrange(size - height), rng.randrange(size - width)
+        ink[top : top + height, left : left + width] = 0
+    return (255 - ink * rng.uniform(0.75, 1.2)).clip(0, 255).astype(np.uint8)
+
+
+def balanced(cells: Sequence[Sequence[int]], index: int) -> int:
+    """The number of a picture, in an order in which all cells are as frequent.
+
+    A cell with skin tones has six pictures and would else have six times the weight. Half are without a tone."""
+    turn, place = divmod(index, len(cells))
+    plain, *toned = cells[place]
+    return toned[turn // 2 % len(toned)] if toned and turn % 2 else plain
 
 
 def _cells(records: Sequence[EmojiRecord]) -> list[list[int]]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from examples.emoji.collection import PACKAGES, TONES
+from examples.emoji.collection import LENDERS, PACKAGES, TONES
 
 SHAPES = {
     "noto": '<circle cx="{center}" cy="{center}" r="{radius}" fill="{color}"/>',
@@ -31,9 +31,23 @@ def icons_of(style, size):
     return icons
 
 
+def lent_icons():
+    """Rings, whose names are written in one; the first under another name, too."""
+    bodies = {
+        f"thing{number}": {
+            "body": f'<circle cx="50" cy="50" r="{20 + number}" fill="none" stroke-width="9" '
+            f'stroke="{COLORS[number % len(COLORS)]}"/>'
+        }
+        for number in range(0, CONCEPTS, 2)
+    }
+    bodies["one"] = bodies.pop("thing0")
+    return {"icons": bodies, "aliases": {"thing-0": {"parent": "one"}}, "width": 100, "height": 100}
+
+
 @pytest.fixture
 def packages(tmp_path):
-    """A folder with `packages/` of twenty concepts in two styles, one of them in five skin tones."""
+    """A folder with `packages/` of twenty concepts in two styles, one of them in five skin tones, and of the even
+    ones in a lent style; the other lenders have none."""
     for style, size in (("noto", 128), ("fluent", 32)):
         folder = tmp_path / "packages" / PACKAGES[style]
         folder.mkdir(parents=True)
@@ -49,4 +63,8 @@ def packages(tmp_path):
         }
         for name, content in files.items():
             (folder / name).write_text(json.dumps(content))
+    for style, name in LENDERS.items():
+        folder = tmp_path / "packages" / name
+        folder.mkdir(parents=True)
+        (folder / "icons.json").write_text(json.dumps(lent_icons() if style == "twemoji" else {"icons": {}}))
     return tmp_path
