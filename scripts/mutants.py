@@ -6,6 +6,7 @@ python scripts/mutants.py [--only PATTERN]     also `make mutants`; exit code 1 
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ HEAVY = (
 """What nearly every test imports: imported once, before the process that runs the tests parts from this one."""
 HOW = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 """In order, until the first failure; a plugin of pytest may have come along with what was imported."""
+LONGEST = 900.0
+"""Seconds for the tests of a fault."""
 OUTCOMES = {0: "survived", 1: "killed"}
 """Exit code of pytest -> what came of the fault; another one says that no test could be run."""
 
@@ -78,15 +81,22 @@ def copy(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def test(folder: Path, tests: tuple[str, ...]) -> int:
-    """The exit code of pytest for these tests of a copy, which run in a process of their own until one fails."""
+def test(folder: Path, tests: tuple[str, ...], longest: float | None = None) -> int:
+    """The exit code of pytest for these tests of a copy, which run in a process of their own until one fails; 1 where
+    they hang for longer than so many seconds, as a fault may make them."""
     process = get_context("fork").Process(target=_pytest, args=(folder, tests))
     process.start()
-    process.join()
-    return process.exitcode or 0
+    try:
+        process.join(longest)
+        return 1 if process.is_alive() else process.exitcode or 0
+    finally:
+        if process.is_alive():
+            os.killpg(process.pid or 0, signal.SIGKILL)  # with the processes that its tests have started
+            process.join()
 
 
 def _pytest(folder: Path, tests: tuple[str, ...]) -> None:
+    os.setpgrp()
     os.chdir(folder)
     with (folder / "tests.log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
         code = import_module("pytest").main([*HOW, *tests])
@@ -122,7 +132,7 @@ def run(folder: Path, chosen: list[Fault]) -> list[Fault]:
     for number, fault in enumerate(chosen, 1):
         began = time.monotonic()
         with mutated(folder, fault):
-            code = test(folder, fault.tests)
+            code = test(folder, fault.tests, LONGEST)
         outcome = OUTCOMES.get(code, f"not tested (pytest ended with {code})")
         print(
             f"[{number}/{len(chosen)}] {outcome:8} {time.monotonic() - began:5.1f} s  {fault.file}: {fault.name}",
