@@ -95,8 +95,9 @@ emoji)
     npm_package @iconify-json/emojione 1.2.3 "$folder/packages/iconify-json-emojione"
     npm_package @iconify-json/noto-v1 1.2.5 "$folder/packages/iconify-json-noto-v1"
     npm_package @iconify-json/fxemoji 1.2.2 "$folder/packages/iconify-json-fxemoji"
+    npm_package @iconify-json/streamline-emojis 1.2.4 "$folder/packages/iconify-json-streamline-emojis"
     run "$python" -m examples.emoji.pack "$folder"
-    [ -z "$dry" ] || echo "# licences: Apache-2.0 (noto, noto-v1, fxemoji), MIT (fluent), CC BY 4.0 (twemoji, emojione); written to $folder/LICENSES.md"
+    [ -z "$dry" ] || echo "# licences: Apache-2.0 (noto, noto-v1, fxemoji), MIT (fluent), CC BY 4.0 (twemoji, emojione, streamline-emojis); written to $folder/LICENSES.md"
     ;;
 openmoji)
     npm_package openmoji 17.0.0 "$folder"

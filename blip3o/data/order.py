@@ -30,11 +30,13 @@ class Order:
     ) -> None:
         """`lengths` and `weights`: of each task, the samples that it can be made of, and its share; weights of 0 are
         left out. Samples in blocks are shuffled by blocks (blocks.py). `indices`: those samples of a task by their
-        indices in the source, where they are not all."""
+        indices in the source, where they are not all. Raises ConfigError for a task without a sample."""
         self.indices = indices or {}
         lengths = {**lengths, **{task: len(some) for task, some in self.indices.items()}}
         grain = require_grain()
         self.tasks = [task for task, weight in weights.items() if weight > 0]
+        if empty := [task for task in self.tasks if lengths[task] == 0]:
+            raise ConfigError(f"the source has no sample for the task {empty[0]!r}: leave it out of the stage")
         shuffled = [
             _shuffled(grain, lengths[task], f"{seed}/{task}").map(lambda index, task=task: (task, index))
             for task in self.tasks

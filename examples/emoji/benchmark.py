@@ -22,7 +22,7 @@ from blip3o.evals.candidate import Candidate
 from examples.emoji.collection import STYLES, small
 from examples.emoji.judge import WEIGHTS, EmojiJudge, Sighting
 from examples.emoji.pack import RESTYLE
-from examples.emoji.source import CATEGORY, NAME, WHICH_STYLE, EmojiRecord, read_pictures
+from examples.emoji.source import CATEGORY, NAME, WHICH_STYLE, EmojiRecord, common, read_pictures
 
 GROUPS = ("draw", "draw twice", "edit", "name", "category", "style", "known name")
 """What is asked of each cell: a picture of its caption, the same by way of the other style, the other style's picture
@@ -185,7 +185,9 @@ class HeldOutEmoji(Benchmark):
     @property
     def known(self) -> list[EmojiRecord]:
         """As many pictures of the training data, spread over all."""
-        plain = sorted((one for one in self.shown if not one.tone and one.style in STYLES), key=lambda one: one.key)
+        learned = common(self.shown)
+        plain = [one for one in self.shown if not one.tone and one.style in STYLES and one.concept in learned]
+        plain.sort(key=lambda one: one.key)
         return plain[:: max(1, len(plain) // len(self.hidden))][: len(self.hidden)]
 
     @property
@@ -203,7 +205,9 @@ class HeldOutEmoji(Benchmark):
         shown, shown_pixels = read_pictures(self.folder / "training", SIZE)
         hidden, hidden_pixels = read_pictures(self.folder / "held-out", SIZE)
         pixels = {record.key: one for record, one in zip([*shown, *hidden], shown_pixels + hidden_pixels, strict=True)}
-        return shown, sorted((one for one in hidden if not one.tone), key=lambda one: one.key), pixels
+        learned = common(shown)
+        asked = [one for one in hidden if not one.tone and one.concept in learned]
+        return shown, sorted(asked, key=lambda one: one.key), pixels
 
     @cached_property
     def _training(self) -> np.ndarray:

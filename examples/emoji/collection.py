@@ -1,7 +1,7 @@
 """The collections of emoji: vector pictures of the same concepts in two styles, and which of them are held out.
 
 They are the npm packages `@iconify-json/noto` (Google, Apache-2.0) and `@iconify-json/fluent-emoji-flat` (Microsoft,
-MIT). Both name a picture's code points, by which the same concept is found in both. Four more packages lend pictures of
+MIT). Both name a picture's code points, by which the same concept is found in both. Five more packages lend pictures of
 the same concepts in styles of their own (LENDERS), which are read and restyled, but never asked for.
 
 A *cell* is a concept in a style. One cell in ten is held out: its picture, and those of its skin tones in that style,
@@ -32,10 +32,9 @@ LENDERS = {
     "emojione": "iconify-json-emojione",
     "blob": "iconify-json-noto-v1",
     "fxemoji": "iconify-json-fxemoji",
+    "streamline": "iconify-json-streamline-emojis",
 }
 """Style -> the folder of its package: styles from which a concept is learned, and in which none is drawn."""
-CATEGORIES = ("animals and nature", "food and drink", "objects")
-"""What a model is trained on: things that differ in more than a person's sex or a clock's hands."""
 TONES = {
     "1f3fb": "light skin",
     "1f3fc": "medium light skin",

@@ -19,7 +19,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.files import write_text
-from examples.emoji.collection import CATEGORIES, STYLES, Emoji, held_out, read_emoji, read_lent, render
+from examples.emoji.collection import STYLES, Emoji, held_out, read_emoji, read_lent, render
 
 SIZE = 96
 """Height and width of the pictures in px."""
@@ -74,6 +74,8 @@ ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEAL
 - "emojione": EmojiOne 2, by EmojiOne; npm package @iconify-json/emojione,
   CC BY 4.0: https://creativecommons.org/licenses/by/4.0/
 - "blob": Noto Emoji as it was until 2017, by Google Inc; npm package @iconify-json/noto-v1, Apache-2.0, as above
+- "streamline": Streamline Emojis, by Streamline; npm package @iconify-json/streamline-emojis,
+  CC BY 4.0: https://creativecommons.org/licenses/by/4.0/
 - "fxemoji": Firefox OS Emoji, by Mozilla; npm package @iconify-json/fxemoji,
   Apache-2.0: https://mozilla.github.io/fxemoji/LICENSE.md
 """
@@ -165,8 +167,6 @@ def pack(folder: Path) -> dict[str, int]:
     Raises DataError where packages or libraries are missing."""
     emoji = read_emoji(folder / "packages")
     hidden = held_out(emoji)
-    emoji = [one for one in emoji if one.category in CATEGORIES]
-    hidden &= {one.cell for one in emoji}
     emoji += read_lent(folder / "packages", emoji, hidden)
     drawn: dict[str, bytes] = {}
     for number, one in enumerate(emoji):

@@ -8,6 +8,7 @@ covered in part, but never mirrored, for left and right are in the names.
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +25,17 @@ from blip3o.data.sources.webdataset import WebDataset, WebDatasetConfig
 from blip3o.errors import DataError
 from blip3o.processing.conversation import Conversation, Picture, Turn
 from blip3o.processing.images import read_picture, square
-from examples.emoji.collection import STYLES
+from examples.emoji.collection import LENDERS, STYLES
 
 NAME = "what is it called?"
 CATEGORY = "what kind of thing is it?"
 WHICH_STYLE = "which style is it drawn in?"
 """What is asked of a picture."""
 WHITE = (255, 255, 255)
+CATEGORIES = ("animals and nature", "food and drink", "objects", "activities")
+"""Of what a model learns: things that differ in more than a person's sex or a clock's hands."""
+HANDS = 3
+"""Lent styles, at least, of a concept that a model learns."""
 TURNS = 400
 """Of a cell in drawing and in reading, before the order begins anew."""
 
@@ -81,14 +86,18 @@ class EmojiSource(Source):
 
     def __init__(self, config: EmojiSourceConfig, progress: Callable[[int, int], None] | None = None) -> None:
         super().__init__(config)
-        self.records, pixels = read_pictures(Path(config.path, "training"), config.size, progress)
-        self.pixels = np.stack(pixels)
+        shown, pixels = read_pictures(Path(config.path, "training"), config.size, progress)
+        learned = common(shown)
+        self.records = [record for record in shown if record.concept in learned]
+        self.pixels = np.stack([one for one, record in zip(pixels, shown, strict=True) if record.concept in learned])
         self.given = len(self.records)
         """Pictures that lie on the disk; those after them were filled in (objectives.py)."""
         index_of = {record.key: index for index, record in enumerate(self.records)}
         self.edits: dict[str, list[tuple[int, str, int]]] = {"restyle": [], "retone": []}
         """Number before, instruction and number after, of the edits that change the style and of the others."""
         for before, instruction, after in read_edits(Path(config.path, "training")):
+            if before not in index_of:
+                continue
             edit = index_of[before], instruction, index_of[after]
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
@@ -167,6 +176,12 @@ class EmojiSource(Source):
     def varied_picture(self, number: int, variant: int) -> Picture:
         """Picture `number` in a variant, with its features where they are encoded."""
         return self.picture(number + variant * len(self.records))
+
+
+def common(records: Sequence[EmojiRecord]) -> set[str]:
+    """The concepts that are learned: of CATEGORIES, in at least HANDS lent styles."""
+    hands = Counter(record.concept for record in records if record.style in LENDERS)
+    return {one.concept for one in records if one.category in CATEGORIES and hands[one.concept] >= HANDS}
 
 
 def read_pictures(

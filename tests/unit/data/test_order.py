@@ -46,3 +46,9 @@ def test_an_order_without_its_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "grain", None)
     with pytest.raises(ConfigError, match=r"training takes grain: pip install 'blip3o\[train\]'"):
         Order({"all": 5}, {"all": 1.0}, "seed")
+
+
+def test_a_task_without_a_sample_is_told():
+    with pytest.raises(ConfigError, match="no sample for the task 'b': leave it out of the stage"):
+        Order({"a": 3, "b": 0}, {"a": 1.0, "b": 1.0}, "seed")
+    assert Order({"a": 3, "b": 0}, {"a": 1.0, "b": 0.0}, "seed").tasks == ["a"]

@@ -31,14 +31,18 @@ def icons_of(style, size):
     return icons
 
 
-def lent_icons():
+RINGS = {"twemoji": 6, "emojione": 9, "blob": 12}
+"""Lender -> width of the rings that it draws; the other lenders have no picture."""
+
+
+def lent_icons(width):
     """Rings, whose names are written in one; the first under another name, too."""
     bodies = {
         f"thing{number}": {
-            "body": f'<circle cx="50" cy="50" r="{20 + number}" fill="none" stroke-width="9" '
+            "body": f'<circle cx="50" cy="50" r="{20 + number}" fill="none" stroke-width="{width}" '
             f'stroke="{COLORS[number % len(COLORS)]}"/>'
         }
-        for number in range(0, CONCEPTS, 2)
+        for number in range(CONCEPTS)
     }
     bodies["one"] = bodies.pop("thing0")
     return {"icons": bodies, "aliases": {"thing-0": {"parent": "one"}}, "width": 100, "height": 100}
@@ -46,8 +50,7 @@ def lent_icons():
 
 @pytest.fixture
 def packages(tmp_path):
-    """A folder with `packages/` of twenty concepts in two styles, one of them in five skin tones, and of the even
-    ones in a lent style; the other lenders have none."""
+    """A folder with `packages/` of twenty concepts in two styles, one of them in five skin tones, and in three lent ones."""
     for style, size in (("noto", 128), ("fluent", 32)):
         folder = tmp_path / "packages" / PACKAGES[style]
         folder.mkdir(parents=True)
@@ -66,5 +69,5 @@ def packages(tmp_path):
     for style, name in LENDERS.items():
         folder = tmp_path / "packages" / name
         folder.mkdir(parents=True)
-        (folder / "icons.json").write_text(json.dumps(lent_icons() if style == "twemoji" else {"icons": {}}))
+        (folder / "icons.json").write_text(json.dumps(lent_icons(RINGS[style]) if style in RINGS else {"icons": {}}))
     return tmp_path

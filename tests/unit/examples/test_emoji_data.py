@@ -16,12 +16,13 @@ from blip3o.errors import DataError
 from blip3o.processing.conversation import Picture
 from blip3o.train.recipe import Recipe
 from examples.emoji import pack
-from examples.emoji.collection import STYLES, TONES, held_out, read_emoji, read_lent, render
+from examples.emoji.collection import LENDERS, STYLES, TONES, held_out, read_emoji, read_lent, render
 from examples.emoji.source import (
     TURNS,
     EmojiSource,
     EmojiSourceConfig,
     balanced,
+    common,
     read_edits,
     read_pictures,
     seen,
@@ -34,6 +35,10 @@ def packed(packages):
     """The folder of the packages, with its shards."""
     pack.pack(packages)
     return packages
+
+
+LENT = tuple(LENDERS)[:3]
+"""The lenders whose pictures the packages hold."""
 
 
 def pixels_of(part):
@@ -86,7 +91,7 @@ def test_lenders_give_pictures_of_the_same_names(packages):
     emoji = read_emoji(packages / "packages")
     lent = read_lent(packages / "packages", emoji, held_out(emoji))
     assert {(one.name, one.style, one.tone) for one in lent} == {
-        (f"thing {number}", "twemoji", "") for number in range(0, 20, 2)
+        (f"thing {number}", style, "") for number in range(20) for style in LENT
     }
     concept_of = {one.name: one.concept for one in emoji}
     assert all(one.concept == concept_of[one.name] for one in lent)
@@ -110,12 +115,21 @@ def test_a_lent_picture_is_read_and_restyled_and_never_drawn(packed):
             number = balanced(cells, index)
             found.add(source.records[number].style)
             assert isinstance(answer, Picture if task == "draw" else str)
-    assert styles == {"name": {*STYLES, "twemoji"}, "draw": {*STYLES}}
+    assert styles == {"name": {*STYLES, *LENT}, "draw": {*STYLES}}
     edited = [
         (source.records[before].style, source.records[after].style) for before, _, after in source.edits["restyle"]
     ]
-    assert {before for before, _ in edited} == {*STYLES, "twemoji"}
+    assert {before for before, _ in edited} == {*STYLES, *LENT}
     assert {after for _, after in edited} == {*STYLES}
+
+
+def test_a_concept_is_learned_of_the_categories_and_where_enough_lenders_have_it(packed, monkeypatch):
+    records = read_pictures(packed / "training", 24)[0]
+    assert len(common(records)) == 20
+    some = [record for record in records if record.name != "thing 3" or record.style != "blob"]
+    assert {record.concept for record in records} - common(some) == {"1f603"}
+    monkeypatch.setattr("examples.emoji.source.CATEGORIES", ("objects",))
+    assert {record.category for record in source_of(packed).records} == {"objects"}
 
 
 def test_nothing_of_a_held_out_cell_is_in_the_training_data(packed):
