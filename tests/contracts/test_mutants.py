@@ -1,6 +1,8 @@
 """The faults of `make mutants` can all be put into the code as it stands."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,14 @@ def test_a_fault_has_one_place_in_its_file_and_leaves_it_python(fault):
 def test_the_tests_that_must_fail_exist():
     paths = {path.partition("::")[0] for fault in FAULTS for path in fault.tests}
     assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+def test_tests_that_hang_under_a_fault_have_noticed_it(tmp_path):
+    (tmp_path / "test_hanging.py").write_text("import time\ndef test_hanging(): time.sleep(60)\n")
+    (tmp_path / "test_passing.py").write_text("def test_passing(): pass\n")
+    code = (
+        "import sys; from pathlib import Path; from scripts.mutants import test; folder = Path(sys.argv[1]);"
+        "print(test(folder, ('test_passing.py',), 60), test(folder, ('test_hanging.py',), 3))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.stdout.split() == ["0", "1"], done.stderr
