@@ -50,7 +50,7 @@ def lent_icons(width):
 
 @pytest.fixture
 def packages(tmp_path):
-    """A folder with `packages/` of twenty concepts in two styles, one of them in five skin tones, and three lent ones."""
+    """A folder with `packages/` of twenty concepts in two styles, one in five skin tones, and in three lent ones."""
     for style, size in (("noto", 128), ("fluent", 32)):
         folder = tmp_path / "packages" / PACKAGES[style]
         folder.mkdir(parents=True)
