@@ -81,7 +81,7 @@ def copy(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def test(folder: Path, tests: tuple[str, ...], longest: float | None = None) -> int:
+def exit_code(folder: Path, tests: tuple[str, ...], longest: float | None = None) -> int:
     """The exit code of pytest for these tests of a copy, which run in a process of their own until one fails; 1 where
     they hang for longer than so many seconds, as a fault may make them."""
     process = get_context("fork").Process(target=_pytest, args=(folder, tests))
@@ -126,13 +126,13 @@ def run(folder: Path, chosen: list[Fault]) -> list[Fault]:
     """The faults that survive. Raises SystemExit where the tests fail without a fault."""
     needed = tuple(dict.fromkeys(path for fault in chosen for path in fault.tests))
     print("the tests without a fault ...", flush=True)
-    if test(folder, needed) != 0:
+    if exit_code(folder, needed) != 0:
         raise SystemExit(f"without a fault these do not pass:\n{(folder / 'tests.log').read_text(encoding='utf-8')}")
     left = []
     for number, fault in enumerate(chosen, 1):
         began = time.monotonic()
         with mutated(folder, fault):
-            code = test(folder, fault.tests, LONGEST)
+            code = exit_code(folder, fault.tests, LONGEST)
         outcome = OUTCOMES.get(code, f"not tested (pytest ended with {code})")
         print(
             f"[{number}/{len(chosen)}] {outcome:8} {time.monotonic() - began:5.1f} s  {fault.file}: {fault.name}",

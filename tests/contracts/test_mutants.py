@@ -34,8 +34,8 @@ def test_tests_that_hang_under_a_fault_have_noticed_it(tmp_path):
     (tmp_path / "test_hanging.py").write_text("import time\ndef test_hanging(): time.sleep(60)\n")
     (tmp_path / "test_passing.py").write_text("def test_passing(): pass\n")
     code = (
-        "import sys; from pathlib import Path; from scripts.mutants import test; folder = Path(sys.argv[1]);"
-        "print(test(folder, ('test_passing.py',), 60), test(folder, ('test_hanging.py',), 3))"
+        "import sys; from pathlib import Path; from scripts.mutants import exit_code; folder = Path(sys.argv[1]);"
+        "print(exit_code(folder, ('test_passing.py',), 60), exit_code(folder, ('test_hanging.py',), 3))"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=50)
     assert done.stdout.split() == ["0", "1"], done.stderr
