@@ -155,14 +155,14 @@ class EmojiSource(Source):
         return [cell for cell in self.cells if self.records[cell[0]].style in STYLES]
 
     def gaps(self) -> list[tuple[int, str]]:
-        """The given pictures that lack a style, by their numbers, each with that style."""
+        """The given pictures, lent ones too, that lack a drawn style, by their numbers, each with that style."""
         given = self.records[: self.given]
         there = {(record.concept, record.tone, record.style) for record in given}
         return [
             (number, style)
             for number, record in enumerate(given)
             for style in STYLES
-            if record.style in STYLES and (record.concept, record.tone, style) not in there
+            if (record.concept, record.tone, style) not in there
         ]
 
     def fill(self, gaps: Sequence[tuple[int, str]], pictures: Sequence[np.ndarray]) -> None:
