@@ -19,7 +19,7 @@ from typing import Any
 
 from blip3o.errors import DataError
 from blip3o.files import write_text
-from examples.emoji.collection import STYLES, Emoji, held_out, read_emoji, read_lent, render
+from examples.emoji.collection import LENDERS, STYLES, Emoji, held_out, read_emoji, read_lent, render
 
 SIZE = 96
 """Height and width of the pictures in px."""
@@ -104,13 +104,17 @@ def picture_sample(emoji: Emoji, png: bytes) -> PackedSample:
 
 
 def edits(emoji: Sequence[Emoji], hidden: set[tuple[str, str]]) -> Iterator[tuple[Emoji, str, Emoji]]:
-    """Source, instruction and target: every picture in its other styles (never in a lent one), and every toned one in
-    one other tone. What is held out is no target and no source."""
+    """Source, instruction and target: every picture in the other one of STYLES (a lent one in both) and in one lent
+    style, and every toned one in one other tone. What is held out is no target and no source.
+
+    Without lent targets all edits of a thing that lacks a style would lead to the other one, and a model learns that
+    whatever is asked of this thing, it is that style (LOG.md)."""
     by_key = {one.key: one for one in emoji}
     tones = sorted({one.tone for one in emoji})
     for one in emoji:
         rng = random.Random(f"emoji/edits/{one.key}")
-        for other in restyled(one, by_key):
+        lent = [*restyled(one, by_key, tuple(LENDERS))]
+        for other in (*restyled(one, by_key), *rng.sample(lent, min(1, len(lent)))):
             if not {one.cell, other.cell} & hidden:
                 yield one, rng.choice(RESTYLE).format(style=other.style), other
         others = [
@@ -133,9 +137,9 @@ def hidden_edits(emoji: Sequence[Emoji], hidden: set[tuple[str, str]]) -> Iterat
                 yield one, RESTYLE[0].format(style=other.style), other
 
 
-def restyled(emoji: Emoji, by_key: Mapping[str, Emoji]) -> Iterator[Emoji]:
-    """The same picture in the other one of STYLES, or in both."""
-    for style in STYLES:
+def restyled(emoji: Emoji, by_key: Mapping[str, Emoji], styles: Sequence[str] = STYLES) -> Iterator[Emoji]:
+    """The same picture in those of the styles that it is not in."""
+    for style in styles:
         other = by_key.get(key_of(emoji.concept, style, emoji.tone))
         if style != emoji.style and other is not None:
             yield other

@@ -102,7 +102,7 @@ class EmojiSource(Source):
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
         self.cells = _cells(self.records)
-        """The numbers of the pictures of each cell; those of lent styles last."""
+        """The numbers of the pictures of each cell."""
 
     def __len__(self) -> int:
         return len(self.records) * self.config.variants
@@ -151,11 +151,11 @@ class EmojiSource(Source):
 
     @property
     def drawn_cells(self) -> list[list[int]]:
-        """The cells of the styles that are drawn."""
-        return [cell for cell in self.cells if self.records[cell[0]].style in STYLES]
+        """The cells that are drawn of words: all, those of STYLES twice."""
+        return [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
 
     def gaps(self) -> list[tuple[int, str]]:
-        """The given pictures, lent ones too, that lack a drawn style, by their numbers, each with that style."""
+        """The given pictures, lent ones too, that lack one of STYLES, by their numbers, each with that style."""
         given = self.records[: self.given]
         there = {(record.concept, record.tone, record.style) for record in given}
         return [

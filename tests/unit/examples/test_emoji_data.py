@@ -105,7 +105,7 @@ def test_a_lent_picture_that_looks_like_a_held_out_one_is_left_out(packages):
     assert read_lent(packages / "packages", alike, hidden) == before[1:]
 
 
-def test_a_lent_picture_is_read_and_restyled_and_never_drawn(packed):
+def test_a_lent_picture_is_read_restyled_and_drawn(packed):
     source = source_of(packed)
     styles = {name: set() for name in ("name", "draw")}
     for task, found in styles.items():
@@ -115,12 +115,12 @@ def test_a_lent_picture_is_read_and_restyled_and_never_drawn(packed):
             number = balanced(cells, index)
             found.add(source.records[number].style)
             assert isinstance(answer, Picture if task == "draw" else str)
-    assert styles == {"name": {*STYLES, *LENT}, "draw": {*STYLES}}
+    assert styles == {"name": {*STYLES, *LENT}, "draw": {*STYLES, *LENT}}
     edited = [
         (source.records[before].style, source.records[after].style) for before, _, after in source.edits["restyle"]
     ]
     assert {before for before, _ in edited} == {*STYLES, *LENT}
-    assert {after for _, after in edited} == {*STYLES}
+    assert {after for _, after in edited} == {*STYLES, *LENT}
 
 
 def test_a_concept_is_learned_of_the_categories_and_where_enough_lenders_have_it(packed, monkeypatch):
@@ -289,7 +289,8 @@ def test_gaps_are_the_given_pictures_that_lack_a_style(packed):
     source.fill(gaps, pictures)
     assert source.features is None
     assert len(source) == 4 * (source.given + len(gaps))
-    assert len(source.drawn_cells) == 40
+    assert len(source.cells) == 40 + 3 * 20
+    assert len(source.drawn_cells) == 2 * 40 + 3 * 20
     for (number, style), record, pixels in zip(
         gaps, source.records[source.given :], source.pixels[source.given :], strict=True
     ):
