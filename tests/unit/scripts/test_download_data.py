@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.emoji.collection import LENDERS, PACKAGES
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "download_data.sh"
 ON_THE_HUB = {
@@ -51,6 +53,11 @@ def test_the_emoji_are_fetched_by_npm_and_packed_here():
     assert [line.split()[2] for line in lines if line.split()[0] == "npm"] == [
         "@iconify-json/noto@1.2.9",
         "@iconify-json/fluent-emoji-flat@1.2.6",
+        "@iconify-json/twemoji@1.2.5",
+        "@iconify-json/emojione@1.2.3",
+        "@iconify-json/noto-v1@1.2.5",
+        "@iconify-json/fxemoji@1.2.2",
+        "@iconify-json/streamline-emojis@1.2.4",
     ]
     assert lines[-2] == " python -m examples.emoji.pack there"
     assert "Apache-2.0" in lines[-1]
@@ -58,7 +65,7 @@ def test_the_emoji_are_fetched_by_npm_and_packed_here():
 
 
 def test_packages_that_are_there_are_not_fetched_again(tmp_path):
-    for name in ("iconify-json-noto", "iconify-json-fluent-emoji-flat"):
+    for name in (*PACKAGES.values(), *LENDERS.values()):
         (tmp_path / "packages" / name).mkdir(parents=True)
         (tmp_path / "packages" / name / "package.json").touch()
     assert "npm" not in download("--dry-run", "emoji", tmp_path).stdout
