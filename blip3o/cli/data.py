@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blip3o.cli.contact_sheet import sheet
-from blip3o.cli.files import Gallery, as_json, check_folder, check_writable
+from blip3o.cli.files import Gallery, as_json, check_folder, check_writable, slug
 from blip3o.cli.options import MODEL_HELP, Debug, Device, Json, Output, Seed, Stopped, examples
 from blip3o.cli.progress import counting, working
 from blip3o.errors import ConfigError
@@ -78,7 +78,7 @@ def preview(
         sections = _previewed(source, config, count, seed)
     page = sheet(sections)
     page.info |= {"source": name, "seed": seed}
-    with Gallery(output, [name], columns=1) as gallery:
+    with Gallery(output, [slug(Path(name).name)], columns=1) as gallery:  # never beside what it shows
         gallery.add(0, page)
     (path,) = gallery.paths
     captions = [caption for _, tiles in sections for _, caption in tiles]

@@ -172,6 +172,15 @@ def test_a_preview_of_conversations_shows_who_says_what(blip3o, pictures):
     assert {(255, 0, 0), (0, 0, 255)} <= colors
 
 
+def test_a_preview_is_written_where_one_stands_and_not_beside_what_it_shows(blip3o, pictures, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (tmp_path / "mine", "../mine/"):
+        assert blip3o("data", "preview", name, "-n", 2).code == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["mine-2.png", "mine.png"]
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_a_preview_of_a_recipe_shows_what_its_stages_learn_from(blip3o, pictures):
     for name in ("3.png", "4.png"):
         (pictures / name).unlink()
