@@ -8,7 +8,7 @@ usage: bash scripts/download_data.sh [--dry-run] WHAT [DIR]
 
 Fetches WHAT into DIR (default: data/WHAT). --dry-run prints the commands, sizes and licences alone.
 
-  emoji           1,594 emoji in two styles and five to learn from, as WebDataset shards     10 MB fetched, 250 MB made
+  emoji           1,594 emoji in two styles and five to learn from, as WebDataset shards     10 MB fetched, 330 MB there
   openmoji        the svg files of a third style, for tests alone                            50 MB
   long-captions   BLIP3o/BLIP3o-Pretrain-Long-Caption, 27 million pictures                   terabytes
   short-captions  BLIP3o/BLIP3o-Pretrain-Short-Caption, 5 million pictures                   terabytes

@@ -2,7 +2,7 @@
 
 They are the npm packages `@iconify-json/noto` (Google, Apache-2.0) and `@iconify-json/fluent-emoji-flat` (Microsoft,
 MIT). Both name a picture's code points, by which the same concept is found in both. Five more packages lend pictures of
-the same concepts in styles of their own (LENDERS), which are read and restyled, but never asked for.
+the same concepts in styles of their own (LENDERS), which are learned from, too, but never asked for in an exam.
 
 A *cell* is a concept in a style. One cell in ten is held out: its picture, and those of its skin tones in that style,
 are in no training data, neither as a picture nor as the target of an edit. The concept is seen in its other style and
@@ -34,7 +34,7 @@ LENDERS = {
     "fxemoji": "iconify-json-fxemoji",
     "streamline": "iconify-json-streamline-emojis",
 }
-"""Style -> the folder of its package: styles from which a concept is learned, and in which none is drawn."""
+"""Style -> the folder of its package: styles in which a concept is learned, too, and never asked for in an exam."""
 TONES = {
     "1f3fb": "light skin",
     "1f3fc": "medium light skin",

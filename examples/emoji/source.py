@@ -101,8 +101,7 @@ class EmojiSource(Source):
             edit = index_of[before], instruction, index_of[after]
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
-        self.cells = _cells(self.records)
-        """The numbers of the pictures of each cell."""
+        self._order()
 
     def __len__(self) -> int:
         return len(self.records) * self.config.variants
@@ -149,11 +148,6 @@ class EmojiSource(Source):
         """Picture `number` as it is read."""
         return Picture(seen(self.pixels[number], rng))
 
-    @property
-    def drawn_cells(self) -> list[list[int]]:
-        """The cells that are drawn of words: all, those of STYLES twice."""
-        return [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
-
     def gaps(self) -> list[tuple[int, str]]:
         """The given pictures, lent ones too, that lack one of STYLES, by their numbers, each with that style."""
         given = self.records[: self.given]
@@ -170,8 +164,15 @@ class EmojiSource(Source):
         given = self.records[: self.given]
         self.records = given + [_restyled(given[number], style) for number, style in gaps]
         self.pixels = np.concatenate([self.pixels[: self.given], *(picture[None] for picture in pictures)])
-        self.cells = _cells(self.records)
+        self._order()
         self.features = None
+
+    def _order(self) -> None:
+        """Bring the pictures that are there into cells, once for all samples."""
+        self.cells = _cells(self.records)
+        """The numbers of the pictures of each cell."""
+        self.drawn_cells = [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
+        """Those that are drawn of words: all, those of STYLES twice."""
 
     def varied_picture(self, number: int, variant: int) -> Picture:
         """Picture `number` in a variant, with its features where they are encoded."""
