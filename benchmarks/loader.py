@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py --workers 2 --output benchmarks/loader.json
 
-Ours: an objective's own `load` through data/loader.py, from the tar files on the disk to micro-batches of pixels.
+Ours: an objective's own `load` through data/loader.py, from the tar files on the disk to micro-batches of images.
 Pillow alone: as many threads decode the same JPEGs, which lie in memory, and resize them the same way. Both take turns,
 and the medians are compared. The memory is that of the process after each tenth of many small samples.
 """
@@ -28,7 +28,7 @@ from PIL import Image, ImageFilter, ImageOps
 from blip3o.data.address import StepAddresses
 from blip3o.data.loader import StepLoader
 from blip3o.data.sources.webdataset import WebDataset, WebDatasetConfig
-from blip3o.processing.images import square, to_pixels
+from blip3o.processing.images import square, stacked
 from blip3o.train.objectives.objective import LoadedStep, NamedLosses, Objective
 from blip3o.weights.placement.device import resident_bytes
 
@@ -75,8 +75,8 @@ def write_shards(folder: Path, pictures: list[bytes], count: int) -> str:
 
 def ours(shards: str, size: int, batch_size: int, workers: int) -> Callable[[int], StepLoader[LoadedStep]]:
     """Gives a loader of so many steps."""
-    pixels = lambda some: to_pixels([square(one, size) for one in some])  # noqa: E731
-    pipeline: Any = SimpleNamespace(space=SimpleNamespace(size=size), pixels=pixels)
+    squares = lambda some: stacked([square(one, size) for one in some])  # noqa: E731
+    pipeline: Any = SimpleNamespace(space=SimpleNamespace(size=size), squares=squares)
     objective = Reading(None, pipeline, WebDataset(WebDatasetConfig(path=shards)))
 
     def loader(steps: int) -> StepLoader[LoadedStep]:

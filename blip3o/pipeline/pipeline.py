@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from blip3o.config import check
@@ -15,7 +15,7 @@ from blip3o.pipeline.parts import count_parameters
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate, PromptConfig
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import square, to_pixels
+from blip3o.processing.images import square, stacked, to_pixels
 from blip3o.processing.tokenizer import Tokenizer
 
 
@@ -93,13 +93,17 @@ class Pipeline(nn.Module):
         """Where the tensors are."""
         return self.space.mean.device
 
-    def pixels(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch 3 height width"]:
-        """The central squares of pictures at the size of the target space, in [-1, 1], on the CPU."""
-        return to_pixels([square(picture, self.space.size) for picture in pictures])
+    def squares(self, pictures: Sequence[Picture]) -> UInt8[Tensor, "batch height width 3"]:
+        """The central squares of pictures at the size of the target space, on the CPU."""
+        return stacked([square(picture, self.space.size) for picture in pictures])
 
     def features(self, pictures: Sequence[Picture]) -> Float[Tensor, "batch channel rows columns"]:
         """Features of pictures in the target space, of their central squares."""
-        return self.space.encode(self.pixels(pictures).to(self.space.mean))
+        return self.encode(self.squares(pictures).to(self.device))
+
+    def encode(self, images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch channel rows columns"]:
+        """Features in the target space of stacked pictures of its size, on the device of the pipeline."""
+        return self.space.encode(to_pixels(images).to(self.space.mean))
 
     def reconstruct(
         self, pictures: Sequence[Picture], seeds: Sequence[int], sampling: SamplingConfig

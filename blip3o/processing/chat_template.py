@@ -201,7 +201,7 @@ class ChatTemplate:
         alike = len({picture.pixels.shape for picture in pictures}) == 1
         patches = [
             images.to_patches(
-                images.normalised(images.to_pixels(same), config.mean, config.deviation),
+                images.normalised(images.to_pixels(images.stacked(same)), config.mean, config.deviation),
                 config.patch_size,
                 config.merge_size,
                 config.temporal_patch_size,

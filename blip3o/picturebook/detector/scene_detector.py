@@ -15,7 +15,7 @@ from blip3o.evals.generation.geneval import OFFICIAL, GenEvalRules, KeptBox, Pro
 from blip3o.picturebook.detector.network import CELL, HeatmapDetector, Maps
 from blip3o.picturebook.world.scene import ALL_KINDS, COLORS, PLACES, SIZE
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import to_pixels
+from blip3o.processing.images import stacked, to_pixels
 from blip3o.weights.checkpoint import load_strictly, read_tensors
 
 WEIGHTS = Path(__file__).parent / "checkpoint" / "model.safetensors"
@@ -124,6 +124,7 @@ class SceneDetector:
         """What stands in each picture (PIL, or uint8 [height, width, 3])."""
         sights: list[Sight] = []
         for start in range(0, len(pictures), BATCH):
-            pixels = to_pixels([Picture(at_size(picture)) for picture in pictures[start : start + BATCH]])
+            seen = [Picture(at_size(picture)) for picture in pictures[start : start + BATCH]]
+            pixels = to_pixels(stacked(seen))
             sights += read_maps(self.detector(pixels.contiguous(memory_format=torch.channels_last)))
         return sights

@@ -15,7 +15,7 @@ from blip3o.picturebook.detector.network import CELL, GRID
 from blip3o.picturebook.world.draw import draw, object_box
 from blip3o.picturebook.world.scene import ALL_KINDS, CELLS, COLORS, PLACES, Object, Scene, stand
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import to_pixels
+from blip3o.processing.images import stacked, to_pixels
 
 MAX_OBJECTS = 6
 STRAY = 4.0
@@ -131,4 +131,4 @@ def training_batch(rng: random.Random, batch: int) -> tuple[Float[Tensor, "batch
     pictures = [draw(scene) for scene in scenes]
     pictures = [jpeg(picture, rng.randint(60, 95)) if rng.random() < 0.1 else picture for picture in pictures]
     noise = torch.Generator().manual_seed(rng.randrange(2**31))
-    return spoiled(to_pixels([Picture(picture) for picture in pictures]), noise), Targets(scenes)
+    return spoiled(to_pixels(stacked([Picture(picture) for picture in pictures])), noise), Targets(scenes)

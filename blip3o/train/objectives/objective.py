@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from blip3o.data.address import StepAddresses, seeded
@@ -18,7 +18,7 @@ from blip3o.data.split import SamplePart
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import square
+from blip3o.processing.images import square, to_pixels
 
 NamedLosses = dict[str, WeightedLoss]
 """Name -> a loss of the samples of a micro-batch, which is divided once for all micro-batches of a step."""
@@ -74,12 +74,17 @@ class PictureBatch(Microbatch):
     """Of the samples in the source."""
     pictures: Sequence[Picture]
     """Their central squares at the size of the target space."""
-    pixels: Float[Tensor, "batch 3 height width"]
-    """The same, in [-1, 1]."""
+    images: UInt8[Tensor, "batch height width 3"]
+    """The same, stacked."""
+
+    @property
+    def pixels(self) -> Float[Tensor, "batch 3 height width"]:
+        """The same, in [-1, 1]; made where the images are, so that a loader holds and moves a quarter of the bytes."""
+        return to_pixels(self.images)
 
     def to(self, device: torch.device) -> "PictureBatch":
         """The same with its tensors on another device."""
-        return replace(self, pixels=self.pixels.to(device, non_blocking=True))
+        return replace(self, images=self.images.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,7 @@ class Objective(nn.Module, ABC):
                 addresses=addresses[start : start + rows],
                 indices=indices[start : start + rows],
                 pictures=part,
-                pixels=self.pipeline.pixels(part),
+                images=self.pipeline.squares(part),
             )
             for start in range(0, len(pictures), rows)
             if (part := pictures[start : start + rows])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import UInt8
 from torch import Tensor
 
 from blip3o.batch import IGNORED, Batch, BatchPlaces
@@ -100,15 +100,15 @@ class ConversationBatch(Microbatch):
     """Of the batch, found on the host."""
     text_weight: float
     """Of its answers."""
-    target: Float[Tensor, "batch 3 height width"] | None = None
-    """Pixels of the images to generate, in [-1, 1], where their features are not known yet."""
-    reference: Float[Tensor, "referenced 3 height width"] | None = None
+    target: UInt8[Tensor, "batch height width 3"] | None = None
+    """The images to generate, where their features are not known yet."""
+    reference: UInt8[Tensor, "referenced height width 3"] | None = None
     """The same of the newest pictures before the slots, of the rows that have one."""
 
     def to(self, device: torch.device) -> "ConversationBatch":
         """The same with its tensors on another device."""
-        pixels = {name: getattr(self, name) for name in ("target", "reference")}
-        moved = {name: value.to(device, non_blocking=True) for name, value in pixels.items() if value is not None}
+        images = {name: getattr(self, name) for name in ("target", "reference")}
+        moved = {name: value.to(device, non_blocking=True) for name, value in images.items() if value is not None}
         return replace(self, batch=self.batch.to(device), places=self.places.to(device), **moved)
 
 
@@ -194,34 +194,34 @@ class UnifiedObjective(Objective):
         """A micro-batch. Where the features of one picture are not known, those of none are used: all are encoded."""
         targets = [sample.target for sample in samples if sample.target is not None]
         newest = [sample.pictures[-1] for sample in samples if sample.has_slot and sample.pictures]
-        pixels: dict[str, Tensor] = {}
+        images: dict[str, Tensor] = {}
         if any(picture.features is None for picture in (*targets, *newest)):
             samples = [sample.without_features() for sample in samples]
             pictures = {"target": targets, "reference": newest}
-            pixels = {name: self.pipeline.pixels(some) for name, some in pictures.items() if some}
+            images = {name: self.pipeline.squares(some) for name, some in pictures.items() if some}
         # padded on the left: then all rows end in their slots, where gradients begin if the backbone is frozen
         batch = self.pipeline.template.collate(samples, left=samples[0].has_slot)
         if self._conditions is not None:
             batch = replace(batch, condition=self._conditions.of(samples))
         if samples[0].has_slot and (self._conditions is not None or not self.config.text_weight):
             batch = replace(batch, labels=torch.full_like(batch.labels, IGNORED))
-        return self.placed(batch, addresses, **pixels)
+        return self.placed(batch, addresses, **images)
 
-    def placed(self, batch: Batch, addresses: Sequence[str], **pixels: Tensor) -> ConversationBatch:
-        """A micro-batch with all that is read of it on the CPU; `pixels`: as its fields are called."""
+    def placed(self, batch: Batch, addresses: Sequence[str], **images: Tensor) -> ConversationBatch:
+        """A micro-batch with all that is read of it on the CPU; `images`: as its fields are called."""
         places = BatchPlaces.of(batch)
         weight = float(places.answers.weights.sum())
-        return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **pixels)
+        return ConversationBatch(addresses=addresses, batch=batch, places=places, text_weight=weight, **images)
 
     @torch.no_grad()
     def with_features(self, batch: ConversationBatch) -> Batch:
         """The conversations with the features of their targets and references, encoded where they were not known."""
-        encoded, space = batch.batch, self.pipeline.space
+        encoded = batch.batch
         if batch.target is None:
             return encoded
-        encoded = replace(encoded, target=space.encode(batch.target.to(space.mean)))
+        encoded = replace(encoded, target=self.pipeline.encode(batch.target))
         if batch.reference is not None and encoded.referenced is not None and encoded.target is not None:
-            features, there = space.encode(batch.reference.to(space.mean)), encoded.referenced.view(-1, 1, 1, 1)
+            features, there = self.pipeline.encode(batch.reference), encoded.referenced.view(-1, 1, 1, 1)
             reference = torch.zeros_like(encoded.target).masked_scatter(there, features)
             encoded = replace(encoded, reference=reference)
         return encoded

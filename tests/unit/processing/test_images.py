@@ -17,6 +17,7 @@ from blip3o.processing.images import (
     read_picture,
     resize,
     square,
+    stacked,
     to_image,
     to_patches,
     to_pixels,
@@ -208,9 +209,11 @@ def test_a_square_is_the_middle_of_a_picture(size):
 
 def test_pixels_and_images_are_each_others_inverse():
     drawn = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    pixels = to_pixels([Picture(array) for array in drawn])
+    pixels = to_pixels(stacked([Picture(array) for array in drawn]))
     assert (pixels.min(), pixels.max()) == (-1, 1)
     assert np.array_equal(np.stack([np.asarray(to_image(row)) for row in pixels]), drawn)
+    scaled = drawn.astype(np.float32) / np.float32(127.5) - 1
+    assert np.array_equal(pixels.numpy(), scaled.transpose(0, 3, 1, 2))
 
 
 def test_pixels_beyond_the_range_are_cut_off():
@@ -225,7 +228,9 @@ def test_patches_are_those_of_the_published_image_processor(patch, merge, frames
         image_mean=[0.5] * 3, image_std=[0.5] * 3, patch_size=patch, merge_size=merge, temporal_patch_size=frames
     )
     published = processor(list(map(Image.fromarray, drawn)), do_resize=False, return_tensors="pt")
-    pixel_values, image_grid_thw = to_patches(to_pixels([Picture(array) for array in drawn]), patch, merge, frames)
+    pixel_values, image_grid_thw = to_patches(
+        to_pixels(stacked([Picture(array) for array in drawn])), patch, merge, frames
+    )
     torch.testing.assert_close(pixel_values, published["pixel_values"], rtol=1e-5, atol=1e-5)
     assert torch.equal(image_grid_thw, published["image_grid_thw"])
 

@@ -16,7 +16,7 @@ from blip3o.picturebook.detector.training_data import any_scene, spoiled
 from blip3o.picturebook.world.draw import draw
 from blip3o.picturebook.world.scene import SIZE
 from blip3o.processing.conversation import Picture
-from blip3o.processing.images import to_pixels
+from blip3o.processing.images import stacked, to_pixels
 
 RNG = random.Random("evaluation/tests")
 SCENES = [any_scene(RNG) for _ in range(100)]
@@ -38,7 +38,7 @@ def test_it_sees_every_single_thing(judge, pictures):
 
 @pytest.mark.slow
 def test_it_forgives_a_little_blur_and_noise(judge, pictures):
-    pixels = spoiled(to_pixels([Picture(picture) for picture in pictures]), torch.Generator().manual_seed(0))
+    pixels = spoiled(to_pixels(stacked([Picture(picture) for picture in pictures])), torch.Generator().manual_seed(0))
     worse = ((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     assert share_right(judge.see(list(worse))) >= 0.95
 

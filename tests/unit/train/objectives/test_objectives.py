@@ -333,6 +333,15 @@ def test_features_computed_in_the_step_are_those_kept(tiny, pipeline, pages):
     torch.testing.assert_close(losses_of(online, step_of(stage))["image"].sum, kept["image"].sum, rtol=1e-3, atol=0)
 
 
+def test_a_loader_hands_over_images_as_bytes(tiny, pipeline, pages, objective_of):
+    """A quarter of the memory, of which every step would be given anew, and of what goes to a device."""
+    batches = objective_of(named(tiny, "decoder"), pipeline, pages).load(step_of(named(tiny, "decoder"))).batches
+    assert {tensor.dtype for batch in batches for tensor in vars(batch).values() if torch.is_tensor(tensor)} == {
+        torch.uint8
+    }
+    assert batches[0].pixels.min() >= -1 and batches[0].pixels.max() > 0.5
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_processes_share_the_samples_of_a_step(ranks):
     whole = StepAddresses("run", 3, 8)
