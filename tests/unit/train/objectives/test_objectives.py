@@ -339,7 +339,8 @@ def test_a_loader_hands_over_images_as_bytes(tiny, pipeline, pages, objective_of
     assert {tensor.dtype for batch in batches for tensor in vars(batch).values() if torch.is_tensor(tensor)} == {
         torch.uint8
     }
-    assert batches[0].pixels.min() >= -1 and batches[0].pixels.max() > 0.5
+    assert batches[0].pixels.min() >= -1
+    assert batches[0].pixels.max() > 0.5
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
