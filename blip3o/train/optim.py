@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from blip3o.errors import ConfigError
 from blip3o.pipeline.parts import belongs
+from blip3o.train.muon import DealtMuon, WholeMuon
+from blip3o.train.parallel import ALONE, Processes
 from blip3o.train.recipe import Stage
-from blip3o.train.sharding import WholeMuon, by_kind, is_sharded
+from blip3o.train.sharding import by_kind, is_sharded
 from blip3o.weights.lora import is_adapter, plain
 
 
@@ -53,7 +55,13 @@ class Optimizer:
     Source: Liu et al., Muon is Scalable for LLM Training, arXiv 2502.16982, eq. 4.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], linear: Set[str], stage: Stage) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        linear: Set[str],
+        stage: Stage,
+        processes: Processes = ALONE,
+    ) -> None:
         config, rate = stage.optimizer, stage.learning_rate
         # decay would pull gains and gates away from the scale that the layers need
         decays = {name: stage.weight_decay if value.ndim > 1 else 0.0 for name, value in parameters.items()}
@@ -70,8 +78,11 @@ class Optimizer:
         if others := groups(name for name in parameters if name not in by_muon):
             self.parts.append(torch.optim.AdamW(by_kind(others), lr=rate, betas=config.betas, fused=True))
         if matrices := groups(name for name in parameters if name in by_muon):
-            kind = WholeMuon if any(map(is_sharded, parameters.values())) else torch.optim.Muon
-            self.parts.append(kind(matrices, rate, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+            options: dict[str, Any] = {"momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
+            if any(map(is_sharded, parameters.values())):
+                self.parts.append(WholeMuon(matrices, rate, **options))
+            else:
+                self.parts.append(DealtMuon(matrices, rate, processes, **options))
 
     @property
     def groups(self) -> list[dict[str, Any]]:

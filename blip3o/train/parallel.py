@@ -169,11 +169,15 @@ class Processes:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         for bucket in _buckets([parameter.grad for parameter in chosen if parameter.grad is not None]):
-            flat = torch.cat([gradient.flatten() for gradient in bucket])
-            distributed.all_reduce(flat)
-            parts = flat.split([gradient.numel() for gradient in bucket])
-            for gradient, part in zip(bucket, parts, strict=True):
-                gradient.copy_(part.view_as(gradient))
+            with _flat(bucket) as flat:
+                distributed.all_reduce(flat)
+
+    def exchange(self, tensors: Sequence[Tensor], owners: Sequence[int]) -> None:
+        """Make each tensor what the rank that owns it has."""
+        for rank in range(self.ranks if self.ranks > 1 else 0):
+            for bucket in _buckets([one for one, owner in zip(tensors, owners, strict=True) if owner == rank]):
+                with _flat(bucket) as flat:
+                    distributed.broadcast(flat, rank)
 
     def lost(self) -> list[int]:
         """The ranks of processes of this machine that have ended."""
@@ -309,6 +313,14 @@ def _check_device(device: str, on_cuda: bool, local: int) -> None:
         torch.cuda.set_device(local)
     elif device != "cpu" and torch.backends.mps.is_available():
         raise ConfigError("several processes cannot share Apple's GPU: choose --device cpu, or start one process")
+
+
+@contextmanager
+def _flat(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Tensors as one, for a single message; what it is made of becomes theirs."""
+    yield (flat := torch.cat([tensor.flatten() for tensor in tensors]))
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

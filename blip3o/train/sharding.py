@@ -170,32 +170,6 @@ def by_kind(groups: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [group for group in cut if group["params"]]
 
 
-class WholeMuon(torch.optim.Muon):
-    """Muon for dealt-out matrices: each is gathered for its step, which needs the whole of it, and dealt out again.
-
-    All processes compute the same step of every matrix: memory for one whole matrix at a time, no saving of time.
-    """
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Update the matrices by their gradients."""
-        for group in self.param_groups:
-            options = {key: value for key, value in group.items() if key not in ("params", "ratio", "initial_lr")}
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._step_of(parameter, options)
-
-    def _step_of(self, parameter: nn.Parameter, options: Mapping[str, Any]) -> None:
-        gathered = nn.Parameter(whole(parameter).clone())
-        gathered.grad = whole(parameter.grad)  # pyright: ignore[reportArgumentType]
-        muon = torch.optim.Muon([gathered], **options)
-        for name, moment in self.state[parameter].items():
-            muon.state[gathered][name] = whole(moment).clone()
-        muon.step()
-        parameter.copy_(part_like(parameter, gathered.detach()))
-        self.state[parameter] = {name: part_like(parameter, moment) for name, moment in muon.state[gathered].items()}
-
-
 def write_parts(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object], processes: Processes) -> None:
     """Write a state into a folder that is there, each process what it holds. Raises OutputError in all of them."""
     from torch.distributed.checkpoint.api import CheckpointException

@@ -60,7 +60,7 @@ class StageSteps:
         self.recipe, self.stage, self.objective, self.parameters = recipe, stage, objective, parameters
         self.processes = processes
         self.sharded = any(map(is_sharded, parameters.values()))
-        self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage)
+        self.optimizer = Optimizer(parameters, linear_weights(objective.pipeline, objective), stage, processes)
         self.average = Average(parameters, stage.ema)
         self.meter = Meter(stage.steps, stage.objective.samples(stage.batch_size))
         self.regions = Regions(objective.pipeline.unified, checkpointing=stage.checkpointing, compiled=stage.compile)
