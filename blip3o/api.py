@@ -133,13 +133,14 @@ class BLIP3o:
         prompts: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
-        think: bool = False,
+        think: bool | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
         on_image: OnImage | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> list[Image.Image]:
-        """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`).
+        """Draw each prompt; with `think`, the model reasons in words first (`image.info["reasoning"]`); None leaves
+        that to its own config (`reasoning.always`).
 
         `sampling` changes how it is drawn: any fields of `SamplingOptions`. `on_image` is called with the number of
         each image and the image as soon as it and those before it are drawn. Raises PromptError for a prompt that the
@@ -157,6 +158,7 @@ class BLIP3o:
         instructions: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
+        think: bool | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
         on_image: OnImage | None = None,
@@ -164,13 +166,14 @@ class BLIP3o:
     ) -> list[Image.Image]:
         """Change each image as its instruction says; one instruction may serve all images.
 
-        In place of an image there may be several that one instruction is about. `on_image` and `sampling` as for
-        `generate`.
+        In place of an image there may be several that one instruction is about. `think`, `on_image` and `sampling` as
+        for `generate`.
         """
         contents = self._contents(images, instructions)
         seeds, options = seeds_of(seed, len(contents)), self._sampling(sampling)
         engine = self._engine(batch_size, options)
-        tasks = map(partial(generation.draw, engine, sampling=options), map(self._opened, contents), seeds)
+        task = partial(generation.draw, engine, sampling=options, think=think)
+        tasks = map(task, map(self._opened, contents), seeds)
         return generation.collect(engine, tasks, len(seeds), progress, on_image)
 
     def reconstruct(
@@ -249,7 +252,7 @@ class BLIP3o:
 
     # --- talking ----------------------------------------------------------------------------------------------------
 
-    def chat(self, *, seed: int = 0, think: bool = False) -> "Chat":
+    def chat(self, *, seed: int = 0, think: bool | None = None) -> "Chat":
         """A dialogue in which the model itself decides when to draw; its turn k (from 0) gets `seed + k`."""
         return Chat(self, seed=seed, think=think)
 
@@ -258,7 +261,7 @@ class BLIP3o:
         conversations: Sequence[Conversation],
         *,
         seed: int | Sequence[int] = 0,
-        think: bool = False,
+        think: bool | None = None,
         max_tokens: int = 96,
         batch_size: int = 16,
         progress: Progress | None = None,
@@ -357,7 +360,7 @@ class BLIP3o:
 class Chat:
     """A dialogue that keeps the words and pictures of its earlier turns."""
 
-    def __init__(self, model: BLIP3o, *, seed: int = 0, think: bool = False) -> None:
+    def __init__(self, model: BLIP3o, *, seed: int = 0, think: bool | None = None) -> None:
         self.model = model
         self.seed = whole("seed", seed)
         self.think = think

@@ -53,6 +53,7 @@ PLAIN = {
     "unified": "Backbone, head and denoiser.",
     "space": "Encoder and decoder of the image space.",
     "sampling": "How it draws where nothing else is said.",
+    "reasoning": "Whether and how it reasons in words before it draws.",
     "backbone": "The language model that reads and writes.",
     "head": "What generates image features.",
     "denoiser": "The network of a flow head; none for others.",

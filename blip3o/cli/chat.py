@@ -34,7 +34,7 @@ def chat(
         "chat"
     ),
     seed: Seed = 0,
-    think: Thinking = False,
+    think: Thinking = None,
     loading: Loading,
     json: Json = False,
     debug: Debug = False,
@@ -83,7 +83,7 @@ Link = tuple[str, Path]
 class _Dialogue:
     """The dialogue with the model, the picture that goes with the next turn, and the transcript so far."""
 
-    def __init__(self, model: "BLIP3o", folder: Path, seed: int, think: bool, as_json: bool) -> None:
+    def __init__(self, model: "BLIP3o", folder: Path, seed: int, think: bool | None, as_json: bool) -> None:
         self.model, self.folder, self.seed, self.think, self.as_json = model, folder, seed, think, as_json
         self.begin()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blip3o.cli.files import Gallery, check_writable, slug
-from blip3o.cli.options import Debug, Drawing, Json, Loading, examples, grouped
+from blip3o.cli.options import Debug, Drawing, Json, Loading, Thinking, examples, grouped
 from blip3o.cli.progress import working
 from blip3o.errors import OutputError
 
@@ -22,6 +22,7 @@ def edit(
     instruction: Annotated[str, typer.Argument(help="What to change; the rest is kept.")],
     *,
     drawing: Drawing,
+    think: Thinking = None,
     loading: Loading,
     json: Json = False,
     debug: Debug = False,
@@ -43,5 +44,5 @@ def edit(
 
     count = drawing.count
     with Gallery(output, [name] * count, min(count, 8)) as gallery, working("editing") as progress:
-        model.edit([original] * count, instruction, progress=progress, on_image=keep, **drawing.sampling)
+        model.edit([original] * count, instruction, think=think, progress=progress, on_image=keep, **drawing.sampling)
     gallery.show(json)

@@ -18,7 +18,7 @@ def generate(
     prompts: Annotated[list[str], typer.Argument(help="What to draw; several prompts make several pictures.")],
     *,
     drawing: Drawing,
-    think: Thinking = False,
+    think: Thinking = None,
     loading: Loading,
     json: Json = False,
     debug: Debug = False,

@@ -43,7 +43,10 @@ def _number(name: str, text: str, *flags: str) -> Any:
 
 
 Seed = Annotated[int, _number("seed", "The same seed gives the same result; item k, from 0, gets seed + k.")]
-Thinking = Annotated[bool, typer.Option("--think", help="Let the model reason in words before it draws.")]
+Thinking = Annotated[
+    bool | None,
+    typer.Option("--think/--no-think", help="Let the model reason in words before it draws; by default as it is made."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Output = Annotated[
     Path | None,

@@ -18,7 +18,7 @@ class Candidate(Protocol):
     """`blip3o.api.BLIP3o`, or anything that answers like it. Lists come back in the order of what was asked."""
 
     def generate(
-        self, prompts: Sequence[str], *, seed: Sequence[int], think: bool = False, batch_size: int = 16
+        self, prompts: Sequence[str], *, seed: Sequence[int], think: bool | None = None, batch_size: int = 16
     ) -> list[Image.Image]:
         """Draws one picture for each prompt."""
         ...

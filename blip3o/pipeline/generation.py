@@ -36,28 +36,38 @@ class Reply:
 
 
 def draw(
-    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool = False
+    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool | None = None
 ) -> EngineTask[Image.Image]:
-    """The assistant's picture; with `think`, it writes its reasoning first."""
+    """The assistant's picture; with `think`, it writes its reasoning first (None: as its config says)."""
     begun: list[int] = []
-    if think:
+    if _thinks(engine, think):
         conversation = _thinking(conversation)
-        begun = yield from _write(engine, conversation, REASONING_TOKENS)
+        begun = yield from _write(engine, conversation, _reasoning_options(engine, REASONING_TOKENS, seed))
     return (yield from _draw(engine, conversation, begun, seed, sampling))
 
 
 def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> EngineTask[str]:
     """The assistant's words."""
-    tokens = yield from _write(engine, conversation, max_tokens)
+    tokens = yield from _write(engine, conversation, _options(engine, max_tokens))
     return _text(engine, tokens)[0]
 
 
 def reply(
-    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool, max_tokens: int
+    engine: Engine,
+    conversation: Conversation,
+    seed: int,
+    sampling: SamplingConfig,
+    *,
+    think: bool | None,
+    max_tokens: int,
 ) -> EngineTask[Reply]:
     """The assistant's next turn; it draws where it writes the image-start token."""
-    conversation = _thinking(conversation) if think else conversation
-    tokens = yield from _write(engine, conversation, max_tokens)
+    conversation = _thinking(conversation) if _thinks(engine, think) else conversation
+    options, begin = _options(engine, max_tokens), engine.pipeline.template.words.control.get(tok.THINK_START, -1)
+    tokens = yield from _write(engine, conversation, replace(options, stops=(*options.stops, begin)))
+    if tokens[-1:] == [begin] and len(tokens) < max_tokens:
+        options = _reasoning_options(engine, max_tokens - len(tokens), seed)
+        tokens += yield from _write(engine, conversation, options, begun=tokens)
     text, reasoning = _text(engine, tokens)
     image = None
     if tokens[-1:] == [engine.pipeline.template.words.control[tok.IMAGE_START]]:
@@ -94,18 +104,26 @@ def stream(engine: Engine, conversation: Conversation, *, max_tokens: int) -> It
             said = text
 
 
-def _write(engine: Engine, conversation: Conversation, max_tokens: int) -> EngineTask[list[int]]:
-    """The tokens that the assistant writes, up to and with the end of its turn or the image-start token."""
-    row = engine.write(engine.pipeline.template.ask(conversation), _options(engine, max_tokens))
+def _write(
+    engine: Engine, conversation: Conversation, options: WritingOptions, begun: Sequence[int] = ()
+) -> EngineTask[list[int]]:
+    """The tokens that the assistant writes after those that it has `begun` with."""
+    row = engine.write(engine.pipeline.template.ask(conversation, begun), options)
     while not row.done:
         yield
     return row.tokens
 
 
 def _options(engine: Engine, max_tokens: int) -> WritingOptions:
+    """At most so many tokens, up to and with the end of the turn or the image-start token."""
     control = engine.pipeline.template.words.control
     stops = (control[tok.TURN_END], control[tok.IMAGE_START])
     return WritingOptions(max_tokens=whole("max_tokens", max_tokens), stops=stops)
+
+
+def _reasoning_options(engine: Engine, max_tokens: int, seed: int) -> WritingOptions:
+    config = engine.pipeline.config.reasoning
+    return replace(_options(engine, max_tokens), temperature=config.temperature, top_p=config.top_p, seed=seed)
 
 
 def _text(engine: Engine, ids: Sequence[int]) -> tuple[str, str]:
@@ -147,6 +165,10 @@ def _request(pipeline: Pipeline, conversation: Conversation, begun: Sequence[int
     with torch.inference_mode():
         encoded = replace(newest, features=pipeline.features([newest])[0])
     return replace(sample, pictures=[*sample.pictures[:-1], encoded])
+
+
+def _thinks(engine: Engine, think: bool | None) -> bool:
+    return engine.pipeline.config.reasoning.always if think is None else think
 
 
 def _thinking(talk: Conversation) -> Conversation:

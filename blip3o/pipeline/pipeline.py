@@ -1,7 +1,7 @@
 """The machine as one thing: the unified model, its image space, and the template that speaks to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, UInt8
@@ -12,7 +12,7 @@ from blip3o.flow.noise import generators
 from blip3o.model.space import ImageSpace, SpaceConfig
 from blip3o.model.unified import Unified, UnifiedConfig
 from blip3o.pipeline.parts import count_parameters
-from blip3o.pipeline.sampling import SamplingConfig
+from blip3o.pipeline.sampling import ReasoningConfig, SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate, PromptConfig
 from blip3o.processing.conversation import Picture
 from blip3o.processing.images import square, stacked, to_pixels
@@ -28,6 +28,7 @@ class ModelConfig:
     unified: UnifiedConfig
     space: SpaceConfig
     sampling: SamplingConfig
+    reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
 
     def __post_init__(self) -> None:
         vision, head = self.unified.backbone.vision, self.unified.head

@@ -34,6 +34,25 @@ class SamplingConfig(Sampling):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReasoningConfig:
+    """How a model reasons in words before it draws."""
+
+    always: bool = False
+    """Whether it does where nobody says."""
+    temperature: float = 0.0
+    """0 takes the likeliest words. 1 draws by the model's own probabilities: what a prompt leaves open is another thing
+    with each seed, then."""
+    top_p: float = 1.0
+    """The likeliest words that together are at least as probable are drawn from."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.temperature >= 0, f"temperature is {self.temperature}, expected 0 or more"),
+            (0 < self.top_p <= 1, f"top_p is {self.top_p}, expected more than 0 and at most 1"),
+        )
+
+
 class SamplingOptions(TypedDict, total=False):
     """Fields of `SamplingConfig` to change for one call; None leaves the model's own."""
 

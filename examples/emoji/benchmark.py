@@ -24,9 +24,9 @@ from examples.emoji.judge import WEIGHTS, EmojiJudge, Sighting
 from examples.emoji.pack import RESTYLE
 from examples.emoji.source import CATEGORY, NAME, WHICH_STYLE, EmojiRecord, common, read_pictures
 
-GROUPS = ("draw", "draw twice", "edit", "name", "category", "style", "known name")
-"""What is asked of each cell: a picture of its caption, the same by way of the other style, the other style's picture
-changed, and three questions about the real picture; and the names of as many pictures that training has shown."""
+GROUPS = ("draw", "edit", "name", "category", "style", "known name")
+"""What is asked of each cell: a picture of its caption, the other style's picture changed, and three questions about
+the real picture; and the names of as many pictures that training has shown."""
 QUESTIONS = {"name": NAME, "category": CATEGORY, "style": WHICH_STYLE, "known name": NAME}
 NEAR = 10
 """Real pictures of the asked style, of which one must be the right one."""
@@ -35,7 +35,7 @@ SIZE = 72
 
 
 class HeldOutEmoji(Benchmark):
-    """Seven questions for each held-out cell."""
+    """Six questions for each held-out cell."""
 
     name = "emoji"
     kind = "mixed"
@@ -56,7 +56,7 @@ class HeldOutEmoji(Benchmark):
         prompts = {"edit": RESTYLE[0].format(style=record.style), **QUESTIONS}
         prompt = prompts.get(group, record.captions[0])
         answers = {NAME: record.called, CATEGORY: record.category, WHICH_STYLE: record.style}
-        shown = {"edit": self.other(record), "draw": None, "draw twice": None}.get(group, self.pixels[record.key])
+        shown = {"edit": self.other(record), "draw": None}.get(group, self.pixels[record.key])
         path = Path(self.name) / f"{group}-{record.key}.png"
         return Item(
             id=f"{group}/{record.key}",
@@ -81,13 +81,6 @@ class HeldOutEmoji(Benchmark):
         seeds = [item_seed(seed, item.id, 0) for item in items]
         if group == "draw":
             return [[image] for image in candidate.generate(prompts, seed=seeds)]
-        if group == "draw twice":
-            asked, known = zip(*(_styles(item) for item in items), strict=True)
-            begun = candidate.generate(
-                [prompt.replace(new, old) for prompt, new, old in zip(prompts, asked, known, strict=True)], seed=seeds
-            )
-            instructions = [RESTYLE[0].format(style=style) for style in asked]
-            return [[image] for image in candidate.edit(begun, instructions, seed=seeds)]
         pictures = [tables.opened(item.pictures[0]) for item in items]
         if group == "edit":
             return [[image] for image in candidate.edit(pictures, prompts, seed=seeds)]
@@ -218,9 +211,3 @@ class HeldOutEmoji(Benchmark):
 def counts(sighting: Sighting, style: str) -> float:
     """1 where the style is right and the real picture among the NEAR nearest, else 0."""
     return float(sighting.style == style and sighting.rank <= NEAR)
-
-
-def _styles(item: Item) -> tuple[str, str]:
-    """The style that is asked for, and the other one, as they stand in a caption."""
-    asked = item.facts["style"]
-    return asked, next(style for style in STYLES if style != asked)

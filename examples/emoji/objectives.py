@@ -1,25 +1,18 @@
-"""The two objectives that the emoji need beside those of the package: a vision tower that knows names, and a model that
-fills the gaps of its own training data."""
+"""The objective that the emoji need beside those of the package: a vision tower that knows names."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from blip3o.model.loss import WeightedLoss
-from blip3o.pipeline import generation
-from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.processing.conversation import Conversation, Turn
 from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
-from blip3o.train.objectives.unified import UnifiedObjective, UnifiedObjectiveConfig
-from examples.emoji.pack import RESTYLE
 from examples.emoji.source import EmojiSource, balanced
 
 TEMPERATURE = 0.05
@@ -27,7 +20,6 @@ TEMPERATURE = 0.05
 STYLE_WEIGHT = 0.3
 SMOOTHING = 0.05
 """Share of the other names in what is to be said."""
-DRAWN_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,50 +88,3 @@ class NameTower(Objective):
         logits = shown @ F.normalize(embeddings.sum(1), dim=-1).T / TEMPERATURE
         wanted = torch.tensor(right).to(self.device)
         return WeightedLoss.of_rows(F.cross_entropy(logits, wanted, reduction="none", label_smoothing=SMOOTHING))
-
-
-@dataclass(frozen=True, kw_only=True)
-class FillGapsConfig(UnifiedObjectiveConfig):
-    """As of the unified objective."""
-
-    kind: Literal["examples.emoji.objectives:FillGaps"] = "examples.emoji.objectives:FillGaps"  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class FillGaps(UnifiedObjective):
-    """The unified objective on more than the given pictures: what has no picture in a style gets one that the model
-    itself restyles from the other, before the stage begins.
-
-    Changing a style is learned from pairs and holds for pictures that were in no pair; drawing from words is learned
-    word by word and does not. So the model teaches itself: source and instruction are given, the target is its own. No
-    picture that was held out is looked at.
-    Source: back-translation (Sennrich et al., arXiv 1511.06709), of pictures in place of sentences.
-    """
-
-    config: FillGapsConfig  # pyright: ignore[reportIncompatibleVariableOverride]
-    source: EmojiSource
-
-    def __init__(self, config: FillGapsConfig, pipeline: Pipeline, source: EmojiSource) -> None:
-        gaps = source.gaps()
-        source.fill(gaps, restyle(pipeline, source, gaps))
-        super().__init__(config, pipeline, source)
-
-
-@torch.no_grad()
-def restyle(pipeline: Pipeline, source: EmojiSource, gaps: list[tuple[int, str]]) -> list[np.ndarray]:
-    """Pictures of the source, each in a style that it lacks, as the model draws them: uint8 [height, width, 3]. Each
-    has a seed of its own."""
-    training = pipeline.training
-    pipeline.eval()
-    engine = Engine(pipeline, capacity=DRAWN_AT_ONCE)
-
-    def requests() -> Iterator[Conversation]:
-        for number, style in gaps:
-            yield (Turn("user", (source.varied_picture(number, 0), RESTYLE[0].format(style=style))),)
-
-    tasks = (
-        generation.draw(engine, conversation, seed, pipeline.config.sampling)
-        for seed, conversation in enumerate(requests())
-    )
-    images = generation.collect(engine, tasks, len(gaps))
-    pipeline.train(training)
-    return [np.asarray(image.convert("RGB")) for image in images]

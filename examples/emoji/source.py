@@ -1,21 +1,21 @@
-"""Packed emoji as a source: pictures to draw and to read, and edits, each in several variants.
+"""Packed emoji as a source: pictures to draw and to read, and edits.
 
-A *variant* is the same picture moved, scaled and tinted, every second one mirrored: more to learn from than so few
-pictures give. Both pictures of an edit have the same variant, for it changes both alike. What is drawn of words is the
-picture as it is. What is read changes more, and each time: it is also turned, stretched, mixed in its colours and
-covered in part, but never mirrored, for left and right are in the names.
+A *variant* is the same picture moved, scaled and tinted, every second one mirrored: more for the image space to learn
+from than so few pictures give. What is drawn is the picture as it is. What is read changes more, and each time: it is
+also turned, stretched, mixed in its colours, blurred and covered in part, but never mirrored, for left and right are in
+the names.
 """
 
 import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from blip3o.config import check
 from blip3o.data.rows import RowError
@@ -23,8 +23,9 @@ from blip3o.data.sample import Sample
 from blip3o.data.sources.source import DESCRIBE, Source, SourceConfig
 from blip3o.data.sources.webdataset import WebDataset, WebDatasetConfig
 from blip3o.errors import DataError
-from blip3o.processing.conversation import Conversation, Picture, Turn
+from blip3o.processing.conversation import THINK, Conversation, Picture, Turn
 from blip3o.processing.images import read_picture, square
+from blip3o.processing.tokenizer import THINK_END, THINK_START
 from examples.emoji.collection import LENDERS, STYLES
 
 NAME = "what is it called?"
@@ -90,8 +91,6 @@ class EmojiSource(Source):
         learned = common(shown)
         self.records = [record for record in shown if record.concept in learned]
         self.pixels = np.stack([one for one, record in zip(pixels, shown, strict=True) if record.concept in learned])
-        self.given = len(self.records)
-        """Pictures that lie on the disk; those after them were filled in (objectives.py)."""
         index_of = {record.key: index for index, record in enumerate(self.records)}
         self.edits: dict[str, list[tuple[int, str, int]]] = {"restyle": [], "retone": []}
         """Number before, instruction and number after, of the edits that change the style and of the others."""
@@ -101,7 +100,10 @@ class EmojiSource(Source):
             edit = index_of[before], instruction, index_of[after]
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
-        self._order()
+        self.cells = _cells(self.records)
+        """The numbers of the pictures of each cell."""
+        self.drawn_cells = [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
+        """Those that are drawn of words: all, those of STYLES twice."""
 
     def __len__(self) -> int:
         return len(self.records) * self.config.variants
@@ -113,9 +115,9 @@ class EmojiSource(Source):
         return Sample(picture=Picture(pixels), captions=record.captions, shard=self.config.path, address=record.key)
 
     def length(self, task: str) -> int:
-        """Edits come in all variants, everything else so often for each cell."""
+        """Each edit, and everything else so often for each cell."""
         if task in self.edits:
-            return len(self.edits[task]) * self.config.variants
+            return len(self.edits[task])
         return len(self.drawn_cells if task == "draw" else self.cells) * TURNS
 
     def texts(self) -> Iterator[str]:
@@ -128,12 +130,11 @@ class EmojiSource(Source):
     def conversation(self, task: str, index: int, rng: random.Random) -> Conversation:
         """A request and what is to be learned of it, of the cell (or of the edit) that `index` leads to."""
         if task in self.edits:
-            variant, edit = divmod(index, len(self.edits[task]))
-            before, instruction, after = self.edits[task][edit]
-            return _turns((self.varied_picture(before, variant), instruction), self.varied_picture(after, variant))
+            before, instruction, after = self.edits[task][index]
+            return self.drawn((self.seen(before, rng), instruction), after)
         if task == "draw":
             number = balanced(self.drawn_cells, index)
-            return _turns((rng.choice(self.records[number].captions),), self.varied_picture(number, 0))
+            return self.drawn((rng.choice(self.records[number].captions),), number)
         number = balanced(self.cells, index)
         record, shown = self.records[number], self.seen(number, rng)
         question, answer = {
@@ -142,41 +143,17 @@ class EmojiSource(Source):
             "category": (CATEGORY, record.category),
             "style": (WHICH_STYLE, record.style),
         }[task]
-        return _turns((shown, question), answer)
+        return Turn("user", (shown, question)), Turn("assistant", (answer,))
+
+    def drawn(self, request: tuple[str | Picture, ...], number: int) -> Conversation:
+        """A request and picture `number`, before which stands in words what it is: so an edit draws what it has read in
+        the style that it was told, and knows how to from all that was drawn of words."""
+        thought = f"{THINK_START}{self.records[number].captions[0]}{THINK_END}"
+        return Turn("system", (THINK,)), Turn("user", request), Turn("assistant", (thought, self.picture(number)))
 
     def seen(self, number: int, rng: random.Random) -> Picture:
         """Picture `number` as it is read."""
         return Picture(seen(self.pixels[number], rng))
-
-    def gaps(self) -> list[tuple[int, str]]:
-        """The given pictures, lent ones too, that lack one of STYLES, by their numbers, each with that style."""
-        given = self.records[: self.given]
-        there = {(record.concept, record.tone, record.style) for record in given}
-        return [
-            (number, style)
-            for number, record in enumerate(given)
-            for style in STYLES
-            if (record.concept, record.tone, style) not in there
-        ]
-
-    def fill(self, gaps: Sequence[tuple[int, str]], pictures: Sequence[np.ndarray]) -> None:
-        """Add a picture for each gap, in place of those that were added before."""
-        given = self.records[: self.given]
-        self.records = given + [_restyled(given[number], style) for number, style in gaps]
-        self.pixels = np.concatenate([self.pixels[: self.given], *(picture[None] for picture in pictures)])
-        self._order()
-        self.features = None
-
-    def _order(self) -> None:
-        """Bring the pictures that are there into cells, once for all samples."""
-        self.cells = _cells(self.records)
-        """The numbers of the pictures of each cell."""
-        self.drawn_cells = [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
-        """Those that are drawn of words: all, those of STYLES twice."""
-
-    def varied_picture(self, number: int, variant: int) -> Picture:
-        """Picture `number` in a variant, with its features where they are encoded."""
-        return self.picture(number + variant * len(self.records))
 
 
 def common(records: Sequence[EmojiRecord]) -> set[str]:
@@ -226,8 +203,8 @@ def varied(pixels: np.ndarray, variant: int, concept: str) -> np.ndarray:
 
 
 def seen(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """A picture on white as it may look elsewhere: moved, scaled, stretched and turned, its colours mixed, a part of it
-    covered. uint8 [height, width, 3]."""
+    """A picture on white as it may look elsewhere: moved, scaled, stretched and turned, blurred, its colours mixed, a
+    part of it covered. uint8 [height, width, 3]."""
     image, size = Image.fromarray(pixels), len(pixels)
     angle, scale, stretch = rng.uniform(-0.26, 0.26), rng.uniform(0.75, 1.25), rng.uniform(0.85, 1.18)
     turned = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -235,12 +212,16 @@ def seen(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     offsets = size / 2 - matrix.sum(1) * size / 2 + [rng.uniform(-0.07, 0.07) * size for _ in range(2)]
     values = [*matrix[0], offsets[0], *matrix[1], offsets[1]]
     image = image.transform((size, size), Image.Transform.AFFINE, values, Image.Resampling.BILINEAR, fillcolor=WHITE)
+    if rng.random() < 0.3:  # what styles differ in most, a reader should not lean on
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2)))
     ink = 255 - np.asarray(image).astype(np.float32)
     mixing = np.eye(3) + [[rng.gauss(0, 0.12) for _ in range(3)] for _ in range(3)]
     if rng.random() < 0.15:
         mixing = np.ones((3, 3))  # grey
     if rng.random() < 0.8:
         ink = ink @ (mixing / mixing.sum(0)).astype(np.float32)
+    if rng.random() < 0.2:
+        ink -= ink % 2 ** rng.randint(4, 6)  # fewer shades
     if rng.random() < 0.3:
         height, width = (rng.randint(size // 9, size // 3) for _ in range(2))
         top, left = rng.randrange(size - height), rng.randrange(size - width)
@@ -263,16 +244,6 @@ def _cells(records: Sequence[EmojiRecord]) -> list[list[int]]:
     for number in sorted(range(len(records)), key=lambda number: records[number].tone):
         cells.setdefault((records[number].concept, records[number].style), []).append(number)
     return list(cells.values())
-
-
-def _restyled(record: EmojiRecord, style: str) -> EmojiRecord:
-    """The record of the same thing in another style."""
-    captions = tuple(caption.replace(f"{record.style} style", f"{style} style") for caption in record.captions)
-    return replace(record, key=record.key.replace(record.style, style), style=style, captions=captions)
-
-
-def _turns(request: tuple[str | Picture, ...], answer: str | Picture) -> Conversation:
-    return Turn("user", request), Turn("assistant", (answer,))
 
 
 def _shards(folder: Path, kind: str) -> WebDataset:

@@ -9,7 +9,7 @@ from published_toy import pipeline
 from blip3o.api import BLIP3o
 from blip3o.errors import UserError
 from blip3o.model.heads.regression import RegressionHeadConfig
-from blip3o.pipeline.pipeline import Pipeline, SamplingConfig
+from blip3o.pipeline.pipeline import Pipeline, ReasoningConfig, SamplingConfig
 from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Turn
 from fields.case import TINY, Case, Change, shapes
@@ -58,6 +58,12 @@ def introduced(config, world):
     return model.info(), shapes(model.pipeline), image.info, batch
 
 
+def reasoned(config, world):
+    """A picture that a model draws when nobody says whether it is to reason."""
+    model = BLIP3o(world.awake(Pipeline(replace(TINY.model, reasoning=config), world.words)))
+    return np.asarray(model.generate("a dog", steps=1, decoder_steps=1)[0])
+
+
 MODELS = (
     Case(
         TINY.model.prompt,
@@ -93,6 +99,15 @@ MODELS = (
             "size": 32,
             "rows": 1,
             "compatible": True,
+        },
+    ),
+    Case(
+        ReasoningConfig(),
+        reasoned,
+        {
+            "always": True,
+            "temperature": Change(1.0, given={"always": True}),
+            "top_p": Change(0.1, given={"always": True, "temperature": 1.0}),
         },
     ),
     Case(

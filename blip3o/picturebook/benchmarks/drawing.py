@@ -57,9 +57,9 @@ def _question(case: Case) -> BookQuestion:
 
 
 def draw_pictures(
-    candidate: Candidate, questions: Sequence[BookQuestion], names: Sequence[str], *, think: bool = False
+    candidate: Candidate, questions: Sequence[BookQuestion], names: Sequence[str], *, think: bool | None = None
 ) -> Sequence[Response]:
-    """One picture of each prompt; with `think` the model reasons before it draws."""
+    """One picture of each prompt; with `think` the model reasons before it draws (None: as it is made)."""
     prompts, seeds = [question.prompt for question in questions], list(map(seed_of, names))
     images = candidate.generate(prompts, seed=seeds, think=think, batch_size=len(prompts))
     return [[image] for image in images]

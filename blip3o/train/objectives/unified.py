@@ -193,7 +193,8 @@ class UnifiedObjective(Objective):
     def collate(self, samples: Sequence[TokenizedSample], addresses: Sequence[str]) -> ConversationBatch:
         """A micro-batch. Where the features of one picture are not known, those of none are used: all are encoded."""
         targets = [sample.target for sample in samples if sample.target is not None]
-        newest = [sample.pictures[-1] for sample in samples if sample.has_slot and sample.pictures]
+        starts = self.pipeline.config.unified.takes_reference  # else nobody asks for the features of what is read
+        newest = [sample.pictures[-1] for sample in samples if starts and sample.has_slot and sample.pictures]
         images: dict[str, Tensor] = {}
         if any(picture.features is None for picture in (*targets, *newest)):
             samples = [sample.without_features() for sample in samples]

@@ -154,19 +154,6 @@ class Candidate:
         return [f"{question} {np.asarray(image).shape}" for image, question in zip(images, questions, strict=True)]
 
 
-def test_a_picture_drawn_twice_begins_in_the_other_style(benchmark):
-    items = of_group(benchmark, "draw twice")
-    candidate = Candidate(benchmark)
-    responses = benchmark.ask(items, candidate, 0)
-    drawn, edited = candidate.asked[: len(items)], candidate.asked[len(items) :]
-    for item, (prompt, seed), (instruction, again), [image] in zip(items, drawn, edited, responses, strict=True):
-        [other] = {*STYLES} - {item.facts["style"]}
-        assert other in prompt
-        assert instruction == f"in {item.facts['style']} style"
-        assert seed == again
-        assert image.tobytes() == real(benchmark, item.facts["concept"], other).tobytes()
-
-
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_group_is_asked_in_its_way(benchmark, group):
     items = of_group(benchmark, group)

@@ -13,7 +13,7 @@ from PIL import Image
 from blip3o.config import load
 from blip3o.data.mixture import Mixture
 from blip3o.errors import DataError
-from blip3o.processing.conversation import Picture
+from blip3o.processing.conversation import THINK, Picture
 from blip3o.train.recipe import Recipe
 from examples.emoji import pack
 from examples.emoji.collection import LENDERS, STYLES, TONES, held_out, read_emoji, read_lent, render
@@ -194,27 +194,28 @@ def test_a_source_shows_each_picture_in_as_many_variants_as_it_is_told(packed):
 
 
 @pytest.mark.parametrize("task", ["restyle", "retone"])
-def test_both_pictures_of_an_edit_are_the_same_variant(packed, task):
+def test_an_edit_says_what_it_draws_and_draws_the_picture_itself(packed, task):
     source = source_of(packed)
-    assert source.length(task) == 4 * len(source.edits[task]) > 0
+    assert source.length(task) == len(source.edits[task]) > 0
     for index in range(source.length(task)):
-        request, answer = source.conversation(task, index, random.Random(index))
-        variant, edit = divmod(index, len(source.edits[task]))
-        number, instruction, target = source.edits[task][edit]
+        system, request, answer = source.conversation(task, index, random.Random(index))
+        number, instruction, target = source.edits[task][index]
         styles = {source.records[one].style for one in (number, target)}
         assert len(styles) == (2 if task == "restyle" else 1)
-        assert request.content[1] == instruction
-        for picture, shown in ((request.content[0], number), (answer.content[0], target)):
-            assert (pixels_of(picture) == source.varied_picture(shown, variant).pixels).all()
+        assert (system.content, request.content[1]) == ((THINK,), instruction)
+        assert answer.content[0] == f"<think>{source.records[target].captions[0]}</think>"
+        assert (pixels_of(answer.content[1]) == source.pixels[target]).all()
+        assert (pixels_of(request.content[0]) == seen(source.pixels[number], random.Random(index))).all()
 
 
 def test_what_is_drawn_of_words_is_the_picture_itself(packed):
     source = source_of(packed)
     for index in range(source.length("draw")):
-        request, answer = source.conversation("draw", index, random.Random(index))
+        _, request, answer = source.conversation("draw", index, random.Random(index))
         number = balanced(source.drawn_cells, index)
         assert request.content[0] in source.records[number].captions
-        assert (pixels_of(answer.content[0]) == source.pixels[number]).all()
+        assert answer.content[0] == f"<think>{source.records[number].captions[0]}</think>"
+        assert (pixels_of(answer.content[1]) == source.pixels[number]).all()
 
 
 @pytest.mark.parametrize("task", ["caption", "name", "category", "style"])
@@ -277,29 +278,6 @@ def test_a_variant_moves_both_styles_alike_and_mirrors_every_second_time():
     half[:, :6] = 0
     left = [varied(half, variant, "x")[12].argmin(0)[0] < 12 for variant in range(4)]
     assert left == [True, False, True, False]
-
-
-def test_gaps_are_the_given_pictures_that_lack_a_style(packed):
-    source = source_of(packed)
-    hidden = held_out(read_emoji(packed / "packages"))
-    gaps = source.gaps()
-    assert {(source.records[number].concept, style) for number, style in gaps} == hidden
-    pictures = [np.full((24, 24, 3), number, np.uint8) for number in range(len(gaps))]
-    source.features = np.zeros((1, 1))
-    source.fill(gaps, pictures)
-    assert source.features is None
-    assert len(source) == 4 * (source.given + len(gaps))
-    assert len(source.cells) == 40 + 3 * 20
-    assert len(source.drawn_cells) == 2 * 40 + 3 * 20
-    for (number, style), record, pixels in zip(
-        gaps, source.records[source.given :], source.pixels[source.given :], strict=True
-    ):
-        assert (record.name, record.style) == (source.records[number].name, style)
-        assert all(f"{style} style" in caption for caption in record.captions)
-        assert pixels.flat[0] == gaps.index((number, style))
-    assert source.gaps() == gaps
-    source.fill(gaps, pictures)
-    assert len(source.records) == source.given + len(gaps)
 
 
 def test_a_source_without_data_says_what_to_run(tmp_path):

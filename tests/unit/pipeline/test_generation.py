@@ -12,6 +12,7 @@ from PIL import Image
 
 from blip3o.pipeline import generation
 from blip3o.pipeline.engine import Engine
+from blip3o.pipeline.sampling import ReasoningConfig
 from blip3o.processing import tokenizer as tok
 from blip3o.processing.conversation import THINK, Turn
 
@@ -109,6 +110,33 @@ def test_who_does_not_think_writes_nothing_and_is_not_asked_to(draw, reply, writ
     asked = writes([1], [1], [1])
     reply(think=False)
     assert not any(THINK.lower() in text.lower() for text in asked)
+
+
+def test_a_model_that_always_thinks_does_so_unless_it_is_told_not_to(engine, draw, spoken, writes, draws, monkeypatch):
+    config = replace(engine.pipeline.config, reasoning=ReasoningConfig(always=True))
+    monkeypatch.setattr(engine.pipeline, "config", config)
+    thought = spoken(tok.THINK_START, "one", tok.THINK_END, tok.IMAGE_START)
+    asked = writes(thought, thought, thought)
+    assert [image.info.get("reasoning") for image in draw(TALKS)] == ["one"] * 3
+    assert [image.info.get("reasoning") for image in draw(TALKS, think=False)] == [None] * 3
+    assert len(asked) == 3
+
+
+def test_reasoning_is_drawn_by_chance_and_seed_and_answers_are_not(engine, reply, spoken, draws, monkeypatch):
+    config = replace(engine.pipeline.config, reasoning=ReasoningConfig(temperature=1.0, top_p=0.9))
+    monkeypatch.setattr(engine.pipeline, "config", config)
+    begun, rest = spoken(tok.THINK_START), spoken("red", tok.THINK_END, tok.IMAGE_START)
+    seen = []
+
+    def write(sample, options):
+        seen.append((options.temperature, options.top_p, options.seed, options.max_tokens))
+        goes_on = sample.tokens[-1] == begun[0]
+        assert (begun[0] in options.stops) != goes_on
+        return SimpleNamespace(tokens=list(rest if goes_on else begun), done=True)
+
+    monkeypatch.setattr(engine, "write", write)
+    assert [one.reasoning for one in reply(think=True)] == ["red"] * 3
+    assert sorted(seen) == [(0.0, 1.0, 0, 9)] * 3 + [(1.0, 0.9, seed, 8) for seed in SEEDS]
 
 
 def test_a_reply_thinks_too_and_tells_reasoning_and_words_apart(reply, spoken, writes, draws):
