@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from blip3o.data.address import StepAddresses
 from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
-from blip3o.train.objectives.objective import NamedLosses, Objective, ObjectiveConfig, PictureBatch
+from blip3o.train.objectives.objective import LoadedStep, NamedLosses, Objective, ObjectiveConfig, PictureBatch
 from examples.emoji.source import EmojiSource, balanced
 
 TEMPERATURE = 0.05
@@ -61,15 +62,22 @@ class NameTower(Objective):
         """Names are many, styles few."""
         return {"style": STYLE_WEIGHT}
 
+    def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
+        """Pictures of all cells alike, changed as they are where they are read; that takes as long as the tower does, so
+        the threads that load do it."""
+        loaded = super().load(step, rows)
+        return replace(loaded, batches=[self.seen(batch) for batch in loaded.batches])
+
+    def seen(self, batch: PictureBatch) -> PictureBatch:
+        """The batch with pictures of cells in place of those of its indices."""
+        numbers = [balanced(self.source.cells, index) for index in batch.indices]
+        rngs = map(random.Random, batch.addresses)
+        return replace(batch, indices=numbers, pictures=[*map(self.source.seen, numbers, rngs)])
+
     def losses(self, batch: PictureBatch) -> NamedLosses:
         """Cross-entropy of names and of styles."""
-        backbone = self.pipeline.unified.backbone
-        numbers = [balanced(self.source.cells, index) for index in batch.indices]
-        pictures = [
-            self.source.seen(number, random.Random(address))
-            for number, address in zip(numbers, batch.addresses, strict=True)
-        ]
-        pixel_values, image_grid_thw = self.pipeline.template.pixel_values(pictures)
+        backbone, numbers = self.pipeline.unified.backbone, batch.indices
+        pixel_values, image_grid_thw = self.pipeline.template.pixel_values([*batch.pictures])
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
         shown = F.normalize(tokens.unflatten(0, (len(numbers), -1)).float().mean(1), dim=-1)
         records = [self.source.records[number] for number in numbers]
