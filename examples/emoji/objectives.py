@@ -63,8 +63,8 @@ class NameTower(Objective):
         return {"style": STYLE_WEIGHT}
 
     def load(self, step: StepAddresses, rows: int = 0) -> LoadedStep:
-        """Pictures of all cells alike, changed as they are where they are read; that takes as long as the tower does, so
-        the threads that load do it."""
+        """Pictures of all cells alike, changed as they are where they are read; that takes as long as the tower, so the
+        threads that load do it."""
         loaded = super().load(step, rows)
         return replace(loaded, batches=[self.seen(batch) for batch in loaded.batches])
 

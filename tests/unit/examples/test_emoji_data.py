@@ -110,7 +110,7 @@ def test_a_lent_picture_is_read_restyled_and_drawn(packed):
     styles = {name: set() for name in ("name", "draw")}
     for task, found in styles.items():
         for index in range(len(source.cells)):
-            answer = source.conversation(task, index, random.Random(0))[1].content[0]
+            answer = source.conversation(task, index, random.Random(0))[-1].content[-1]
             cells = source.drawn_cells if task == "draw" else source.cells
             number = balanced(cells, index)
             found.add(source.records[number].style)
