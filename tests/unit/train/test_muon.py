@@ -10,6 +10,9 @@ from blip3o.train.muon import DealtMuon, dealt
 from blip3o.train.parallel import Processes
 
 SHAPES = [(8, 4), (4, 8), (6, 6), (2, 3), (12, 5)]
+IDLE = 3
+"""One that no loss depends on."""
+LEARNING = [place for place in range(len(SHAPES)) if place != IDLE]
 
 
 class Apart(Processes):
@@ -29,7 +32,7 @@ def with_gradients(matrices, step):
     torch.manual_seed(step)
     for matrix in matrices:
         matrix.grad = torch.randn_like(matrix)
-    matrices[3].grad = None  # one that no loss depends on
+    matrices[IDLE].grad = None
     return matrices
 
 
@@ -47,17 +50,18 @@ def test_processes_together_make_the_step_of_one_and_remember_the_same(matrices,
         with_gradients(alone, step)
         plain.step()
         for muon, some in zip(muons, copies, strict=True):
-            with_gradients(some, step)
+            before = deepcopy(with_gradients(some, step))
             muon.step()
+            moved = [place for place in LEARNING if not torch.equal(some[place], before[place])]
+            assert moved == [LEARNING[number] for number in muon.processes.sent]
         sent = {place: value for muon in muons for place, value in muon.processes.sent.items()}
-        learning = [place for place in range(len(SHAPES)) if place != 3]
-        assert len(sent) == len(learning) == sum(len(muon.processes.sent) for muon in muons)
+        assert len(sent) == len(LEARNING) == sum(len(muon.processes.sent) for muon in muons)
         for some in copies:
-            for number, place in enumerate(learning):
+            for number, place in enumerate(LEARNING):
                 some[place].data.copy_(sent[number])
         for muon, some in zip(muons, copies, strict=True):
             assert all(torch.equal(ours, theirs) for ours, theirs in zip(some, alone, strict=True))
-            for place in learning:
+            for place in LEARNING:
                 theirs = plain.state[alone[place]]["momentum_buffer"]
                 assert torch.equal(muon.state[some[place]]["momentum_buffer"], theirs)
 
