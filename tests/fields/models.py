@@ -55,7 +55,7 @@ def introduced(config, world):
     model = BLIP3o(world.awake(Pipeline(config, world.words)))
     image = model.generate("a dog", steps=1, decoder_steps=1)[0]
     batch = model.pipeline.template.collate([model.pipeline.template.ask((Turn("user", ("a dog",)),), draw=True)])
-    return model.info(), shapes(model.pipeline), image.info, batch
+    return model.info(), shapes(model.pipeline), image.info, np.asarray(image), batch
 
 
 def reasoned(config, world):
@@ -133,6 +133,7 @@ MODELS = (
             "unified": replace(UNIFIED, denoiser=DENOISER),
             "space": replace(TINY.model.space, encoder=None),
             "sampling": replace(TINY.model.sampling, guidance=5.0),
+            "reasoning": ReasoningConfig(always=True),
         },
     ),
 )
