@@ -10,6 +10,7 @@ import torch
 
 from blip3o.data.address import StepAddresses, seeded
 from blip3o.pipeline.pipeline import Pipeline
+from blip3o.processing.conversation import Turn
 from blip3o.train.features import encode_source
 from blip3o.train.objectives import unified
 from blip3o.train.objectives.objective import LoadedStep
@@ -341,6 +342,20 @@ def test_a_loader_hands_over_images_as_bytes(tiny, pipeline, pages, objective_of
     }
     assert batches[0].pixels.min() >= -1
     assert batches[0].pixels.max() > 0.5
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_what_is_read_is_encoded_only_for_a_model_that_starts_from_it(tiny, words, pages, starts):
+    denoiser = replace(tiny.model.unified.denoiser, with_reference=starts)
+    model = replace(tiny.model, unified=replace(tiny.model.unified, denoiser=denoiser))
+    pipeline = Pipeline(model, words)
+    pages.features = encode_source(pipeline, pages)
+    objective = UnifiedObjective(named(tiny, "instruction").objective, pipeline, pages)
+    read, drawn = replace(pages.picture(0), features=None), pages.picture(1)
+    talk = (Turn("user", (read, "make it night")), Turn("assistant", (drawn,)))
+    batch = objective.collate([pipeline.template.encode(talk)], ["edit"])
+    assert (batch.target is not None) == (batch.reference is not None) == starts
+    assert (batch.batch.target is None) == starts
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
