@@ -45,17 +45,18 @@ def test_processes_together_make_the_step_of_one_and_remember_the_same(matrices,
     alone = deepcopy(matrices)
     plain = torch.optim.Muon(alone, 0.1, **options())
     copies = [deepcopy(matrices) for _ in range(ranks)]
-    muons = [DealtMuon([{"params": some}], 0.1, Apart(rank, ranks), **options()) for rank, some in enumerate(copies)]
+    processes = [Apart(rank, ranks) for rank in range(ranks)]
+    muons = [DealtMuon([{"params": some}], 0.1, one, **options()) for one, some in zip(processes, copies, strict=True)]
     for step in range(3):
         with_gradients(alone, step)
         plain.step()
-        for muon, some in zip(muons, copies, strict=True):
+        for muon, one, some in zip(muons, processes, copies, strict=True):
             before = deepcopy(with_gradients(some, step))
             muon.step()
             moved = [place for place in LEARNING if not torch.equal(some[place], before[place])]
-            assert moved == [LEARNING[number] for number in muon.processes.sent]
-        sent = {place: value for muon in muons for place, value in muon.processes.sent.items()}
-        assert len(sent) == len(LEARNING) == sum(len(muon.processes.sent) for muon in muons)
+            assert moved == [LEARNING[number] for number in one.sent]
+        sent = {place: value for one in processes for place, value in one.sent.items()}
+        assert len(sent) == len(LEARNING) == sum(len(one.sent) for one in processes)
         for some in copies:
             for number, place in enumerate(LEARNING):
                 some[place].data.copy_(sent[number])
