@@ -37,6 +37,9 @@ CATEGORIES = ("animals and nature", "food and drink", "objects", "activities")
 """Of what a model learns: things that differ in more than a person's sex or a clock's hands."""
 HANDS = 3
 """Lent styles, at least, of a concept that a model learns."""
+NAMELESS, STYLELESS = 0.25, 0.15
+"""Shares of what is drawn of words without its name, and without its style: so a style is learned apart from the things
+that bear it, and can be given to one that lacks it."""
 TURNS = 400
 """Of a cell in drawing and in reading, before the order begins anew."""
 
@@ -72,6 +75,12 @@ class EmojiRecord:
     style: str
     tone: str
     captions: tuple[str, ...]
+
+    def part(self, roll: float) -> str:
+        """Some of what it is, by a number in [0, 1): its category and style, or its name alone; else nothing."""
+        if roll < NAMELESS:
+            return f"{self.category}, {self.style} style"
+        return self.captions[0].rpartition(", ")[0] if roll < NAMELESS + STYLELESS else ""
 
     @property
     def called(self) -> str:
@@ -123,7 +132,7 @@ class EmojiSource(Source):
     def texts(self) -> Iterator[str]:
         """All captions, names, categories and instructions, once."""
         for record in self.records:
-            yield from (*record.captions, record.called, record.category, record.style)
+            yield from (*record.captions, record.called, record.category, record.style, record.part(0.0))
         yield from (instruction for edits in self.edits.values() for _, instruction, _ in edits)
         yield from (NAME, CATEGORY, WHICH_STYLE) * 100  # as often as makes each a few tokens
 
@@ -134,7 +143,8 @@ class EmojiSource(Source):
             return self.drawn((self.seen(before, rng), instruction), after)
         if task == "draw":
             number = balanced(self.drawn_cells, index)
-            return self.drawn((rng.choice(self.records[number].captions),), number)
+            part = self.records[number].part(rng.random())
+            return self.drawn((part or rng.choice(self.records[number].captions),), number, part)
         number = balanced(self.cells, index)
         record, shown = self.records[number], self.seen(number, rng)
         question, answer = {
@@ -145,10 +155,11 @@ class EmojiSource(Source):
         }[task]
         return Turn("user", (shown, question)), Turn("assistant", (answer,))
 
-    def drawn(self, request: tuple[str | Picture, ...], number: int) -> Conversation:
+    def drawn(self, request: tuple[str | Picture, ...], number: int, words: str = "") -> Conversation:
         """A request and picture `number`, before which stands in words what it is: so an edit draws what it has read in
-        the style that it was told, and knows how to from all that was drawn of words."""
-        thought = f"{THINK_START}{self.records[number].captions[0]}{THINK_END}"
+        the style that it was told, and knows how to from all that was drawn of words. Other `words` may take the place
+        of its caption."""
+        thought = f"{THINK_START}{words or self.records[number].captions[0]}{THINK_END}"
         return Turn("system", (THINK,)), Turn("user", request), Turn("assistant", (thought, self.picture(number)))
 
     def seen(self, number: int, rng: random.Random) -> Picture:
