@@ -18,6 +18,8 @@ from blip3o.train.recipe import Recipe
 from examples.emoji import pack
 from examples.emoji.collection import LENDERS, STYLES, TONES, held_out, read_emoji, read_lent, render
 from examples.emoji.source import (
+    NAMELESS,
+    STYLELESS,
     TURNS,
     EmojiSource,
     EmojiSourceConfig,
@@ -213,9 +215,23 @@ def test_what_is_drawn_of_words_is_the_picture_itself(packed):
     for index in range(source.length("draw")):
         _, request, answer = source.conversation("draw", index, random.Random(index))
         number = balanced(source.drawn_cells, index)
-        assert request.content[0] in source.records[number].captions
-        assert answer.content[0] == f"<think>{source.records[number].captions[0]}</think>"
+        record, [said] = source.records[number], request.content
+        thought = said if said in (record.part(0.0), record.part(NAMELESS)) else record.captions[0]
+        assert thought == said or said in record.captions
+        assert answer.content[0] == f"<think>{thought}</think>"
         assert (pixels_of(answer.content[1]) == source.pixels[number]).all()
+
+
+def test_some_is_drawn_without_its_name_and_some_without_its_style(packed):
+    source = source_of(packed)
+    count = source.length("draw")
+    said = Counter()
+    for index in range(count):
+        record = source.records[balanced(source.drawn_cells, index)]
+        [words] = source.conversation("draw", index, random.Random(index))[1].content
+        said[record.name in words, record.style in words] += 1
+    shares = {what: number / count for what, number in said.items()}
+    assert shares == pytest.approx({(False, True): NAMELESS, (True, False): STYLELESS, (True, True): 0.6}, abs=0.02)
 
 
 @pytest.mark.parametrize("task", ["caption", "name", "category", "style"])

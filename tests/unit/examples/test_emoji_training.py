@@ -1,9 +1,11 @@
 """The recipe of the emoji runs from its first stage to its scores, with networks far too small to learn much."""
 
 import json
+import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,7 +25,8 @@ from blip3o.weights.checkpoint import write_tensors
 from examples.emoji import pack
 from examples.emoji.collection import read_emoji
 from examples.emoji.judge import WEIGHTS, JudgeNetwork, of_pictures
-from examples.emoji.source import EmojiSource, EmojiSourceConfig
+from examples.emoji.objectives import mix
+from examples.emoji.source import EmojiSource, EmojiSourceConfig, balanced
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
 
@@ -97,6 +100,32 @@ def test_the_tower_is_told_nothing_of_the_order_of_its_batch(recipe, source, pip
     [whole], halves = (objective.load(StepAddresses("x", 0, 6), rows).batches for rows in (0, 3))
     whole, *halves = (objective.losses(batch)["contrast"] for batch in (whole, *halves))
     assert whole.sum.item() == pytest.approx(sum(half.sum.item() for half in halves), rel=1e-4)
+
+
+def test_a_mixed_picture_has_as_much_of_the_other_as_its_share_says():
+    own, other = np.full((4, 30, 3), 200, np.uint8), np.full((4, 30, 3), 100, np.uint8)
+    kinds = set()
+    for seed in range(40):
+        mixed, share = mix(own, other, random.Random(seed))
+        assert 0.5 <= share <= 1
+        assert mixed.mean() == pytest.approx(200 * share + 100 * (1 - share), abs=0.6)
+        kinds.add("band" if {*np.unique(mixed)} <= {100, 200} else "blend")
+        assert (own == 200).all()
+    assert kinds == {"band", "blend"}
+
+
+def test_a_mixed_picture_points_to_both_names_by_their_shares(recipe, source, pipeline):
+    objective = objective_of(recipe, "tower", pipeline, source)
+    [batch] = objective.load(StepAddresses("x", 0, 6)).batches
+    assert {*batch.numbers[:, 0].tolist()} == {balanced(source.cells, index) for index in batch.indices}
+    shown = torch.randn(6, recipe.model.unified.backbone.text.hidden_size)
+    names = objective.name_of[batch.numbers]
+    own, other = (objective.contrast(shown, objective.ids, names, torch.full((6,), share)).sum for share in (1.0, 0.0))
+    mixed = objective.contrast(shown, objective.ids, names, torch.full((6,), 0.75)).sum
+    assert mixed.item() == pytest.approx(0.75 * own.item() + 0.25 * other.item(), rel=1e-5)
+    assert own.item() != pytest.approx(other.item(), rel=1e-3)
+    swapped = objective.contrast(shown, objective.ids, names.flip(1), torch.full((6,), 1.0)).sum
+    assert swapped.item() == pytest.approx(other.item(), rel=1e-5)
 
 
 @pytest.mark.slow
