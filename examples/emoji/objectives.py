@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -84,8 +84,14 @@ class NameTower(Objective):
         """The batch with pictures of cells in place of those of its indices, in each of which is some of another."""
         mixed = [self.mixed(*one) for one in zip(batch.indices, batch.addresses, strict=True)]
         pictures, names, shares = zip(*mixed, strict=True)
-        values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-        return MixedBatch(**values | {"pictures": pictures}, numbers=torch.tensor(names), shares=torch.tensor(shares))
+        return MixedBatch(
+            addresses=batch.addresses,
+            indices=batch.indices,
+            pictures=pictures,
+            images=batch.images,
+            numbers=torch.tensor(names),
+            shares=torch.tensor(shares),
+        )
 
     def mixed(self, index: int, address: str) -> tuple[Picture, tuple[int, int], float]:
         """The picture of a cell with some of another's, the numbers of both, and the share of the first."""

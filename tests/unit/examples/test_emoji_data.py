@@ -229,6 +229,7 @@ def test_some_is_drawn_without_its_name_and_some_without_its_style(packed):
     for index in range(count):
         record = source.records[balanced(source.drawn_cells, index)]
         [words] = source.conversation("draw", index, random.Random(index))[1].content
+        assert isinstance(words, str)
         said[record.name in words, record.style in words] += 1
     shares = {what: number / count for what, number in said.items()}
     assert shares == pytest.approx({(False, True): NAMELESS, (True, False): STYLELESS, (True, True): 0.6}, abs=0.02)

@@ -25,7 +25,7 @@ from blip3o.weights.checkpoint import write_tensors
 from examples.emoji import pack
 from examples.emoji.collection import read_emoji
 from examples.emoji.judge import WEIGHTS, JudgeNetwork, of_pictures
-from examples.emoji.objectives import mix
+from examples.emoji.objectives import NameTower, mix
 from examples.emoji.source import EmojiSource, EmojiSourceConfig, balanced
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
@@ -116,6 +116,7 @@ def test_a_mixed_picture_has_as_much_of_the_other_as_its_share_says():
 
 def test_a_mixed_picture_points_to_both_names_by_their_shares(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
+    assert isinstance(objective, NameTower)
     [batch] = objective.load(StepAddresses("x", 0, 6)).batches
     assert {*batch.numbers[:, 0].tolist()} == {balanced(source.cells, index) for index in batch.indices}
     shown = torch.randn(6, recipe.model.unified.backbone.text.hidden_size)
