@@ -1,8 +1,9 @@
 """What every backbone offers: a causal language model that also reads pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -151,8 +152,8 @@ class Backbone(nn.Module, ABC):
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
             position_ids=counted if positions is None else positions,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **_cached(self.language_model.forward, cache),
         ).last_hidden_state
 
     def _mask_with_runs(
@@ -170,8 +171,8 @@ class Backbone(nn.Module, ABC):
             config=self.language_model.config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            past_key_values=cache,
             block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
+            **_cached(create_causal_mask, cache),
         )
         assert isinstance(mask, Tensor), "only a mask that is plainly causal is left out"
         return mask
@@ -323,3 +324,8 @@ class TextConfig:
         scaling, theta = published.pop("rope_scaling") or {}, published.pop("rope_theta")
         del published["tie_word_embeddings"]  # the output head is ours (`TiedHead`)
         return published | {"rope_parameters": {"rope_type": "default"} | scaling | {"rope_theta": theta}}
+
+
+def _cached(function: Callable[..., object], cache: "Cache | None") -> dict[str, Any]:
+    """The cache by the name that `transformers` has for it in this function: `cache` from 5.24 on."""
+    return {"cache" if "cache" in signature(function).parameters else "past_key_values": cache}
