@@ -1,5 +1,6 @@
 """What every backbone offers: a causal language model that also reads pictures."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -148,12 +149,13 @@ class Backbone(nn.Module, ABC):
             assert bidirectional is None
             counted = counted_apart(segments)
             mask = visible_pairs(attention_mask, segments.shape[1], None, segments) if visible is None else visible
+        held: dict[str, Any] = {_cache_name(type(self.language_model).forward): cache}
         return self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
             position_ids=counted if positions is None else positions,
             use_cache=cache is not None,
-            **_cached(self.language_model.forward, cache),
+            **held,
         ).last_hidden_state
 
     def _mask_with_runs(
@@ -167,12 +169,13 @@ class Backbone(nn.Module, ABC):
         from transformers.masking_utils import create_causal_mask
 
         starts = bidirectional & ~F.pad(bidirectional[:, :-1], (1, 0))
+        held: dict[str, Any] = {_cache_name(create_causal_mask): cache}
         mask = create_causal_mask(
             config=self.language_model.config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             block_sequence_ids=torch.where(bidirectional, starts.cumsum(-1), -1),  # a number for each run, -1 outside
-            **_cached(create_causal_mask, cache),
+            **held,
         )
         assert isinstance(mask, Tensor), "only a mask that is plainly causal is left out"
         return mask
@@ -326,6 +329,7 @@ class TextConfig:
         return published | {"rope_parameters": {"rope_type": "default"} | scaling | {"rope_theta": theta}}
 
 
-def _cached(function: Callable[..., object], cache: "Cache | None") -> dict[str, Any]:
-    """The cache by the name that `transformers` has for it in this function: `cache` from 5.24 on."""
-    return {"cache" if "cache" in signature(function).parameters else "past_key_values": cache}
+@functools.cache
+def _cache_name(function: Callable[..., object]) -> str:
+    """What this function of `transformers` calls its cache: `cache` from 5.24 on."""
+    return "cache" if "cache" in signature(function).parameters else "past_key_values"
