@@ -129,6 +129,15 @@ def test_a_mixed_picture_points_to_both_names_by_their_shares(recipe, source, pi
     assert swapped.item() == pytest.approx(other.item(), rel=1e-5)
 
 
+def test_each_picture_is_mixed_by_its_own_address(recipe, source, pipeline):
+    objective = objective_of(recipe, "tower", pipeline, source)
+    first, again, later = (objective.load(StepAddresses("x", step, 8)).batches[0] for step in (0, 0, 1))
+    assert torch.equal(first.shares, again.shares)
+    assert torch.equal(first.numbers, again.numbers)
+    assert len({*first.shares.tolist(), *later.shares.tolist()}) > 8  # some bands are as wide as others
+    assert len({*first.numbers[:, 1].tolist()}) > 1
+
+
 @pytest.mark.slow
 def test_the_recipe_runs_from_its_first_stage_to_its_scores(recipe, packages):
     trainer = Trainer(recipe, packages / "run", lambda progress: None)
