@@ -100,7 +100,7 @@ def test_a_closed_loader_leaves_no_thread_behind(loading):
     before = set(threading.enumerate())
     loader = loading(Steps(), 0, 50, 4)
     next(loader)
-    assert set(threading.enumerate()) > before
+    assert set(threading.enumerate()) - before
     loader.close()
     waited = time.monotonic() + WAIT_S
     while set(threading.enumerate()) - before:
