@@ -25,7 +25,7 @@ from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.generation import Progress, Reply, seeds_of
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
-from blip3o.processing.conversation import Conversation, Turn
+from blip3o.processing.conversation import DESCRIBE, DESCRIBE_IN_DETAIL, WHAT_IS_THIS, Conversation, Turn
 from blip3o.processing.images import Picturelike, check_files, read_picture, to_image
 from blip3o.weights import checkpoint, hub, outline
 from blip3o.weights.adapters import about_with, apply_adapters, named_adapters
@@ -38,12 +38,6 @@ OnImage = Callable[[int, Image.Image], None]
 TurnContent = tuple[Sequence[Picturelike], str]
 """Images that are not read yet, and what is said about them."""
 BatchItem = TypeVar("BatchItem")
-
-QUESTIONS = {
-    "caption": "describe this picture.",
-    "long_caption": "describe this picture in detail.",
-    "class": "what is this?",
-}
 
 
 class BLIP3o:
@@ -205,7 +199,7 @@ class BLIP3o:
 
         In place of an image there may be several, or none, which one question is about.
         """
-        contents = self._contents(images, QUESTIONS["caption"] if questions is None else questions)
+        contents = self._contents(images, DESCRIBE if questions is None else questions)
         engine, most = self._engine(batch_size), whole("max_tokens", max_tokens)
         tasks = (generation.answer(engine, self._opened(content), max_tokens=most) for content in contents)
         return generation.collect(engine, tasks, len(contents), progress)
@@ -218,7 +212,7 @@ class BLIP3o:
 
     def caption(self, images: Pictures, *, long: bool = False, batch_size: int = 16) -> list[str]:
         """Describe each image, in one phrase or (`long`) with the place of every object."""
-        return self.understand(images, QUESTIONS["long_caption" if long else "caption"], batch_size=batch_size)
+        return self.understand(images, DESCRIBE_IN_DETAIL if long else DESCRIBE, batch_size=batch_size)
 
     def classify(self, images: Pictures, labels: Sequence[str], *, batch_size: int = 16) -> list[dict[str, float]]:
         """Probability of each label (any words) for each image, by how likely the model finds it as an answer.
@@ -232,7 +226,7 @@ class BLIP3o:
             raise PromptError(f"labels repeats itself in {', '.join(labels)}: name each label once")
         images, template = _listed(images), self.pipeline.template
         samples = (
-            template.encode((Turn("user", (picture, QUESTIONS["class"])), Turn("assistant", (label,))))
+            template.encode((Turn("user", (picture, WHAT_IS_THIS)), Turn("assistant", (label,))))
             for picture in map(template.picture, images)
             for label in labels
         )
@@ -271,11 +265,8 @@ class BLIP3o:
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
-        seeds, options, most = (
-            seeds_of(seed, len(conversations)),
-            self._sampling(sampling),
-            whole("max_tokens", max_tokens),
-        )
+        seeds, options = seeds_of(seed, len(conversations)), self._sampling(sampling)
+        most = whole("max_tokens", max_tokens)
         engine = self._engine(batch_size, options)
         begin = partial(generation.reply, engine, sampling=options, think=think, max_tokens=most)
         return generation.collect(engine, map(begin, conversations, seeds), len(seeds), progress)
@@ -310,9 +301,10 @@ class BLIP3o:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _engine(self, batch_size: int, sampling: SamplingConfig | None = None) -> Engine:
-        """One for each call: nothing of a call is left in the model. Published code draws one image after the other."""
-        capacity = whole("batch_size", batch_size)
-        return Engine(self.pipeline, capacity=1 if sampling is not None and sampling.compatible else capacity)
+        """One for each call: nothing of a call is left in the model. Published code draws one image after the other;
+        candidates are images of a batch, too."""
+        capacity, sampling = whole("batch_size", batch_size), sampling or self.sampling
+        return Engine(self.pipeline, capacity=1 if sampling.compatible else max(1, capacity // sampling.best_of))
 
     def _texts(self, texts: str | Sequence[str]) -> list[str]:
         """The texts one by one. Raises PromptError for one that the model cannot be asked."""
@@ -345,7 +337,8 @@ class BLIP3o:
         """
         chosen = {key: value for key, value in given.items() if value is not None}
         decoder = self.pipeline.space.decoder
-        heeded = {*self.pipeline.unified.head.options, "size", *(["decoder_steps"] if decoder.takes_steps else [])}
+        heeded = {*self.pipeline.unified.head.options, *(["decoder_steps"] if decoder.takes_steps else [])}
+        heeded |= {"size", "best_of"}
         for key in chosen:
             if key not in SamplingOptions.__annotations__:
                 raise ConfigError(f"no option {key}: choose from {', '.join(SamplingOptions.__annotations__)}")

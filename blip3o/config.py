@@ -92,6 +92,7 @@ def sizes(config: Any, *but: str) -> Iterator[tuple[bool, str]]:
 BOUNDS: dict[str, tuple[int, int] | tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "count": (1, 1000),
+    "best_of": (1, 64),
     "steps": (1, 1000),
     "guidance": (0.0, 100.0),
     "guided_from": (0.0, 1.0),

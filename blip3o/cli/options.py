@@ -119,6 +119,9 @@ class Drawing:
     decoder_steps: Annotated[
         int | None, _number("decoder_steps", "Steps from features to the picture; default: the model's own.")
     ] = None
+    best_of: Annotated[
+        int | None, _number("best_of", "Candidates of each, of which the model keeps the one that it reads as asked.")
+    ] = None
     size: Annotated[int | None, _number("size", "Height and width in px; default: the model's own.")] = None
 
     @property

@@ -11,9 +11,11 @@ from PIL import Image
 from blip3o import __version__
 from blip3o.config import whole
 from blip3o.errors import PromptError
+from blip3o.pipeline import self_check
 from blip3o.pipeline.engine import Engine, EngineTask, TaskResult
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
+from blip3o.pipeline.self_check import candidate_seeds
 from blip3o.pipeline.writing import WritingOptions
 from blip3o.processing import tokenizer as tok
 from blip3o.processing.chat_template import TokenizedSample
@@ -140,17 +142,24 @@ def _text(engine: Engine, ids: Sequence[int]) -> tuple[str, str]:
 def _draw(
     engine: Engine, conversation: Conversation, begun: Sequence[int], seed: int, sampling: SamplingConfig
 ) -> EngineTask[Image.Image]:
-    """The assistant's picture, where it has `begun` to write an answer; it carries how it was drawn."""
-    row = engine.draw(_request(engine.pipeline, conversation, begun), seed, sampling)
-    while not row.done:
+    """The assistant's picture, where it has `begun` to write an answer: the best of its candidates. It carries how it
+    was drawn."""
+    reasoning, checked = _text(engine, begun)[1], sampling.best_of > 1
+    wanted = self_check.wanted(conversation, reasoning) if checked else ""
+    request, seeds = _request(engine.pipeline, conversation, begun), candidate_seeds(seed, sampling.best_of)
+    rows = [engine.draw(request, one, sampling) for one in seeds]
+    while not all(row.done for row in rows):
         yield
-    assert row.image is not None, "nobody cancels the row of a task"
-    image = to_image(row.image)
+    images = [to_image(row.image) for row in rows if row.image is not None]
+    assert len(images) == len(rows), "nobody cancels the rows of a task"
+    scores = self_check.scores(engine.pipeline, images, wanted) if checked else [0.0]
+    image, seed = max(zip(scores, images, seeds, strict=True), key=lambda one: one[0])[1:]
     prompt = " ".join(part for part in conversation[-1].content if isinstance(part, str))
-    reasoning = _text(engine, begun)[1]
     image.info |= {"prompt": prompt, "seed": seed, "model": engine.pipeline.config.name, "version": __version__}
     image.info |= {"steps": sampling.steps, "guidance": sampling.guidance}
     image.info |= {"reasoning": reasoning} if reasoning else {}
+    if checked:
+        image.info["candidates"] = {str(one): round(score, 4) for one, score in zip(seeds, scores, strict=True)}
     return image
 
 

@@ -24,11 +24,19 @@ class SamplingConfig(Sampling):
     compatible: bool = False
     """Draw as the published code does: one image after the other, all from one stream of random numbers, in which the
     null features of the decoder take part before the first."""
+    best_of: int = 1
+    """Candidates of each picture, of which the model keeps the one that it reads as what was asked (`self_check`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(
             within("decoder_steps", self.decoder_steps),
+            within("best_of", self.best_of),
+            (
+                self.best_of == 1 or not self.compatible,
+                f"best_of is {self.best_of}: with compatible all pictures come from one stream of random numbers, and "
+                "candidates have seeds of their own; leave one of both out",
+            ),
             within("rows", self.rows),
             *([] if self.size is None else [within("size", self.size)]),
         )
@@ -63,6 +71,7 @@ class SamplingOptions(TypedDict, total=False):
     guided_until: float | None
     decoder_steps: int | None
     size: int | None
+    best_of: int | None
 
 
 PUBLISHED = SamplingConfig(steps=30, guidance=3.0, decoder_steps=50)

@@ -8,6 +8,10 @@ import numpy as np
 
 THINK = "Think before you draw."
 """The system turn that asks for reasoning before the picture."""
+DESCRIBE = "describe this picture."
+DESCRIBE_IN_DETAIL = "describe this picture in detail."
+WHAT_IS_THIS = "what is this?"
+"""What asks for a caption, for the place of every object, and for a label."""
 
 Role = Literal["system", "user", "assistant"]
 

@@ -99,6 +99,7 @@ MODELS = (
             "size": 32,
             "rows": 1,
             "compatible": True,
+            "best_of": 2,
         },
     ),
     Case(

@@ -11,6 +11,7 @@ SHARED = ("debug", "help")
 """--debug and --help have tests of their own in tests/unit/cli/test_app.py."""
 VALUES = {
     "adapter": ["--adapter", "{elsewhere}"],
+    "best_of": ["--best-of", "2"],
     "also": ["--also", "{picture}"],
     "compatible": ["--compatible"],
     "compile": ["--compile"],

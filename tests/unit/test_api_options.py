@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from blip3o.api import QUESTIONS, BLIP3o, Reply
+from blip3o.api import BLIP3o, Reply
 from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.writing import Writer
-from blip3o.processing.conversation import THINK, Turn
+from blip3o.processing.conversation import DESCRIBE, DESCRIBE_IN_DETAIL, THINK, Turn
 from blip3o.weights import checkpoint
 
 FAST = {"steps": 1, "decoder_steps": 1}
@@ -113,8 +113,8 @@ def test_a_long_caption_is_asked_for_as_one(model, picture, asked):
     model.caption(picture)
     model.caption(picture, long=True)
     said = [text for text, _ in asked]
-    assert [QUESTIONS["long_caption"] in text for text in said] == [False, True]
-    assert QUESTIONS["caption"] in said[0]
+    assert [DESCRIBE_IN_DETAIL in text for text in said] == [False, True]
+    assert DESCRIBE in said[0]
 
 
 def test_an_answer_may_be_as_long_as_it_is_told(model, picture, asked, monkeypatch):

@@ -18,10 +18,7 @@ from blip3o.data.rows import RowError, SourceRow, read_row, texts_of
 from blip3o.data.sample import Sample, SampleError
 from blip3o.data.split import SamplePart, Split
 from blip3o.errors import ConfigError
-from blip3o.processing.conversation import Conversation, Picture, Turn
-
-DESCRIBE = "describe this picture."
-"""What is asked of a picture where a caption is the answer."""
+from blip3o.processing.conversation import DESCRIBE, Conversation, Picture, Turn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from blip3o.cli.options import Drawing, Loading, grouped
 LOADING = ["--model", "mine", "--device", "cpu", "--decoder", "d", "--dtype", "float16", "--memory", "low"]
 LOADING += ["--quantize", "nf4", "--compile", "--no-verify", "--compatible", "--adapter", "a:0.5", "--no-merge"]
 DRAWING = ["-n", "2", "-o", "out", "--seed", "3", "--steps", "4", "--guidance", "5", "--solver", "heun"]
-DRAWING += ["--decoder-steps", "6", "--size", "80"]
+DRAWING += ["--decoder-steps", "6", "--size", "80", "--best-of", "3"]
 
 
 def carried_out(verb, words):
@@ -61,5 +61,5 @@ def test_a_model_is_opened_as_the_options_say(monkeypatch):
 def test_what_is_drawn_is_sampled_as_the_options_say():
     assert Drawing(count=3, seed=2, steps=7).sampling == {
         **{"seed": 2, "steps": 7},
-        **dict.fromkeys(("guidance", "solver", "decoder_steps", "size")),
+        **dict.fromkeys(("guidance", "solver", "decoder_steps", "size", "best_of")),
     }

@@ -10,8 +10,7 @@ from data_files import COLORS, encoded, jsonl, lines, opened, saved, shards, tab
 from PIL import Image
 
 from blip3o.data.sample import SampleError
-from blip3o.data.sources.source import DESCRIBE
-from blip3o.processing.conversation import Picture
+from blip3o.processing.conversation import DESCRIBE, Picture
 
 
 @pytest.mark.parametrize("source_of", [shards, lines, table, saved, lambda folder: opened("image_folder", folder)])
