@@ -41,7 +41,13 @@ class ImageSpace(nn.Module):
 
     def encode(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
         """Normalised features of pictures in [-1, 1]."""
-        return (self.encoder(pixels) - self.mean[:, None, None]) / self.deviation[:, None, None]
+        return self.normalised(self.encoder(pixels))
+
+    def normalised(
+        self, features: Float[Tensor, "batch channel rows columns"]
+    ) -> Float[Tensor, "batch channel rows columns"]:
+        """Features of the encoder by the statistics of the space."""
+        return (features - self.mean[:, None, None]) / self.deviation[:, None, None]
 
     def blank(self) -> Float[Tensor, "1 channel rows columns"]:
         """Features of a picture that shows nothing."""

@@ -1,6 +1,6 @@
 """Unified: a backbone that reads and writes and a head that generates image features, joined by the slot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -19,13 +19,10 @@ from blip3o.model.denoisers import DENOISERS, DenoiserConfig
 from blip3o.model.heads import HEADS, HeadConfig
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import HeadSizes, HeadState, Reference, SlotInputs
-from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
-
-CompleteRows = Callable[[Sequence[int], Tensor], Tensor]
-"""(rows of a batch, what fills their slots [image, slot, hidden]) -> the hidden states of these slots."""
+from blip3o.model.prompts import ReadBatch, ReadPrompts
 
 LOGITS_AT_ONCE = 2**26
 """Scores of words that the loss holds at once: 256 MB in float32, and as much for their gradient."""
@@ -45,6 +42,11 @@ class UnifiedConfig:
         check(
             (head.width == hidden, f"head.width is {head.width} but the backbone's hidden states have width {hidden}"),
             (
+                not self.backbone.image_experts or head.repeats,
+                f"image_experts are for slots that the backbone denoises, and head {head.kind} does not work so: leave "
+                "them out",
+            ),
+            (
                 head.denoises == (denoiser is not None),
                 f"head {head.kind} works with{'' if head.denoises else 'out'} a denoiser: "
                 f"{'add its config' if head.denoises else 'leave it out'}",
@@ -57,7 +59,7 @@ class UnifiedConfig:
     @property
     def takes_reference(self) -> bool:
         """Whether a picture to start from changes what is drawn."""
-        network = self.head if isinstance(self.head, RegressionHeadConfig) else self.denoiser
+        network = self.denoiser if isinstance(self.head, FlowHeadConfig) else self.head
         return network is not None and network.with_reference
 
     @staticmethod
@@ -92,6 +94,8 @@ class ImageRequests:
     batch: Batch
     rows: Sequence[int]
     """The row of the batch that each image is drawn for; a row may be drawn for more than once."""
+    apart: bool = False
+    """Whether the slot of each image runs by itself."""
 
     @classmethod
     def each(cls, batch: Batch) -> "ImageRequests":
@@ -156,16 +160,13 @@ class Unified(nn.Module):
             present.append((none if batch.referenced is None else batch.referenced)[rows])
         return Reference(features=torch.cat(features), present=torch.cat(present))
 
-    def bidirectional(self, batch: Batch) -> Bool[Tensor, "batch seq"] | None:
-        """The slots, where the head wants their positions to see each other; None where everything is causal."""
-        return batch.slot if self.head.attention == "bidirectional" and batch.slot.any() else None
-
     def forward(self, batch: Batch, rngs: Sequence[Generator], places: BatchPlaces | None = None) -> UnifiedLosses:
         """The losses of a training batch, row k with generator k: next-token cross-entropy, and the head's.
 
         Only what they need is computed. Where the backbone is frozen and all rows end in their slots, gradients run
-        through the slots alone: causality keeps them out of the prompts. A `condition` of the batch stands in for the
-        backbone. With `places` of the batch, no value of a tensor is read on the host.
+        through the slots alone: causality keeps them out of the prompts. Image experts run after their prompts, too. A
+        `condition` of the batch stands in for the backbone. With `places` of the batch, no value of a tensor is read on
+        the host.
         """
         places = BatchPlaces.of(batch) if places is None else places
         if batch.target is None:
@@ -173,8 +174,13 @@ class Unified(nn.Module):
         inputs = self.head.fill(batch.target, _reference(batch), rngs)
         if batch.condition is not None:
             return UnifiedLosses(text=None, image=self.head(batch.condition, inputs))
-        if places.ends_in_slot and not any(one.requires_grad for one in self.backbone.parameters()):
-            before, hidden = self._after_prompt(batch, places, inputs)
+        experts = self.backbone.image_experts
+        own = set() if experts is None else set(experts.parameters())
+        learns = any(one.requires_grad for one in self.backbone.parameters() if one not in own)
+        if experts is not None or (places.ends_in_slot and not learns):
+            with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+                cache, before = self._read(batch, places)
+            hidden = self._after_prompt(batch, places, inputs, cache)
         else:
             before = self._hidden(batch, places, inputs)
             hidden = before.flatten(0, 1)[places.slots].view_as(inputs.slot)
@@ -201,26 +207,36 @@ class Unified(nn.Module):
             embeddings = embeddings.flatten(0, 1).index_copy(0, places.slots, slots).view_as(embeddings)
         length, runs = batch.mask.shape[1], self._runs(batch, places)
         plain = runs is None and batch.segments is None and not places.is_padded
-        visible = batch.mask.new_ones(CAUSAL) if plain else visible_pairs(batch.mask, length, runs, batch.segments)
+        alone = self._alone(batch, inputs)
+        visible = (
+            batch.mask.new_ones(CAUSAL) if plain else visible_pairs(batch.mask, length, runs, batch.segments, alone)
+        )
         return self.backbone(embeddings, batch.mask, segments=batch.segments, visible=visible)
 
+    def _read(self, batch: Batch, places: BatchPlaces) -> tuple[Cache, Float[Tensor, "batch prompt hidden"]]:
+        """The prompts of rows that end in their slots: keys and values, and hidden states."""
+        assert places.ends_in_slot, "image experts work in rows that end in their slots"
+        before, cache = batch.mask[:, : -places.slot_length], self.backbone.new_cache()
+        embeddings = self.embed(batch, places)[:, : -places.slot_length]
+        visible = visible_pairs(before, before.shape[1]) if places.is_padded else before.new_ones(CAUSAL)
+        return cache, self.backbone(embeddings, before, cache, visible=visible)
+
     def _after_prompt(
-        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs
-    ) -> tuple[Float[Tensor, "batch prompt hidden"], Float[Tensor, "batch slot hidden"]]:
-        """The hidden states of prompts and of slots, where the gradient of the slots alone is wanted."""
-        length = places.slot_length
-        before = batch.mask[:, :-length]
-        with torch.no_grad():
-            cache = self.backbone.new_cache()
-            embeddings = self.embed(batch, places)[:, :-length]
-            visible = visible_pairs(before, before.shape[1]) if places.is_padded else before.new_ones(CAUSAL)
-            prompt = self.backbone(embeddings, before, cache, visible=visible)
-        visible = visible_pairs(batch.mask, length, self._runs(batch, places))
-        slot = inputs.slot.to(embeddings.dtype)
-        return prompt, self.backbone(slot, batch.mask, PromptStates(cache), visible=visible)
+        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs, cache: Cache
+    ) -> Float[Tensor, "batch slot hidden"]:
+        """The hidden states of slots after their prompts."""
+        visible = visible_pairs(
+            batch.mask, places.slot_length, self._runs(batch, places), alone=self._alone(batch, inputs)
+        )
+        slot = inputs.slot.to(self.backbone.dtype)
+        return self.backbone(slot, batch.mask, PromptStates(cache), visible=visible, of_images=True)
+
+    def _alone(self, batch: Batch, inputs: SlotInputs | None) -> Bool[Tensor, " batch"] | None:
+        """The rows whose slots do not see their prompts; None where the head drops its conditions itself."""
+        return None if inputs is None or not self.config.head.repeats else ~inputs.keep
 
     def _runs(self, batch: Batch, places: BatchPlaces) -> Bool[Tensor, "batch seq"] | None:
-        """As `bidirectional`, without a look at the slots."""
+        """The slots, where the head wants their positions to see each other; None where everything is causal."""
         return batch.slot if self.head.attention == "bidirectional" and places.slot_length else None
 
     def text_loss(self, hidden: Float[Tensor, "batch seq hidden"], answers: LabelledAnswers) -> WeightedLoss | None:
@@ -261,15 +277,10 @@ class Unified(nn.Module):
         The prompts of one batch run together, those of different batches by themselves, each of them once.
         """
         batches = {id(request.batch): request.batch for request in requests}
-        prompts = {key: self.prefill(batch) for key, batch in batches.items()}
-
-        def complete(slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
-            slots = slot.split([len(request.rows) for request in requests])
-            return torch.cat(
-                [prompts[id(request.batch)](request.rows, part) for request, part in zip(requests, slots, strict=True)]
-            )
-
-        return self.head.start(complete, self.reference(*requests), rngs, samplings)
+        read = {key: self.prefill(batch) for key, batch in batches.items()}
+        places = tuple((read[id(request.batch)], row) for request in requests for row in request.rows)
+        prompts = ReadPrompts(places=places, apart=any(request.apart for request in requests))
+        return self.head.start(prompts, self.reference(*requests), rngs, samplings)
 
     def sample_features(
         self, requests: Sequence[ImageRequests], rngs: Sequence[Generator], sampling: Sampling
@@ -280,22 +291,9 @@ class Unified(nn.Module):
             state = self.head.step(state)
         return state.sampler.x
 
-    def prefill(self, batch: Batch) -> CompleteRows:
-        """The hidden states of the slots of these prompts (padded on the left, so that all end in their slot), as a
-        function of what fills them. What stands before the slots runs here, once.
-        """
-        length = int(batch.slot[0].sum())
-        assert batch.slot[:, -length:].all(), "every row must end in its slot"
-        cache = self.backbone.new_cache()
-        before = batch.mask.shape[1] - length
-        self.backbone(self.embed(batch)[:, :before], batch.mask[:, :before], cache)
-
-        def go_on(rows: Sequence[int], slot: Float[Tensor, "image slot hidden"]) -> Float[Tensor, "image slot hidden"]:
-            branch, bidirectional = self.backbone.branch(cache, rows), self.bidirectional(batch)
-            runs = None if bidirectional is None else bidirectional[list(rows)]
-            return self.backbone(slot, batch.mask[list(rows)], branch, None, runs)
-
-        return go_on
+    def prefill(self, batch: Batch) -> ReadBatch:
+        """Read what stands before the slots of these prompts (padded on the left, so that all end in their slot)."""
+        return ReadBatch(self.backbone, batch, self.embed(batch), both_sides=self.head.attention == "bidirectional")
 
     def start_text(self, batch: Batch) -> TextState:
         """Read every row (padded on the left), to write on from there."""

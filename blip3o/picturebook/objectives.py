@@ -43,7 +43,7 @@ class SpaceObjectiveConfig(SketchedSpaceConfig):
 class SpaceObjective(SketchedSpace):
     """Features that pictures can be decoded from, and that tell what stands where."""
 
-    names = ("sketch", "telling")
+    names = ("sketch", "divergence", "telling")
     config: SpaceObjectiveConfig
     source: Scenes
 
@@ -59,7 +59,7 @@ class SpaceObjective(SketchedSpace):
     @property
     def factors(self) -> Mapping[str, float]:
         """Dense captions count as the config says."""
-        return {"telling": self.config.dense_caption_weight}
+        return {**super().factors, "telling": self.config.dense_caption_weight}
 
     def further(self, features: Float[Tensor, "batch channel rows columns"], indices: Sequence[int]) -> NamedLosses:
         """Dense captions, from the noised features, too."""

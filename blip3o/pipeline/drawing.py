@@ -117,7 +117,7 @@ class Drawer:
         groups = [[sample] for sample in known] if apart else [known]
         batches = [self.pipeline.template.collate(group, left=True).to(self.pipeline.device) for group in groups]
         if apart:
-            return [ImageRequests(batch=batches[place], rows=[0]) for place in places]
+            return [ImageRequests(batch=batches[place], rows=[0], apart=True) for place in places]
         return [ImageRequests(batch=batches[0], rows=places)]
 
     def _decode(self, one: Pass, count: int) -> None:
@@ -161,7 +161,7 @@ def _filled(indices: Sequence[int], count: int) -> list[int]:
 def _place(sample: TokenizedSample, known: list[TokenizedSample]) -> int:
     """Where an equal conversation stands among the known ones; it is put there where none does."""
     for place, other in enumerate(known):
-        if sample.tokens == other.tokens and not (sample.pictures or other.pictures):
+        if sample is other or (sample.tokens == other.tokens and not (sample.pictures or other.pictures)):
             return place
     known.append(sample)
     return len(known) - 1

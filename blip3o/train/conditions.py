@@ -21,7 +21,7 @@ from blip3o.data.array_store import ArrayStore
 from blip3o.data.identity import identity
 from blip3o.data.sample import SampleError
 from blip3o.data.sources.source import Source
-from blip3o.errors import DataError, PictureError
+from blip3o.errors import ConfigError, DataError, PictureError
 from blip3o.files import writing
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.chat_template import TokenizedSample
@@ -73,6 +73,7 @@ def cache_conditions(
     `progress` gets how many of how many are there. Raises OutputError where the folder holds those of another model or
     source.
     """
+    _require_that_they_stay(pipeline)
     prompts = _Prompts(pipeline, source)
     head, space = pipeline.config.unified.head, pipeline.space.mean
     dtype = "float32" if space.dtype == torch.float32 else "float16"
@@ -97,9 +98,20 @@ def cache_conditions(
 def open_conditions(pipeline: Pipeline, folder: Path) -> Conditions:
     """The conditions in a folder. Raises DataError where they are of another backbone or other queries, or not all
     there."""
+    _require_that_they_stay(pipeline)
     store = ArrayStore.open(folder)
     store.check(holds="conditions", backbone=backbone_digest(pipeline))
     return Conditions(store)
+
+
+def _require_that_they_stay(pipeline: Pipeline) -> None:
+    """Raise ConfigError for a head without conditions that a prompt alone decides."""
+    head = pipeline.config.unified.head
+    if head.repeats:
+        raise ConfigError(
+            f"conditions are of heads for which the backbone runs once for an image; with head {head.kind} it runs in "
+            "every step: leave conditions out"
+        )
 
 
 def backbone_digest(pipeline: Pipeline) -> str:

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from blip3o.errors import ConfigError
+from blip3o.model.backbones.backbone import CAUSAL, Backbone, PromptStates
 from blip3o.model.decoders.pixel import PixelDecoder
 from blip3o.model.encoders.encoder import NoEncoder
 from blip3o.pipeline.parts import PARTS
@@ -306,8 +307,12 @@ def draw(pipeline: Pipeline, rows: int, prompt: int, *, online: bool) -> tuple[T
         torch.empty(rows, head.channels, head.side, head.side), None, [Generator() for _ in range(rows)]
     )
     words = unified.backbone.embed(torch.zeros(rows, prompt, dtype=torch.long))
-    hidden = _read(pipeline, torch.cat([words, inputs.slot.to(words.dtype)], dim=1))
-    return unified.head(hidden[:, prompt:], inputs).sum, rows * (prompt + head.slot_length)
+    slot = inputs.slot.to(words.dtype)
+    if unified.backbone.image_experts is None:
+        hidden = _read(pipeline, torch.cat([words, slot], dim=1))[:, prompt:]
+    else:
+        hidden = _read_by_experts(unified.backbone, words, slot)
+    return unified.head(hidden, inputs).sum, rows * (prompt + head.slot_length)
 
 
 def write(pipeline: Pipeline, rows: int, length: int) -> tuple[Tensor, int]:
@@ -326,6 +331,15 @@ def _read(pipeline: Pipeline, embeddings: Tensor) -> Tensor:
     language_model = pipeline.unified.backbone.language_model
     read = language_model(inputs_embeds=embeddings, attention_mask=None, position_ids=positions, use_cache=False)
     return read.last_hidden_state
+
+
+def _read_by_experts(backbone: Backbone, words: Tensor, slot: Tensor) -> Tensor:
+    """The hidden states of slots after their prompts, which see all of both."""
+    cache, mask = backbone.new_cache(), torch.ones(len(words), words.shape[1] + slot.shape[1], dtype=torch.bool)
+    with torch.no_grad():
+        backbone(words, mask[:, : words.shape[1]], cache, visible=mask.new_ones(CAUSAL))
+    visible = mask[:, None, None].expand(-1, 1, slot.shape[1], -1)
+    return backbone(slot, mask, PromptStates(cache), visible=visible, of_images=True)
 
 
 def picture(pipeline: Pipeline, rows: int) -> tuple[Tensor, int]:

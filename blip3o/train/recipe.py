@@ -29,6 +29,9 @@ class Stage:
     name: str
     objective: Any
     """What is minimised: the config of an objective (train/objectives/objective.py), found by its `kind`."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Parts that begin the stage with the weights of others: the name of a part -> that of the other, such as
+    `unified.backbone.image_experts: unified.backbone.language_model`."""
     trains: tuple[str, ...]
     """Parts of the model that learn, by the beginnings of their parameters' names or by globs of these, such as
     `unified.backbone.language_model.layers.*.self_attn`; empty where an adapter learns alone."""

@@ -15,13 +15,14 @@ from blip3o.pipeline.pipeline import ModelConfig, Pipeline
 from blip3o.processing.tokenizer import Tokenizer, adopt
 from blip3o.weights import hub
 from blip3o.weights.deferred import ON_CPU
-from blip3o.weights.folders import CONFIG, Part, is_published
+from blip3o.weights.folders import CONFIG, Part, Shapes, is_ours, is_published
 from blip3o.weights.published import BACKBONES
 from blip3o.weights.published import model as published
 from blip3o.weights.published.siglip_backbones import NAMES as SIGLIP_NAMES
 from blip3o.weights.safetensors_files import Rename, Shards, complain, shapes_of
 
 _PARTS: tuple[Part, ...] = ("encoder", "decoder")
+WORDS, EXPERTS = "unified.backbone.language_model", "unified.backbone.image_experts"
 ROWS = ("language_model.embed_tokens.weight", "lm_head.weight")
 """Tensors with a row for each token."""
 
@@ -33,7 +34,8 @@ class StartConfig:
     model: str = ""
     """A whole model, ours or a published BLIP3-o. Its sizes are taken, too, where the recipe has no `model`."""
     backbone: str = ""
-    """A Qwen2.5-VL, Qwen3 or Llama 3 in its own published layout, and its tokenizer."""
+    """A Qwen2.5-VL, Qwen3 or Llama 3 in its own published layout, or that of a model of ours; and its tokenizer. Image
+    experts begin as copies of its layers."""
     vision: str = ""
     """A SigLIP or SigLIP 2, for backbones that read by one and bring none."""
     tokenizer: str = ""
@@ -62,7 +64,8 @@ def tokenizer_of(start: StartConfig) -> Tokenizer | None:
     if start.model:
         return Tokenizer.load(hub.find(start.model))
     if start.tokenizer or start.backbone:
-        return adopt(hub.find(start.tokenizer or start.backbone, ()))
+        folder = hub.find(start.tokenizer or start.backbone, ())
+        return Tokenizer.load(folder) if is_ours(folder) else adopt(folder)
     return None
 
 
@@ -74,7 +77,12 @@ def fill(pipeline: Pipeline, start: StartConfig) -> None:
     if start.model:
         _fill_whole(pipeline, start.model)
     if start.backbone:
-        _fill_backbone(pipeline, hub.find(start.backbone, ()), tokenizer=bool(start.tokenizer))
+        folder = hub.find(start.backbone, ())
+        if is_ours(folder):
+            _fill_own_backbone(pipeline, folder)
+        else:
+            _fill_backbone(pipeline, folder, tokenizer=bool(start.tokenizer))
+        copy_parts(pipeline, {EXPERTS: WORDS} if pipeline.unified.backbone.image_experts is not None else {})
     if start.vision:
         _fill_vision(pipeline, hub.find(start.vision, ()))
 
@@ -115,7 +123,7 @@ def _fill_backbone(pipeline: Pipeline, folder: Path, *, tokenizer: bool) -> None
     backbone, words = pipeline.unified.backbone, pipeline.template.words
     adapter = next(one for one in BACKBONES if isinstance(pipeline.config.unified.backbone, one.kind))
     tensors = _read(folder, adapter.names)
-    own = shapes_of(backbone.state_dict())
+    own = _without_experts(shapes_of(backbone.state_dict()))
     if "lm_head.weight" in own and "lm_head.weight" not in tensors:  # one that is tied there begins alike
         tensors["lm_head.weight"] = tensors[ROWS[0]]
     tensors = {name: value for name, value in tensors.items() if name in own or name.startswith("language_model.")}
@@ -128,6 +136,39 @@ def _fill_backbone(pipeline: Pipeline, folder: Path, *, tokenizer: bool) -> None
         if name in own:
             kept[name] = _rows(tensors[name], own[name], known, folder)
     _put(backbone, kept)
+
+
+def _fill_own_backbone(pipeline: Pipeline, folder: Path) -> None:
+    """The backbone of a model of ours, with the sizes and the tokenizer of this one."""
+    backbone, place = pipeline.unified.backbone, "unified.backbone."
+    hub.open_model(folder).check_tensors()
+    tensors = _read(folder, lambda name: name.removeprefix(place) if name.startswith(place) else None)
+    tensors = {name: value for name, value in tensors.items() if not name.startswith(EXPERTS.removeprefix(place))}
+    complain(folder, _without_experts(shapes_of(backbone.state_dict())), shapes_of(tensors))
+    _put(backbone, tensors)
+
+
+def _without_experts(shapes: Shapes) -> Shapes:
+    """The tensors of a backbone but for those that begin as copies of others."""
+    return {name: shape for name, shape in shapes.items() if not f"unified.backbone.{name}".startswith(f"{EXPERTS}.")}
+
+
+@torch.no_grad()
+def copy_parts(pipeline: Pipeline, copies: Mapping[str, str]) -> None:
+    """Give parts of the model the weights of other parts: the name of a part -> that of the part it is to begin as.
+
+    Raises ConfigError where one has no parameters, or other ones than the other.
+    """
+    parameters = dict(pipeline.named_parameters())
+    for part, other in copies.items():
+        own = [name for name in parameters if name.startswith(f"{part}.")]
+        if not own:
+            raise ConfigError(f"copies: the model has no part {part}")
+        for name in own:
+            source = parameters.get(other + name.removeprefix(part))
+            if source is None or source.shape != parameters[name].shape:
+                raise ConfigError(f"copies: {part} cannot begin as {other}, which has nothing of the shape of {name}")
+            parameters[name].copy_(source)
 
 
 def _rows(rows: Tensor, shape: tuple[int, ...], known: set[int], folder: Path) -> Tensor:

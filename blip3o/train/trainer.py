@@ -34,7 +34,7 @@ from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.report import RunReport
 from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
-from blip3o.train.starting_model import StartConfig
+from blip3o.train.starting_model import StartConfig, copy_parts
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps, arithmetic
 from blip3o.train.trackers import TrackedRun
@@ -209,6 +209,7 @@ class Trainer:
     def begin(self, stage: Stage) -> StageSteps:
         """A stage's steps, as they stand in the run's folder."""
         torch.manual_seed(seeded(f"stage/{self.recipe.seed}/{stage.name}").initial_seed())
+        copy_parts(self.pipeline, stage.copies)
         if stage.adapter:
             words = self.words if stage is self.recipe.stages[-1] else ()
             self.tuner = lora.add(self.pipeline, stage.adapter, words)

@@ -51,6 +51,11 @@ def is_published(folder: Path) -> bool:
     return (folder / PUBLISHED_CONFIG).is_file() and not (folder / CONFIG).is_file()
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether a folder holds a model in our layout."""
+    return (folder / CONFIG).is_file()
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter, as peft writes them."""
     return (folder / ADAPTER_CONFIG).is_file()

@@ -22,6 +22,7 @@ from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference, Sampling
 from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.heads.transfusion import TransfusionHeadConfig
 from blip3o.model.layers.siglip import SiglipConfig
 from blip3o.model.layers.vae import VaeConfig
 from fields.case import TINY, Case, Change, normal, shapes
@@ -80,7 +81,7 @@ def imagined(config, world):
     data = normal(8, config.channels, config.side, config.side)
     filled = head.fill(data, Reference(features=data, present=torch.ones(8, dtype=torch.bool)), generators(range(8)))
     drawn = sample(head, lambda slot: slot, None, generators([0]), Sampling(steps=3, guidance=2.0))
-    return shapes(head), head(filled.slot, filled), drawn
+    return shapes(head), filled.keep, head(filled.slot, filled), drawn
 
 
 def sampled(config, world):
@@ -106,7 +107,7 @@ NETWORKS = (
     Case(
         TINY.model.space.encoder,
         encoded,
-        {"size": 144, "channels": 6, "widths": (16, 16, 32), "strides": (3, 3), "blocks": 2},
+        {"size": 144, "channels": 6, "widths": (16, 16, 32), "strides": (3, 3), "blocks": 2, "variational": True},
     ),
     Case(
         EVA,
@@ -212,6 +213,19 @@ NETWORKS = (
         },
     ),
     Case(
+        TransfusionHeadConfig(slot_length=4, width=12, channels=6, side=2, dropout=0.5),
+        imagined,
+        {
+            "slot_length": Change(9, {"side": 3}),
+            "width": 8,
+            "channels": 5,
+            "side": Change(3, {"slot_length": 9}),
+            "shift": 3.0,
+            "dropout": 0.0,
+            "with_reference": False,
+        },
+    ),
+    Case(
         Sampling(steps=3, guidance=3.0),
         sampled,
         {"steps": 4, "guidance": 1.0, "solver": "heun", "guided_from": 0.5, "guided_until": 0.3},
@@ -254,6 +268,7 @@ NETWORKS = (
             "text": replace(QWEN.text, num_hidden_layers=1),
             "vision": replace(QWEN.vision, depth=3),
             "reads_by_grid": False,
+            "image_experts": True,
         },
     ),
     Case(
@@ -281,6 +296,7 @@ NETWORKS = (
             "kind": "qwen3",
             "text": replace(LLAMA.text, num_hidden_layers=1),
             "vision": replace(LLAMA.vision, num_hidden_layers=1),
+            "image_experts": True,
         },
     ),
 )

@@ -103,10 +103,18 @@ def first(*names, **changes):
     return tuple(replace(stage, **quick) for stage in TINY.stages if stage.name in names)
 
 
+LAYERS = "unified.backbone.language_model.layers"
 (SPACE,) = first("encoder")
 (WHOLE,) = first("instruction", batch_size=2, trains=("unified.head", "unified.backbone.language_model"))
 RECIPE = replace(TINY, stages=first("generation", batch_size=2), save_every=0)
 (TOWER,) = first("tower")
+
+
+def variational_run(objective, world):
+    """What a run leaves in which this objective trains a variational encoder."""
+    space = replace(TINY.model.space, encoder=replace(TINY.model.space.encoder, variational=True))
+    stage = replace(SPACE, objective=objective)
+    return trained(replace(RECIPE, model=replace(TINY.model, space=space), stages=(stage,)), world)
 
 
 def run_with(stage):
@@ -180,6 +188,7 @@ RUNS = (
         {
             "name": "other",
             "objective": replace(WHOLE.objective, text_weight=0.5),
+            "copies": {f"{LAYERS}.0": f"{LAYERS}.1"},
             "trains": ("unified.head",),
             "steps": 2,
             "batch_size": 3,
@@ -214,8 +223,16 @@ RUNS = (
             "conditions": Change("1", given={"conditions": "0", "text": {}, "text_batch_size": 0}),
         },
     ),
-    Case(SPACE.objective, run_with(SPACE), {"feature_noise": 0.5, "dense_caption_weight": 0.5}),
-    Case(AutoencoderObjectiveConfig(), run_with(SPACE), {"feature_noise": 0.5}),
+    Case(
+        replace(SPACE.objective, divergence_weight=0.1),
+        variational_run,
+        {"feature_noise": 0.5, "dense_caption_weight": 0.5, "divergence_weight": 1.0},
+    ),
+    Case(
+        AutoencoderObjectiveConfig(divergence_weight=0.1),
+        variational_run,
+        {"feature_noise": 0.5, "divergence_weight": 1.0},
+    ),
     Case(TowerObjectiveConfig(), run_with(TOWER), {}),
     Case(DecoderObjectiveConfig(feature_noise=0.1), run_with(DECODER), {"feature_noise": 0.5}),
     Case(

@@ -79,14 +79,20 @@ class TiedHead(nn.Module):
 class Backbone(nn.Module, ABC):
     """Vectors in, hidden states out; it does not know what stands at which position.
 
-    Inside stand `language_model`, of `transformers`, `lm_head`, which scores words, and `visual`, a vision tower.
+    Inside stand `language_model`, of `transformers`, `lm_head`, which scores words, and `visual`, a vision tower; and
+    `image_experts` where the slots of images have copies of every layer's weights of their own (LMFusion, arXiv
+    2412.15188, section 3.1): what those learn changes nothing of what is read and written.
     """
 
     language_model: PreTrainedModel
     lm_head: nn.Linear | TiedHead
+    image_experts: PreTrainedModel | None
 
-    def take(self, language_model: PreTrainedModel, *, tied: bool) -> None:
-        """Put the language model in its place, with a head of its own unless that is `tied` to the embedding."""
+    def take(
+        self, language_model: PreTrainedModel, image_experts: PreTrainedModel | None = None, *, tied: bool
+    ) -> None:
+        """Put the language model in its place, with a head of its own unless that is `tied` to the embedding; and its
+        copy for images, which embeds no words."""
         from transformers import AttentionInterface, AttentionMaskInterface
         from transformers.masking_utils import sdpa_mask
 
@@ -96,10 +102,27 @@ class Backbone(nn.Module, ABC):
         self.width: int = language_model.config.hidden_size
         self.language_model = language_model
         fuse_norms(language_model)
+        self.image_experts = image_experts
+        if image_experts is not None:
+            image_experts.config._attn_implementation = WORDS
+            image_experts.set_input_embeddings(nn.Identity())
+            fuse_norms(image_experts)
         embedding = language_model.get_input_embeddings()
         self.lm_head = (
             TiedHead(embedding) if tied else nn.Linear(self.width, language_model.config.vocab_size, bias=False)
         )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the embeddings that go in."""
+        weight = self.language_model.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight.dtype
+
+    @property
+    def networks(self) -> list[PreTrainedModel]:
+        """The language model, and its copy for images where there is one."""
+        return [self.language_model, *([] if self.image_experts is None else [self.image_experts])]
 
     def tie(self) -> None:
         """Let a tied head follow the layer that is now the input embedding."""
@@ -125,8 +148,10 @@ class Backbone(nn.Module, ABC):
         bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
         visible: Bool[Tensor, "#batch 1 #seq #past_and_seq"] | None = None,
         segments: Int[Tensor, "batch seq"] | None = None,
+        *,
+        of_images: bool = False,
     ) -> Float[Tensor, "batch seq hidden"]:
-        """Hidden states after the last normalisation.
+        """Hidden states after the last normalisation; `of_images` by the `image_experts`, where there are some.
 
         The mask is False at padding, on either side; it covers what the cache already holds, too. A cache is extended
         in place. Without `positions` tokens that are no padding are counted.
@@ -149,8 +174,9 @@ class Backbone(nn.Module, ABC):
             assert bidirectional is None
             counted = counted_apart(segments)
             mask = visible_pairs(attention_mask, segments.shape[1], None, segments) if visible is None else visible
-        held: dict[str, Any] = {_cache_name(type(self.language_model).forward): cache}
-        return self.language_model(
+        network = self.image_experts if of_images and self.image_experts is not None else self.language_model
+        held: dict[str, Any] = {_cache_name(type(network).forward): cache}
+        return network(
             inputs_embeds=inputs_embeds,
             attention_mask=mask,
             position_ids=counted if positions is None else positions,
@@ -230,8 +256,10 @@ class PromptStates:
     It stands in the place of a cache of `transformers`, of which attention asks `update` and nothing else.
     """
 
-    def __init__(self, cache: Cache) -> None:
-        self.states = list(_states(cache))
+    def __init__(self, cache: Cache, rows: Sequence[int] | None = None) -> None:
+        """Of all rows of a cache, or of these."""
+        chosen = slice(None) if rows is None else list(rows)
+        self.states = [(keys[chosen], values[chosen]) for keys, values in _states(cache)]
 
     def update(
         self,
@@ -249,9 +277,11 @@ def visible_pairs(
     length: int,
     runs: Bool[Tensor, "batch past_and_seq"] | None = None,
     segments: Int[Tensor, "batch past_and_seq"] | None = None,
+    alone: Bool[Tensor, " batch"] | None = None,
 ) -> Bool[Tensor, "batch 1 seq past_and_seq"]:
     """Whether each of the last `length` positions sees each position: itself and, where no padding, those before it;
-    of an unbroken one of the `runs` all, of another one of the `segments` none.
+    of an unbroken one of the `runs` all, of another one of the `segments` none. In rows that are `alone`, what is in a
+    run sees nothing else.
 
     Padding sees itself, so that its attention and the gradient of that are finite.
     """
@@ -260,7 +290,10 @@ def visible_pairs(
     seen = mask[:, None] & (places <= here)
     if runs is not None:
         number = torch.where(runs, (runs & ~F.pad(runs[:, :-1], (1, 0))).cumsum(-1), -1)  # of each run, -1 outside
-        seen = seen | (runs[:, None] & (number[:, -length:, None] == number[:, None]))
+        together = runs[:, None] & (number[:, -length:, None] == number[:, None])
+        seen = seen | together
+        if alone is not None:
+            seen = torch.where((alone[:, None] & runs[:, -length:])[..., None], together, seen)
     if segments is not None:
         seen = seen & (segments[:, -length:, None] == segments[:, None])
     return (seen | (places == here))[:, None]

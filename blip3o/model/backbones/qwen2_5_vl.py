@@ -91,6 +91,8 @@ class QwenConfig:
     vision: QwenVisionConfig
     reads_by_grid: bool = False
     """Whether answers are written with the tokens of pictures at their rows and columns, as Qwen2.5-VL does."""
+    image_experts: bool = False
+    """Whether the slots of images have copies of every layer's weights of their own."""
 
     def published(self) -> Qwen2_5_VLConfig:
         """The same as the config class of `transformers`."""
@@ -147,7 +149,8 @@ class Qwen(Backbone):
         assert isinstance(published.vision_config, configuration.Qwen2_5_VLVisionConfig)
         AttentionInterface.register(BY_PICTURE, attend_by_picture)
         self.config = config
-        self.take(modeling.Qwen2_5_VLTextModel(published.text_config), tied=config.text.tie_word_embeddings)
+        words, *experts = (modeling.Qwen2_5_VLTextModel(published.text_config) for _ in range(1 + config.image_experts))
+        self.take(words, *experts, tied=config.text.tie_word_embeddings)
         self.visual = modeling.Qwen2_5_VisionTransformerPretrainedModel(published.vision_config)
         self.visual.config._attn_implementation = BY_PICTURE  # after building: only then "flash" is not looked for
 
@@ -197,7 +200,8 @@ class Qwen(Backbone):
         from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 
         text, vision = self.language_model.config, self.visual.config
-        self.language_model.rotary_emb = modeling.Qwen2_5_VLRotaryEmbedding(text)  # pyright: ignore[reportArgumentType]
+        for network in self.networks:
+            network.rotary_emb = modeling.Qwen2_5_VLRotaryEmbedding(text)  # pyright: ignore[reportArgumentType]
         self.visual.rotary_pos_emb = modeling.Qwen2_5_VLVisionRotaryEmbedding(vision)
 
 

@@ -22,6 +22,8 @@ class TextBackboneConfig:
     kind: Literal["llama3", "qwen3"] = "llama3"
     text: TextConfig
     vision: SiglipConfig
+    image_experts: bool = False
+    """Whether the slots of images have copies of every layer's weights of their own."""
 
 
 class TextBackbone(Backbone):
@@ -37,7 +39,8 @@ class TextBackbone(Backbone):
         super().__init__()
         kinds = {"llama3": (LlamaModel, LlamaConfig), "qwen3": (Qwen3Model, Qwen3Config)}
         network, published = kinds[config.kind]
-        self.take(network(published(**config.text.published())), tied=config.text.tie_word_embeddings)
+        words, *experts = (network(published(**config.text.published())) for _ in range(1 + config.image_experts))
+        self.take(words, *experts, tied=config.text.tie_word_embeddings)
         self.visual = SiglipReader(config.vision, self.width)
         self.config = config
 
@@ -50,5 +53,6 @@ class TextBackbone(Backbone):
     def restore_buffers(self) -> None:
         """Compute the rotary frequencies and the patches' numbers, which no file holds."""
         kind, config = type(self.language_model.rotary_emb), self.language_model.config
-        self.language_model.rotary_emb = kind(config)  # pyright: ignore[reportCallIssue]
+        for network in self.networks:
+            network.rotary_emb = kind(config)  # pyright: ignore[reportCallIssue]
         self.visual.tower.restore_buffers()

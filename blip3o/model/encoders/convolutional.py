@@ -29,6 +29,8 @@ class ConvolutionalEncoderConfig:
     strides: tuple[int, ...]
     """2 or 3 from each level to the next: one fewer than widths."""
     blocks: int
+    variational: bool = False
+    """Whether it gives the mean and the variance of features, as a VAE does; what pictures become is the mean."""
 
     def __post_init__(self) -> None:
         check(
@@ -50,10 +52,12 @@ class ConvolutionalEncoderConfig:
 
 
 class ConvolutionalEncoder(Encoder):
-    """Features of unit variance at every grid point: layer normalisation gives their channels mean 0 and variance 1."""
+    """Features of unit variance at every grid point: layer normalisation gives their channels mean 0 and variance 1. A
+    variational one's are held near unit noise by its objective instead."""
 
     def __init__(self, config: ConvolutionalEncoderConfig) -> None:
         super().__init__()
+        self.variational = config.variational
         layers: list[nn.Module] = [nn.PixelUnshuffle(4), nn.Conv2d(48, config.widths[0], 3, padding=1)]
         before = config.widths[0]
         for width, stride in zip(config.widths, (1, *config.strides), strict=True):
@@ -62,8 +66,17 @@ class ConvolutionalEncoder(Encoder):
             layers += [ResidualBlock(width) for _ in range(config.blocks)]
             before = width
         self.trunk = nn.Sequential(*layers)
-        self.head = nn.Conv2d(config.widths[-1], config.channels, 1)
+        self.head = nn.Conv2d(config.widths[-1], config.channels * (1 + config.variational), 1)
+
+    def posterior(
+        self, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch channel rows columns"], Float[Tensor, "batch channel rows columns"]]:
+        """Mean and logarithm of the variance of a variational encoder's features."""
+        mean, log_variance = self.head(F.silu(self.trunk(pixels))).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 10)
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channel rows columns"]:
+        if self.variational:
+            return self.posterior(pixels)[0]
         features = self.head(F.silu(self.trunk(pixels))).float()
         return F.layer_norm(features.movedim(1, -1), features.shape[1:2]).movedim(-1, 1)

@@ -6,11 +6,13 @@ from typing import Any
 from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
 from blip3o.model.heads.head import Head
 from blip3o.model.heads.regression import RegressionHead, RegressionHeadConfig
+from blip3o.model.heads.transfusion import TransfusionHead, TransfusionHeadConfig
 from blip3o.model.layers.denoiser import Denoiser
 
-HeadConfig = FlowHeadConfig | RegressionHeadConfig
+HeadConfig = FlowHeadConfig | RegressionHeadConfig | TransfusionHeadConfig
 HEADS: dict[str, Callable[[Any, Callable[[], Denoiser]], Head]] = {
     "flow": FlowHead,
     "regression": lambda config, _: RegressionHead(config),
+    "transfusion": lambda config, _: TransfusionHead(config),
 }
 """The `kind` of a config -> the network, of the config and of what builds its denoiser."""

@@ -4,7 +4,7 @@ Source: BLIP3-o, arXiv 2505.09568, section 3.2 (CLIP + flow matching).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -12,12 +12,11 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from blip3o.config import check, sizes
-from blip3o.flow.guidance import guided
 from blip3o.flow.noise import draw_noise, draw_uniform
 from blip3o.flow.path import point, velocity
-from blip3o.flow.sampler import SOLVERS, start
+from blip3o.flow.sampler import start
 from blip3o.flow.time import cut, dimension_shift, draw_times, solver_times
-from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.heads.head import Head, HeadSizes, HeadState, Prompts, Reference, SlotInputs, guided_step
 from blip3o.model.layers.denoiser import Denoiser
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
@@ -103,13 +102,13 @@ class FlowHead(Head):
 
     def start(
         self,
-        complete: Complete,
+        prompts: Prompts,
         reference: Reference | None,
         rngs: Sequence[Generator],
         samplings: Sequence[Sampling],
     ) -> HeadState:
         """Run the backbone once and draw the noise; where there is guidance, its null side is conditioned as well."""
-        hidden, config = complete(self.queries.expand(len(rngs), -1, -1)), self.config
+        hidden, config = prompts(self.queries.expand(len(rngs), -1, -1)), self.config
         sides = 1 if all(sampling.guidance == 1 for sampling in samplings) else 2
         times = [solver_times(sampling.steps, config.time_shift) for sampling in samplings]
         field_times = [cut(row, config.time_parts) for row in times] if config.time_parts else None
@@ -124,23 +123,11 @@ class FlowHead(Head):
 
     def step(self, state: HeadState) -> HeadState:
         """Follow the velocity; rows of one state have one solver."""
-        scale = torch.tensor([sampling.guidance for sampling in state.samplings])
-        scale = scale.view(-1, 1, 1, 1).to(state.sampler.x.device, non_blocking=True)
-
-        def field(
-            x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], now: Sequence[float]
-        ) -> Float[Tensor, "batch channel height width"]:
-            guides = [_guides(*row) for row in zip(state.samplings, now, strict=True)]
-            if not any(guides):
-                return self._velocity(state, x, time)
-            prompt, null = self._velocity(state, x.repeat(2, 1, 1, 1), time.repeat(2)).chunk(2)
-            away = guided(prompt, null, scale)
-            if all(guides):
-                return away
-            there = torch.tensor(guides).view(-1, 1, 1, 1).to(x.device, non_blocking=True)
-            return torch.where(there, away, self._velocity(state, x, time))  # in a pass of its own size
-
-        return replace(state, sampler=SOLVERS[state.samplings[0].solver](state.sampler, field))
+        return guided_step(
+            state,
+            lambda x, time: self._velocity(state, x, time),
+            lambda x, time: self._velocity(state, x.repeat(2, 1, 1, 1), time.repeat(2)),
+        )
 
     def _velocity(
         self, state: HeadState, x: Float[Tensor, "rows channel height width"], time: Float[Tensor, " rows"]
@@ -153,8 +140,3 @@ class FlowHead(Head):
         sides = len(x) // len(reference.present)
         features = reference.features.repeat(sides, 1, 1, 1)
         return self.denoiser(x, time, condition, features, reference.present.repeat(sides))
-
-
-def _guides(sampling: Sampling, now: float) -> bool:
-    """Whether there is guidance at this time."""
-    return sampling.guidance != 1 and sampling.guided_from <= now <= sampling.guided_until

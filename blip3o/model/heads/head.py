@@ -2,20 +2,41 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from blip3o.flow.sampler import SamplerState
+from blip3o.flow.guidance import guided
+from blip3o.flow.sampler import SOLVERS, SamplerState
 from blip3o.model.layers.denoiser import Condition
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
-Complete = Callable[[Tensor], Tensor]
-"""The backbone as a function of the slot, its prompt kept: embeddings [batch, slot, hidden] -> hidden states alike."""
+VelocityOf = Callable[[Tensor, Tensor], Tensor]
+"""(x [batch, channel, height, width], time [batch]) -> velocity: of the prompts, or of both sides, theirs first."""
+
+
+@runtime_checkable
+class Prompts(Protocol):
+    """Prompts that the backbone has read, one for each image: its slots may follow as often as a head asks."""
+
+    def __call__(
+        self, slot: Float[Tensor, "image slot hidden"], *, unasked: bool = False
+    ) -> Float[Tensor, "image slot hidden"]:
+        """The hidden states of what fills the slots; `unasked`, they do not see their prompts, which is for heads whose
+        slots see themselves on both sides alone."""
+        ...
+
+    def select(self, rows: Sequence[int]) -> "Prompts":
+        """The prompts of these images; one may be taken more than once."""
+        ...
+
+    def join(self, other: "Prompts") -> "Prompts":
+        """Those of both, those of `other` last."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +45,8 @@ class HeadSizes:
 
     denoises: ClassVar[bool] = False
     """Whether it works through a denoiser, whose config then stands beside its own."""
+    repeats: ClassVar[bool] = False
+    """Whether the backbone runs in every solver step, for the slot holds what the step begins with."""
     slot_length: int
     """Positions of the slot."""
     width: int
@@ -65,7 +88,8 @@ class SlotInputs:
     data: Float[Tensor, "batch channel height width"]
     reference: Reference | None
     keep: Bool[Tensor, " batch"]
-    """False where the condition is dropped."""
+    """False where the condition is dropped: the head drops the hidden states, or, where it `repeats`, the slot does not
+    see its prompt."""
     noise: Float[Tensor, "noised channel height width"] | None = None
     time: Float[Tensor, " noised"] | None = None
 
@@ -81,6 +105,8 @@ class HeadState:
     """Of all rows, and after these, where there are two `sides`, of what guidance leads away from."""
     sides: int = 1
     reference: Reference | None = None
+    prompts: Prompts | None = None
+    """Of the rows, for a head that `repeats`."""
 
     @property
     def remaining(self) -> list[int]:
@@ -97,6 +123,7 @@ class HeadState:
             condition=None if self.condition is None else self.condition.select(both),
             reference=None if self.reference is None else self.reference.select(rows),
             sides=self.sides,
+            prompts=None if self.prompts is None else self.prompts.select(rows),
         )
 
     def join(self, other: "HeadState") -> "HeadState":
@@ -113,6 +140,7 @@ class HeadState:
             condition=condition,
             reference=_joined(self.reference, count, other.reference, more),
             sides=self.sides,
+            prompts=None if self.prompts is None or other.prompts is None else self.prompts.join(other.prompts),
         )
 
 
@@ -140,7 +168,7 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def start(
         self,
-        complete: Complete,
+        prompts: Prompts,
         reference: Reference | None,
         rngs: Sequence[Generator],
         samplings: Sequence[Sampling],
@@ -157,3 +185,29 @@ def _joined(one: Reference | None, rows: int, other: Reference | None, more: int
     if one is None:
         return None if other is None else other.none(rows).join(other)
     return one.join(one.none(more) if other is None else other)
+
+
+def guided_step(state: HeadState, of_prompts: VelocityOf, of_both: VelocityOf) -> HeadState:
+    """The state one step on; rows of one state have one solver, and each its own guidance, between its own times."""
+    scale = torch.tensor([sampling.guidance for sampling in state.samplings])
+    scale = scale.view(-1, 1, 1, 1).to(state.sampler.x.device, non_blocking=True)
+
+    def field(
+        x: Float[Tensor, "batch channel height width"], time: Float[Tensor, " batch"], now: Sequence[float]
+    ) -> Float[Tensor, "batch channel height width"]:
+        guides = [_guides(*row) for row in zip(state.samplings, now, strict=True)]
+        if not any(guides):
+            return of_prompts(x, time)
+        prompt, null = of_both(x, time).chunk(2)
+        away = guided(prompt, null, scale)
+        if all(guides):
+            return away
+        there = torch.tensor(guides).view(-1, 1, 1, 1).to(x.device, non_blocking=True)
+        return torch.where(there, away, of_prompts(x, time))  # in a pass of its own size
+
+    return replace(state, sampler=SOLVERS[state.samplings[0].solver](state.sampler, field))
+
+
+def _guides(sampling: Sampling, now: float) -> bool:
+    """Whether there is guidance at this time."""
+    return sampling.guidance != 1 and sampling.guided_from <= now <= sampling.guided_until

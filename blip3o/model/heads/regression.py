@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from blip3o.config import check, sizes
 from blip3o.flow.sampler import start
-from blip3o.model.heads.head import Complete, Head, HeadSizes, HeadState, Reference, SlotInputs
+from blip3o.model.heads.head import Head, HeadSizes, HeadState, Prompts, Reference, SlotInputs
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.loss import WeightedLoss
 
@@ -72,13 +72,13 @@ class RegressionHead(Head):
 
     def start(
         self,
-        complete: Complete,
+        prompts: Prompts,
         reference: Reference | None,
         rngs: Sequence[Generator],
         samplings: Sequence[Sampling],
     ) -> HeadState:
         """The features, with no step to take; `samplings` change nothing."""
-        features = self.features(complete(self.queries.expand(len(rngs), -1, -1)), reference)
+        features = self.features(prompts(self.queries.expand(len(rngs), -1, -1)), reference)
         arrived = start(features, [torch.ones(1)] * len(rngs))
         return HeadState(sampler=arrived, samplings=tuple(samplings))
 

@@ -107,15 +107,15 @@ def test_a_picture_is_imagined_by_its_seed_in_any_batch(unified, template, drawn
 
 @torch.no_grad()
 def test_a_prompt_is_thought_over_once_for_all_its_pictures(unified, template, drawn, monkeypatch):
-    first, last = (ImageRequests(batch=template.collate([item]), rows=[0]) for item in (drawn[0], drawn[1]))
+    first, last = (ImageRequests(batch=template.collate([item]), rows=[0], apart=True) for item in (drawn[0], drawn[1]))
     many = ImageRequests(batch=template.collate(drawn, left=True), rows=[1, 0, 1])
     sampling, rngs = Sampling(steps=2, guidance=2.0), partial(generators, [5, 6, 7])
     lengths = []
     forward = unified.backbone.forward
 
-    def counted(embeddings, *rest):
+    def counted(embeddings, *rest, **named):
         lengths.append(tuple(embeddings.shape[:2]))
-        return forward(embeddings, *rest)
+        return forward(embeddings, *rest, **named)
 
     monkeypatch.setattr(unified.backbone, "forward", counted)
     one_by_one = unified.sample_features([last, first, last], rngs(), sampling)

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from sampled import sample
+from sampled import Followed, sample
 
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
@@ -17,13 +17,14 @@ from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHead, FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.heads.transfusion import TransfusionHeadConfig
 from blip3o.model.layers.sampling import SOLVER_NAMES, Sampling
 
 SIZES = NextDiTConfig(
     channels=6, side=2, condition_width=12, width=16, depth=1, num_heads=2, mlp_multiple=16, with_reference=True
 )
 SLOT = 4
-CONFIGS = {"flow": FlowHeadConfig, "regression": RegressionHeadConfig}
+CONFIGS = {"flow": FlowHeadConfig, "regression": RegressionHeadConfig, "transfusion": TransfusionHeadConfig}
 SHAPE = (6, 2, 2)
 
 
@@ -87,7 +88,7 @@ def test_a_reference_is_heard_in_training_by_the_rows_that_have_one(head, kind):
     def loss(seed, given):
         reference = Reference(features=draw(1, *SHAPE, seed=seed), present=torch.tensor([given]))
         inputs = network.fill(draw(1, *SHAPE), reference, generators([0]))
-        return network(draw(1, SLOT, 12, seed=1), inputs).mean()
+        return network(draw(1, SLOT, 12, seed=1) + inputs.slot, inputs).mean()
 
     assert (loss(2, given=True) - loss(3, given=True)).abs() > 1e-3
     assert torch.equal(loss(2, given=False), loss(3, given=False))
@@ -117,7 +118,7 @@ def test_a_head_may_shift_times_by_the_size_of_its_features(head):
     def times(network):
         config = network.config
         data = torch.zeros(3, config.channels, config.side, config.side)
-        visited = network.start(lambda slot: slot, None, generators([0]), [Sampling(steps=4)]).sampler.times
+        visited = network.start(Followed(lambda slot: slot), None, generators([0]), [Sampling(steps=4)]).sampler.times
         return network.fill(data, None, generators(range(3))).time, visited
 
     auto, by_hand, plain = (times(made(shift, 4096, 2)) for shift in ("auto", 2.0, 1.0))
@@ -145,7 +146,7 @@ def test_the_loss_teaches_every_part_that_is_used(head, kind):
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kind, guidance):
+def test_a_sample_depends_on_its_seed_not_on_its_batch_and_asks_the_backbone_no_more_than_it_must(head, kind, guidance):
     network = head(kind)
     calls = []
 
@@ -157,7 +158,8 @@ def test_a_sample_thinks_once_and_depends_on_its_seed_not_on_its_batch(head, kin
         among = sample(network, counted, None, generators([3, 4, 5]), Sampling(steps=2, guidance=guidance))
         alone = sample(network, counted, None, generators([4]), Sampling(steps=2, guidance=guidance))
     assert among.shape == (3, *SHAPE)
-    assert [len(slot) for slot in calls] == [3, 1]
+    times = 1 if kind != "transfusion" else 2 if guidance == 1 else 4
+    assert [len(slot) for slot in calls] == [3] * times + [1] * times
     torch.testing.assert_close(among[1:2], alone, rtol=1e-4, atol=1e-4)
 
 
@@ -281,33 +283,54 @@ def test_a_regression_that_is_right_has_no_loss(head):
     assert network(hidden, inputs).sum < 1e-10
 
 
-def test_a_slot_that_a_regression_cannot_fill_is_refused_with_the_right_length(head):
+@pytest.mark.parametrize("kind", ["regression", "transfusion"])
+def test_a_slot_that_a_head_cannot_fill_is_refused_with_the_right_length(head, kind):
     with pytest.raises(ConfigError, match="slot_length=4"):
-        head("regression", slot_length=5)
+        head(kind, slot_length=5)
+
+
+class ToyBackbone(torch.nn.Module):
+    """Mixes the positions of a slot, as the layers of a backbone do."""
+
+    def __init__(self):
+        super().__init__()
+        size = SLOT * 12
+        self.layers = torch.nn.ModuleList(
+            torch.nn.Sequential(
+                torch.nn.LayerNorm(size), torch.nn.Linear(size, 96), torch.nn.GELU(), torch.nn.Linear(96, size)
+            )
+            for _ in range(3)
+        )
+
+    def forward(self, slot):
+        hidden = slot.flatten(1)
+        for layer in self.layers:
+            hidden = hidden + layer(hidden)
+        return hidden.view_as(slot)
 
 
 @pytest.mark.slow
 def test_of_two_modes_a_flow_lands_on_one_and_regression_answers_their_mean():
-    mode = torch.ones(SHAPE) * 2
-    answers = {}
+    mode, answers = torch.ones(SHAPE) * 2, {}
     for kind in HEADS:
         torch.manual_seed(0)
-        network = HEADS[kind](config(kind), partial(NextDiT, SIZES))
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+        network, backbone = HEADS[kind](config(kind), partial(NextDiT, SIZES)), ToyBackbone()
+        optimizer = torch.optim.Adam([*network.parameters(), *backbone.parameters()], lr=1e-2)
         [random] = generators([0])
         for _ in range(150):
             sign = torch.randint(0, 2, (64, 1, 1, 1), generator=random) * 2 - 1
             inputs = network.fill(sign * mode, None, [random] * 64)
             optimizer.zero_grad()
-            network(inputs.slot, inputs).mean().backward()
+            network(backbone(inputs.slot), inputs).mean().backward()
             optimizer.step()
         with torch.no_grad():
-            answers[kind] = sample(network, think, None, generators(range(40)), Sampling(steps=10, guidance=1.0))
+            answers[kind] = sample(network, backbone, None, generators(range(40)), Sampling(steps=10, guidance=1.0))
     norms = {kind: (answer.flatten(1).norm(dim=1) / mode.norm()) for kind, answer in answers.items()}
     assert norms["regression"].max() < 0.3
-    assert ((norms["flow"] - 1).abs() < 0.25).float().mean() > 0.9
-    heads_up = (answers["flow"].flatten(1).mean(1) > 0).float().mean()
-    assert 0.2 < heads_up < 0.8
+    for kind in ("flow", "transfusion"):
+        assert ((norms[kind] - 1).abs() < 0.25).float().mean() > 0.9
+        heads_up = (answers[kind].flatten(1).mean(1) > 0).float().mean()
+        assert 0.2 < heads_up < 0.8
 
 
 @pytest.mark.parametrize("solver", SOLVER_NAMES)
