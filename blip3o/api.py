@@ -141,7 +141,7 @@ class BLIP3o:
         model cannot be asked.
         """
         conversations = [(Turn("user", (prompt,)),) for prompt in self._texts(prompts)]
-        seeds, options = seeds_of(seed, len(conversations)), self._sampling(sampling)
+        seeds, options = seeds_of(seed, len(conversations)), self.sampling_of(sampling)
         engine = self._engine(batch_size, options)
         tasks = map(partial(generation.draw, engine, sampling=options, think=think), conversations, seeds)
         return generation.collect(engine, tasks, len(seeds), progress, on_image)
@@ -164,7 +164,7 @@ class BLIP3o:
         for `generate`.
         """
         contents = self._contents(images, instructions)
-        seeds, options = seeds_of(seed, len(contents)), self._sampling(sampling)
+        seeds, options = seeds_of(seed, len(contents)), self.sampling_of(sampling)
         engine = self._engine(batch_size, options)
         task = partial(generation.draw, engine, sampling=options, think=think)
         tasks = map(task, map(self._opened, contents), seeds)
@@ -175,7 +175,7 @@ class BLIP3o:
     ) -> list[Image.Image]:
         """What the image space keeps of each image: encoded to features and painted back; `steps` of the decoder."""
         images = _listed(images)
-        sampling = self._sampling({"decoder_steps": steps})
+        sampling = self.sampling_of({"decoder_steps": steps})
         seeded = zip(map(read_picture, images), seeds_of(seed, len(images)), strict=True)
         decoded: list[Image.Image] = []
         with torch.inference_mode():
@@ -265,7 +265,7 @@ class BLIP3o:
         for turn in (turn for talk in conversations for turn in talk if turn.role == "user"):
             for text in (part for part in turn.content if isinstance(part, str)):
                 self.pipeline.template.check(text)
-        seeds, options = seeds_of(seed, len(conversations)), self._sampling(sampling)
+        seeds, options = seeds_of(seed, len(conversations)), self.sampling_of(sampling)
         most = whole("max_tokens", max_tokens)
         engine = self._engine(batch_size, options)
         begin = partial(generation.reply, engine, sampling=options, think=think, max_tokens=most)
@@ -330,7 +330,7 @@ class BLIP3o:
         images, text = content
         return (Turn("user", (*map(self.pipeline.template.picture, images), text)),)
 
-    def _sampling(self, given: SamplingOptions) -> SamplingConfig:
+    def sampling_of(self, given: SamplingOptions) -> SamplingConfig:
         """The model's own sampling, but for what is given and not None.
 
         Raises ConfigError for what is no option, has no effect on this model, or is out of bounds.

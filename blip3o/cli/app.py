@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from blip3o import __version__
-from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, train, understand
+from blip3o.cli import chat, convert, data, demo, edit, evaluate, generate, info, serve, train, understand
 from blip3o.cli.lean import leave_additions_out
 from blip3o.cli.options import Stopped
 from blip3o.errors import AlreadyToldError, UserError, brief
@@ -56,6 +56,7 @@ for _verb, _examples in (
     (understand.understand, understand.EXAMPLES),
     (chat.chat, chat.EXAMPLES),
     (demo.demo, demo.EXAMPLES),
+    (serve.serve, serve.EXAMPLES),
     (train.train, train.EXAMPLES),
     (info.info, info.EXAMPLES),
     (convert.convert, convert.EXAMPLES),

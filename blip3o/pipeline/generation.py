@@ -12,6 +12,7 @@ from blip3o import __version__
 from blip3o.config import whole
 from blip3o.errors import PromptError
 from blip3o.pipeline import self_check
+from blip3o.pipeline.drawing import DrawingRow
 from blip3o.pipeline.engine import Engine, EngineTask, TaskResult
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
@@ -35,17 +36,37 @@ class Reply:
     text: str = ""
     reasoning: str = ""
     image: Image.Image | None = None
+    written: int = 0
+    """Tokens of words."""
+    complete: bool = True
+    """False where the most tokens allowed ended it."""
+
+
+class Listener:
+    """Who sees an answer while it is made; this one looks away."""
+
+    def words(self, text: str) -> None:
+        """All that is written so far, without reasoning; the last letter may be half."""
+
+    def picture(self, row: DrawingRow) -> None:
+        """A picture one step on."""
 
 
 def draw(
-    engine: Engine, conversation: Conversation, seed: int, sampling: SamplingConfig, *, think: bool | None = None
+    engine: Engine,
+    conversation: Conversation,
+    seed: int,
+    sampling: SamplingConfig,
+    *,
+    think: bool | None = None,
+    listener: Listener | None = None,
 ) -> EngineTask[Image.Image]:
     """The assistant's picture; with `think`, it writes its reasoning first (None: as its config says)."""
     begun: list[int] = []
     if _thinks(engine, think):
         conversation = _thinking(conversation)
         begun = yield from _write(engine, conversation, _reasoning_options(engine, REASONING_TOKENS, seed))
-    return (yield from _draw(engine, conversation, begun, seed, sampling))
+    return (yield from _draw(engine, conversation, begun, seed, sampling, listener or Listener()))
 
 
 def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> EngineTask[str]:
@@ -62,19 +83,26 @@ def reply(
     *,
     think: bool | None,
     max_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    listener: Listener | None = None,
 ) -> EngineTask[Reply]:
     """The assistant's next turn; it draws where it writes the image-start token."""
+    listener = listener or Listener()
     conversation = _thinking(conversation) if _thinks(engine, think) else conversation
     options, begin = _options(engine, max_tokens), engine.pipeline.template.words.control.get(tok.THINK_START, -1)
-    tokens = yield from _write(engine, conversation, replace(options, stops=(*options.stops, begin)))
+    options = replace(options, temperature=temperature, top_p=top_p, seed=seed)
+    stopping = replace(options, stops=(*options.stops, begin))
+    tokens = yield from _write(engine, conversation, stopping, listener=listener)
     if tokens[-1:] == [begin] and len(tokens) < max_tokens:
         options = _reasoning_options(engine, max_tokens - len(tokens), seed)
         tokens += yield from _write(engine, conversation, options, begun=tokens)
     text, reasoning = _text(engine, tokens)
     image = None
     if tokens[-1:] == [engine.pipeline.template.words.control[tok.IMAGE_START]]:
-        image = yield from _draw(engine, conversation, tokens, seed, sampling)
-    return Reply(text=text, reasoning=reasoning, image=image)
+        image = yield from _draw(engine, conversation, tokens, seed, sampling, listener)
+    complete = tokens[-1:] != [] and tokens[-1] in options.stops
+    return Reply(text=text, reasoning=reasoning, image=image, written=len(tokens), complete=complete)
 
 
 def collect(
@@ -107,12 +135,21 @@ def stream(engine: Engine, conversation: Conversation, *, max_tokens: int) -> It
 
 
 def _write(
-    engine: Engine, conversation: Conversation, options: WritingOptions, begun: Sequence[int] = ()
+    engine: Engine,
+    conversation: Conversation,
+    options: WritingOptions,
+    begun: Sequence[int] = (),
+    listener: Listener | None = None,
 ) -> EngineTask[list[int]]:
     """The tokens that the assistant writes after those that it has `begun` with."""
     row = engine.write(engine.pipeline.template.ask(conversation, begun), options)
-    while not row.done:
-        yield
+    try:
+        while not row.done:
+            yield
+            if listener is not None:
+                listener.words(_text(engine, row.tokens)[0])
+    finally:  # a task that is closed takes its row along
+        row.cancelled = True
     return row.tokens
 
 
@@ -140,7 +177,12 @@ def _text(engine: Engine, ids: Sequence[int]) -> tuple[str, str]:
 
 
 def _draw(
-    engine: Engine, conversation: Conversation, begun: Sequence[int], seed: int, sampling: SamplingConfig
+    engine: Engine,
+    conversation: Conversation,
+    begun: Sequence[int],
+    seed: int,
+    sampling: SamplingConfig,
+    listener: Listener,
 ) -> EngineTask[Image.Image]:
     """The assistant's picture, where it has `begun` to write an answer: the best of its candidates. It carries how it
     was drawn."""
@@ -148,8 +190,13 @@ def _draw(
     wanted = self_check.wanted(conversation, reasoning) if checked else ""
     request, seeds = _request(engine.pipeline, conversation, begun), candidate_seeds(seed, sampling.best_of)
     rows = [engine.draw(request, one, sampling) for one in seeds]
-    while not all(row.done for row in rows):
-        yield
+    try:
+        while not all(row.done for row in rows):
+            yield
+            listener.picture(rows[0])
+    finally:
+        for row in rows:
+            row.cancelled = True
     images = [to_image(row.image) for row in rows if row.image is not None]
     assert len(images) == len(rows), "nobody cancels the rows of a task"
     scores = self_check.scores(engine.pipeline, images, wanted) if checked else [0.0]

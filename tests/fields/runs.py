@@ -7,6 +7,7 @@ from PIL import Image
 
 from blip3o.api import BLIP3o
 from blip3o.data.sources.jsonl import JsonLinesConfig
+from blip3o.model.encoders.convolutional import ConvolutionalEncoderConfig
 from blip3o.picturebook.detector import training
 from blip3o.picturebook.objectives import TowerObjectiveConfig
 from blip3o.picturebook.source import ScenesConfig
@@ -112,7 +113,8 @@ RECIPE = replace(TINY, stages=first("generation", batch_size=2), save_every=0)
 
 def variational_run(objective, world):
     """What a run leaves in which this objective trains a variational encoder."""
-    space = replace(TINY.model.space, encoder=replace(TINY.model.space.encoder, variational=True))
+    assert isinstance(encoder := TINY.model.space.encoder, ConvolutionalEncoderConfig)
+    space = replace(TINY.model.space, encoder=replace(encoder, variational=True))
     stage = replace(SPACE, objective=objective)
     return trained(replace(RECIPE, model=replace(TINY.model, space=space), stages=(stage,)), world)
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, set[str]] = {
     "--help": set(),
     "generate --help": set(),
     "train --help": set(),
+    "serve --help": set(),
     "evaluate --help": set(),
     "convert --help": set(),
     "evaluate compare --help": set(),

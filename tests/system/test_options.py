@@ -61,6 +61,7 @@ ELSEWHERE = {
     "data check": "tests/system/test_data.py",
     "data pack": "tests/system/test_data.py",
     "data cache": "tests/system/test_data.py",
+    "serve": "tests/system/test_server.py",
     "train": "tests/system/test_training.py",
     "evaluate": "tests/system/test_evaluate.py",
     "evaluate compare": "tests/unit/evals/test_compare.py",

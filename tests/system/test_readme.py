@@ -107,6 +107,24 @@ def names_a_benchmark(words: list[str]) -> None:
     assert find(options["--benchmark"])[0].has_data == ("--data" in options)
 
 
+def is_an_extra(words: list[str]) -> None:
+    extra = re.fullmatch(r"blip3o\[(\w+)\]", words[-1])
+    assert extra is not None
+    assert f"\n{extra[1]} = [" in (ROOT / "pyproject.toml").read_text()
+
+
+def would_serve(words: list[str]) -> None:
+    assert set(words[2:]) <= {"--port", "9000"}
+    assert run(["serve", "--help"]) == 0
+
+
+def asks_a_path_of_the_server(words: list[str]) -> None:
+    from blip3o.serve.openai import create_app
+
+    path = words[1].removeprefix("http://127.0.0.1:8000")
+    assert path in create_app({}).openapi()["paths"]
+
+
 def is_installed(words: list[str]) -> None:
     assert importlib.util.find_spec(words[0])
 
@@ -116,6 +134,9 @@ def has_its_help(words: list[str]) -> None:
 
 
 INSTEAD: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "blip3o serve": (would_serve, "serves until it is stopped; test_server.py starts it"),
+    "curl": (asks_a_path_of_the_server, "needs a server"),
+    "pip": (is_an_extra, "installs from the network"),
     "tensorboard": (is_installed, "serves a page until it is stopped"),
     "torchrun": (is_a_recipe, "takes hours; test_parallel.py starts processes"),
     "make": (is_target, "sets up an environment; .ci/run does it in full"),

@@ -1,0 +1,1 @@
+"""The server: HTTP in front of the engine, in the forms that existing clients speak."""
