@@ -25,6 +25,7 @@ from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.generation import Progress, Reply, seeds_of
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig, SamplingOptions
+from blip3o.pipeline.self_check import check_edit
 from blip3o.processing.conversation import DESCRIBE, DESCRIBE_IN_DETAIL, WHAT_IS_THIS, Conversation, Turn
 from blip3o.processing.images import Picturelike, check_files, read_picture, to_image
 from blip3o.weights import checkpoint, hub, outline
@@ -164,6 +165,7 @@ class BLIP3o:
         for `generate`.
         """
         contents = self._contents(images, instructions)
+        check_edit(self.pipeline, sampling.get("best_of"), think)
         seeds, options = seeds_of(seed, len(contents)), self.sampling_of(sampling)
         engine = self._engine(batch_size, options)
         task = partial(generation.draw, engine, sampling=options, think=think)
@@ -303,8 +305,10 @@ class BLIP3o:
     def _engine(self, batch_size: int, sampling: SamplingConfig | None = None) -> Engine:
         """One for each call: nothing of a call is left in the model. Published code draws one image after the other;
         candidates are images of a batch, too."""
-        capacity, sampling = whole("batch_size", batch_size), sampling or self.sampling
-        return Engine(self.pipeline, capacity=1 if sampling.compatible else max(1, capacity // sampling.best_of))
+        capacity = whole("batch_size", batch_size)
+        if sampling is not None:
+            capacity = 1 if sampling.compatible else max(1, capacity // sampling.best_of)
+        return Engine(self.pipeline, capacity=capacity)
 
     def _texts(self, texts: str | Sequence[str]) -> list[str]:
         """The texts one by one. Raises PromptError for one that the model cannot be asked."""

@@ -1,26 +1,33 @@
 """blip3o edit: a picture changed as an instruction says."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from blip3o.cli.batch import BatchFolder, PromptRow, PromptsFile, carry_out, read_rows
 from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import Debug, Drawing, Json, Loading, Thinking, examples, grouped
 from blip3o.cli.progress import working
-from blip3o.errors import OutputError
+from blip3o.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     import PIL.Image
 
-EXAMPLES = examples('blip3o edit dog.png "make it night"', 'blip3o edit dog.png "paint the dog blue" -o blue.png')
+EXAMPLES = examples(
+    'blip3o edit dog.png "make it night"',
+    'blip3o edit dog.png "paint the dog blue" -o blue.png',
+    "blip3o edit --prompts edits.jsonl -o out",
+)
 
 
 @grouped()
 def edit(
-    image: Annotated[Path, typer.Argument(help="The picture to change.")],
-    instruction: Annotated[str, typer.Argument(help="What to change; the rest is kept.")],
+    image: Annotated[Path | None, typer.Argument(help="The picture to change.")] = None,
+    instruction: Annotated[str | None, typer.Argument(help="What to change; the rest is kept.")] = None,
     *,
+    file: PromptsFile = None,
     drawing: Drawing,
     think: Thinking = None,
     loading: Loading,
@@ -30,6 +37,13 @@ def edit(
     """Change a picture by an instruction; the result is a new file."""
     from blip3o.processing.images import open_picture
 
+    if (file is None) == (image is None) or (image is None) != (instruction is None):
+        raise ConfigError("name a picture and what to change, or a file of both with --prompts: one of the two")
+    if file is not None:
+        _edit_rows(file, drawing, loading, think=think, others=drawing.count != 1 or json)
+        return
+    assert image is not None
+    assert instruction is not None
     output = drawing.output
     check_writable(output)
     if output is not None and output.exists() and output.samefile(image):
@@ -46,3 +60,25 @@ def edit(
     with Gallery(output, [name] * count, min(count, 8)) as gallery, working("editing") as progress:
         model.edit([original] * count, instruction, think=think, progress=progress, on_image=keep, **drawing.sampling)
     gallery.show(json)
+
+
+def _edit_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, others: bool) -> None:
+    """Change the pictures of a file's rows."""
+    from blip3o.processing.images import open_picture
+
+    if others:
+        raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
+    rows = read_rows(file, seed=drawing.seed, with_image=True)
+    how = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
+    batch = BatchFolder(drawing.output, {"verb": "edit", "prompts": file, "model": loading.model, **how})
+    model = loading.open(needs=("decoder",))
+
+    def check(row: PromptRow) -> "PIL.Image.Image":
+        model.pipeline.template.check(row.prompt)
+        return open_picture(row.image)
+
+    def change(some: Sequence[PromptRow], images: Sequence[Any], told: Callable[[int, Any], None]) -> None:
+        seeds = [row.seed for row in some]
+        model.edit(images, [row.prompt for row in some], seed=seeds, on_image=told, **how)
+
+    carry_out("editing", batch, rows, check, change, batch.add_picture)

@@ -1,22 +1,31 @@
 """blip3o generate: pictures from words."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from blip3o.cli.batch import BatchFolder, PromptRow, PromptsFile, carry_out, read_rows
 from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import Debug, Drawing, Json, Loading, Thinking, examples, grouped
 from blip3o.cli.progress import working
+from blip3o.errors import ConfigError
 
 EXAMPLES = examples(
-    'blip3o generate "a red dog on a beach at night"', 'blip3o generate "two cats" "a castle" -n 4 -o out'
+    'blip3o generate "a red dog on a beach at night"',
+    'blip3o generate "two cats" "a castle" -n 4 -o out',
+    "blip3o generate --prompts prompts.jsonl -o out",
 )
 
 
 @grouped()
 def generate(
-    prompts: Annotated[list[str], typer.Argument(help="What to draw; several prompts make several pictures.")],
+    prompts: Annotated[
+        list[str] | None, typer.Argument(help="What to draw; several prompts make several pictures.")
+    ] = None,
     *,
+    file: PromptsFile = None,
     drawing: Drawing,
     think: Thinking = None,
     loading: Loading,
@@ -29,6 +38,12 @@ def generate(
     soon as it is there. A folder gets a file for each, and a grid of several;
     names that exist are not taken again. A file named with --output is replaced.
     """
+    if (file is None) == (not prompts):
+        raise ConfigError("name prompts, or a file of them with --prompts: one of the two")
+    if file is not None:
+        _generate_rows(file, drawing, loading, think=think, others=drawing.count != 1 or json)
+        return
+    assert prompts is not None
     check_writable(drawing.output)
     model = loading.open(needs=("decoder",))
     texts = [prompt for prompt in prompts for _ in range(drawing.count)]
@@ -38,3 +53,18 @@ def generate(
     for image in gallery.images if think and not json else ():
         print(f"thought: {image.info.get('reasoning', '')}")
     gallery.show(json)
+
+
+def _generate_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, others: bool) -> None:
+    """Draw the prompts of a file."""
+    if others:
+        raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
+    rows = read_rows(file, seed=drawing.seed)
+    how = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
+    batch = BatchFolder(drawing.output, {"verb": "generate", "prompts": file, "model": loading.model, **how})
+    model = loading.open(needs=("decoder",))
+
+    def draw(some: Sequence[PromptRow], _: Sequence[Any], told: Callable[[int, Any], None]) -> None:
+        model.generate([row.prompt for row in some], seed=[row.seed for row in some], on_image=told, **how)
+
+    carry_out("drawing", batch, rows, lambda row: model.pipeline.template.check(row.prompt), draw, batch.add_picture)

@@ -15,9 +15,11 @@ EXAMPLES = examples(
 )
 KEYS = "BLIP3O_API_KEY"
 """The environment's name for keys, so that they need not stand on a command line."""
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+"""Names of this machine for itself."""
 
 
-@grouped()
+@grouped("compatible")
 def serve(
     *,
     loading: Loading,
@@ -53,14 +55,26 @@ def serve(
     wrong = [f"{name}{mark}{model}" for name, mark, model in named if not (name and model)]
     if wrong:
         raise ConfigError(f"--also is {wrong[0]!r}, expected NAME=MODEL")
-    keys = tuple(api_key or [key for key in os.environ.get(KEYS, "").split(",") if key])
+    keys = _keys(api_key)
     first = loading.open(needs=("decoder",))
     models = {first.name: first}
     for name, _, model in named:
         if name in models:
             raise ConfigError(f"two models are called {name}: give each a name of its own")
-        models[name] = Loading(**{**vars(loading), "model": model}).open(needs=("decoder",))
-    app = create_app(
-        models, Limits(keys=keys, per_minute=per_minute), capacity=capacity, queue=max(queue, 1), deadline_s=deadline
-    )
+        alone = {"model": model, "adapter": None, "decoder": None}  # which are the first one's
+        models[name] = Loading(**{**vars(loading), **alone}).open(needs=("decoder",))
+    limits = Limits(keys=keys, per_minute=per_minute, hosts=LOCAL if host in LOCAL else ())
+    app = create_app(models, limits, capacity=capacity, queue=queue, deadline_s=deadline)
     run(app, host=host, port=port, deadline_s=deadline)
+
+
+def _keys(given: list[str] | None) -> tuple[str, ...]:
+    """The keys of the command line, or else of the environment. Raises ConfigError for an empty one, which anybody
+    has."""
+    where, keys = "--api-key", given
+    if keys is None and KEYS in os.environ:
+        where, keys = KEYS, os.environ[KEYS].split(",")
+    keys = [key.strip() for key in keys or ()]
+    if not all(keys):
+        raise ConfigError(f"{where} holds an empty key, which would let everybody in: give one, or leave it out")
+    return tuple(keys)

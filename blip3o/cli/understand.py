@@ -1,10 +1,12 @@
 """blip3o understand: questions about a picture, captions, and classification by any labels."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from blip3o.cli.batch import BatchFolder, PromptRow, PromptsFile, carry_out, read_rows
 from blip3o.cli.files import as_json
 from blip3o.cli.options import Debug, Json, Loading, examples, grouped
 from blip3o.cli.progress import working
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     'blip3o understand dog.png "what color is the dog?"',
     "blip3o understand dog.png --task image_classification --labels dog,cat,car",
+    "blip3o understand --prompts questions.jsonl -o answers",
 )
 SHOWN_LABELS = 5
 
 
 @grouped("decoder", "compile", "compatible")
 def understand(
-    image: Annotated[Path, typer.Argument(help="The picture to read.")],
+    image: Annotated[Path | None, typer.Argument(help="The picture to read.")] = None,
     question: Annotated[str | None, typer.Argument(help="What to ask about it.")] = None,
     task: Annotated[
         Literal["vqa", "caption", "image_classification"] | None,
@@ -37,6 +40,8 @@ def understand(
         list[Path] | None, typer.Option(help="Another picture that the same question is about; may be given again.")
     ] = None,
     *,
+    file: PromptsFile = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="With --prompts: the folder.")] = None,
     long: Annotated[bool, typer.Option("--long", help="Caption: say where everything stands.")] = False,
     loading: Loading,
     json: Json = False,
@@ -45,6 +50,14 @@ def understand(
     """Answer questions about a picture, describe it, classify it."""
     from blip3o.processing.images import open_picture
 
+    if (file is None) == (image is None):
+        raise ConfigError("name a picture, or a file of pictures and questions with --prompts: one of the two")
+    if file is not None:
+        _understand_rows(file, output, loading, others=bool(task or labels or also or long or json))
+        return
+    assert image is not None
+    if output is not None:
+        raise ConfigError("--output has an effect only with --prompts: leave it out")
     task = task or ("vqa" if question is not None else "caption" if labels is None else "image_classification")
     if (task == "vqa") != (question is not None):
         need = "needs a question: add it after the picture" if question is None else "takes no question: leave it out"
@@ -72,6 +85,27 @@ def understand(
         print(as_json(record))
     elif question is None:
         print(_as_text(record))
+
+
+def _understand_rows(file: Path, output: Path | None, loading: Loading, *, others: bool) -> None:
+    """Answer the questions of a file's rows."""
+    from blip3o.processing.images import open_picture
+
+    if others:
+        raise ConfigError("--prompts goes with --output and the options of loading alone: leave the others out")
+    rows = read_rows(file, with_image=True)
+    batch = BatchFolder(output, {"verb": "understand", "prompts": file, "model": loading.model})
+    reader = loading.open(needs=())
+
+    def check(row: PromptRow) -> "PIL.Image.Image":
+        reader.pipeline.template.check(row.prompt)
+        return open_picture(row.image)
+
+    def read(some: Sequence[PromptRow], images: Sequence[Any], told: Callable[[int, Any], None]) -> None:
+        for index, answer in enumerate(reader.understand(images, [row.prompt for row in some])):
+            told(index, answer)
+
+    carry_out("reading", batch, rows, check, read, lambda row, answer: batch.add(row, answer=answer))
 
 
 def _stream(reader: "BLIP3o", pictures: list["PIL.Image.Image"], question: str, *, quiet: bool) -> str:

@@ -41,7 +41,7 @@ class ReadBatch:
     def _of(self, rows: tuple[int, ...]) -> PromptStates:
         """The prompts of these rows, kept for the next step of the same."""
         if self._states is None or self._states[0] != rows:
-            self._states = (rows, PromptStates(self.cache, rows))
+            self._states = (rows, PromptStates.of(self.cache, rows))
         return self._states[1]
 
 

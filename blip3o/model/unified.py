@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from blip3o.batch import IGNORED, Batch, BatchPlaces, LabelledAnswers
 from blip3o.config import check
 from blip3o.model.backbones import BACKBONES, BackboneConfig
-from blip3o.model.backbones.backbone import CAUSAL, Cache, PromptStates, visible_pairs
+from blip3o.model.backbones.backbone import CAUSAL, Cache, PromptStates, ReadStates, visible_pairs
 from blip3o.model.denoisers import DENOISERS, DenoiserConfig
 from blip3o.model.heads import HEADS, HeadConfig
 from blip3o.model.heads.flow import FlowHeadConfig
@@ -179,8 +179,8 @@ class Unified(nn.Module):
         learns = any(one.requires_grad for one in self.backbone.parameters() if one not in own)
         if experts is not None or (places.ends_in_slot and not learns):
             with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-                cache, before = self._read(batch, places)
-            hidden = self._after_prompt(batch, places, inputs, cache)
+                states, before = self._read(batch, places)
+            hidden = self._after_prompt(batch, places, inputs, states)
         else:
             before = self._hidden(batch, places, inputs)
             hidden = before.flatten(0, 1)[places.slots].view_as(inputs.slot)
@@ -213,23 +213,24 @@ class Unified(nn.Module):
         )
         return self.backbone(embeddings, batch.mask, segments=batch.segments, visible=visible)
 
-    def _read(self, batch: Batch, places: BatchPlaces) -> tuple[Cache, Float[Tensor, "batch prompt hidden"]]:
+    def _read(self, batch: Batch, places: BatchPlaces) -> tuple[PromptStates, Float[Tensor, "batch prompt hidden"]]:
         """The prompts of rows that end in their slots: keys and values, and hidden states."""
         assert places.ends_in_slot, "image experts work in rows that end in their slots"
-        before, cache = batch.mask[:, : -places.slot_length], self.backbone.new_cache()
+        before, read = batch.mask[:, : -places.slot_length], ReadStates()
         embeddings = self.embed(batch, places)[:, : -places.slot_length]
         visible = visible_pairs(before, before.shape[1]) if places.is_padded else before.new_ones(CAUSAL)
-        return cache, self.backbone(embeddings, before, cache, visible=visible)
+        hidden = self.backbone(embeddings, before, read, visible=visible)
+        return read.prompts(), hidden
 
     def _after_prompt(
-        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs, cache: Cache
+        self, batch: Batch, places: BatchPlaces, inputs: SlotInputs, states: PromptStates
     ) -> Float[Tensor, "batch slot hidden"]:
         """The hidden states of slots after their prompts."""
         visible = visible_pairs(
             batch.mask, places.slot_length, self._runs(batch, places), alone=self._alone(batch, inputs)
         )
         slot = inputs.slot.to(self.backbone.dtype)
-        return self.backbone(slot, batch.mask, PromptStates(cache), visible=visible, of_images=True)
+        return self.backbone(slot, batch.mask, states, visible=visible, of_images=True)
 
     def _alone(self, batch: Batch, inputs: SlotInputs | None) -> Bool[Tensor, " batch"] | None:
         """The rows whose slots do not see their prompts; None where the head drops its conditions itself."""
@@ -339,9 +340,9 @@ class Unified(nn.Module):
         positions = self.backbone.positions(batch.mask, batch.image_mask, batch.image_grid_thw)
         hidden = self.backbone(self.embed(batch), batch.mask, positions=positions)[:, :-1]
         labels: Int[Tensor, "batch seq"] = batch.labels[:, 1:]
-        logs = self.backbone.logits(hidden).float().log_softmax(-1)
-        labelled = labels != IGNORED
-        return (logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * labelled).sum(-1)
+        rows, places = (labels != IGNORED).nonzero(as_tuple=True)
+        losses = self.token_losses(hidden[rows, places], labels[rows, places])
+        return losses.new_zeros(len(labels)).index_add(0, rows, -losses)
 
 
 def _reference(batch: Batch) -> Reference | None:

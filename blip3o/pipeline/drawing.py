@@ -6,7 +6,7 @@ last bit in any company.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from jaxtyping import Float
@@ -19,6 +19,8 @@ from blip3o.pipeline.pipeline import Pipeline
 from blip3o.pipeline.sampling import SamplingConfig
 from blip3o.processing.chat_template import TokenizedSample
 
+NULLS = 8
+"""Ways of sampling of which null features are kept."""
 PassKey = tuple[int, str, bool]
 """What images of one pass share: its number of rows (0 for any), the solver, and whether there is guidance."""
 
@@ -64,7 +66,8 @@ class Drawer:
         self.waiting: list[DrawingRow] = []
         self.passes: dict[PassKey, Pass] = {}
         self.nulls: dict[SamplingConfig, Float[Tensor, "1 channel height width"]] = {}
-        """Features of an empty prompt, that a decoder's guidance leads away from."""
+        """Features of an empty prompt, that a decoder's guidance leads away from; by how they are sampled, the newest
+        NULLS of them."""
 
     def step(self) -> None:
         """One solver step of every image; those that arrive are decoded."""
@@ -76,6 +79,13 @@ class Drawer:
             self._decode(one, key[0])
             if all(row.done for row in one.rows):
                 del self.passes[key]
+
+    def remaining(self, row: DrawingRow) -> int | None:
+        """Solver steps that a row under way has to take; None where it waits, or is done."""
+        for one in self.passes.values():
+            if row in one.rows and not row.done:
+                return one.state.remaining[one.rows.index(row)]
+        return None
 
     def preview(self, row: DrawingRow) -> Float[Tensor, "3 height width"] | None:
         """What a row under way would be, were it to go on straight: decoded in one step. None before the first."""
@@ -141,11 +151,14 @@ class Drawer:
         """They have a seed of their own; published code takes their noise from the stream of the first image."""
         if not self.pipeline.space.decoder.guided:
             return None
-        if row.sampling not in self.nulls:
+        how = replace(row.sampling, decoder_steps=1, size=None, best_of=1)
+        if how not in self.nulls:
             rngs = [row.rng] if row.sampling.compatible else generators([0])
             requests = self._requests([self.pipeline.template.nothing()], apart=True)
-            self.nulls[row.sampling] = self.pipeline.unified.sample_features(requests, rngs, row.sampling)
-        return self.nulls[row.sampling]
+            self.nulls[how] = self.pipeline.unified.sample_features(requests, rngs, row.sampling)
+            if len(self.nulls) > NULLS:
+                del self.nulls[next(iter(self.nulls))]
+        return self.nulls[how]
 
 
 def _decoding(row: DrawingRow) -> tuple[int, int]:

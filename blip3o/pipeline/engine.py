@@ -66,6 +66,10 @@ class Engine:
             self.drawer.step()
             self.writer.step()
 
+    def remaining(self, row: DrawingRow) -> int | None:
+        """Solver steps that a row under way has to take; None where it waits, or is done."""
+        return self.drawer.remaining(row)
+
     def preview(self, row: DrawingRow) -> Float[Tensor, "3 height width"] | None:
         """A cheap image, in [-1, 1], of what a row under way may become. None before its first step."""
         with torch.inference_mode():

@@ -66,7 +66,7 @@ def draw(
     if _thinks(engine, think):
         conversation = _thinking(conversation)
         begun = yield from _write(engine, conversation, _reasoning_options(engine, REASONING_TOKENS, seed))
-    return (yield from _draw(engine, conversation, begun, seed, sampling, listener or Listener()))
+    return (yield from _draw(engine, conversation, begun, seed, sampling, listener))
 
 
 def answer(engine: Engine, conversation: Conversation, *, max_tokens: int) -> EngineTask[str]:
@@ -88,15 +88,15 @@ def reply(
     listener: Listener | None = None,
 ) -> EngineTask[Reply]:
     """The assistant's next turn; it draws where it writes the image-start token."""
-    listener = listener or Listener()
     conversation = _thinking(conversation) if _thinks(engine, think) else conversation
     options, begin = _options(engine, max_tokens), engine.pipeline.template.words.control.get(tok.THINK_START, -1)
-    options = replace(options, temperature=temperature, top_p=top_p, seed=seed)
+    if temperature:
+        options = replace(options, temperature=temperature, top_p=top_p, seed=seed)
     stopping = replace(options, stops=(*options.stops, begin))
     tokens = yield from _write(engine, conversation, stopping, listener=listener)
     if tokens[-1:] == [begin] and len(tokens) < max_tokens:
         options = _reasoning_options(engine, max_tokens - len(tokens), seed)
-        tokens += yield from _write(engine, conversation, options, begun=tokens)
+        tokens += yield from _write(engine, conversation, options, tokens, listener)
     text, reasoning = _text(engine, tokens)
     image = None
     if tokens[-1:] == [engine.pipeline.template.words.control[tok.IMAGE_START]]:
@@ -147,7 +147,7 @@ def _write(
         while not row.done:
             yield
             if listener is not None:
-                listener.words(_text(engine, row.tokens)[0])
+                listener.words(_text(engine, [*begun, *row.tokens])[0])
     finally:  # a task that is closed takes its row along
         row.cancelled = True
     return row.tokens
@@ -182,18 +182,20 @@ def _draw(
     begun: Sequence[int],
     seed: int,
     sampling: SamplingConfig,
-    listener: Listener,
+    listener: Listener | None,
 ) -> EngineTask[Image.Image]:
     """The assistant's picture, where it has `begun` to write an answer: the best of its candidates. It carries how it
     was drawn."""
-    reasoning, checked = _text(engine, begun)[1], sampling.best_of > 1
-    wanted = self_check.wanted(conversation, reasoning) if checked else ""
+    reasoning = _text(engine, begun)[1]
+    wanted = self_check.wanted(conversation, reasoning) if sampling.best_of > 1 else ""
     request, seeds = _request(engine.pipeline, conversation, begun), candidate_seeds(seed, sampling.best_of)
+    checked, seeds = bool(wanted), seeds if wanted else seeds[:1]
     rows = [engine.draw(request, one, sampling) for one in seeds]
     try:
         while not all(row.done for row in rows):
             yield
-            listener.picture(rows[0])
+            if listener is not None:
+                listener.picture(rows[0])
     finally:
         for row in rows:
             row.cancelled = True

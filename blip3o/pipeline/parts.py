@@ -6,6 +6,7 @@ from math import prod
 
 PARTS = {
     "language model": "unified.backbone.language_model.",
+    "image experts": "unified.backbone.image_experts.",
     "output head": "unified.backbone.lm_head.",
     "vision tower": "unified.backbone.visual.",
     "head": "unified.head.",
@@ -16,12 +17,13 @@ PARTS = {
 
 
 def count_parameters(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Parameters of each part, by the shapes of all tensors; an output head is told where there is one."""
+    """Parameters of each part, by the shapes of all tensors; an output head and image experts are told where
+    there are some."""
     counts = {
         part: sum(prod(shape) for name, shape in shapes.items() if name.startswith(start))
         for part, start in PARTS.items()
     }
-    return {part: count for part, count in counts.items() if count or part != "output head"}
+    return {part: count for part, count in counts.items() if count or part not in ("output head", "image experts")}
 
 
 def belongs(name: str, pattern: str) -> bool:

@@ -234,13 +234,19 @@ def check_text(words: Tokenizer, text: str, *, longest: int) -> None:
         raise PromptError("the prompt is empty: say what you want to see or know")
     if len(text) > longest:
         raise PromptError(f"the prompt has {len(text)} characters: shorten it to {longest}")
-    held = [token for token in CONTROL if token in text]
-    if held:
-        raise PromptError(f"the prompt holds {held[0]!r}, a control token of the model: remove it")
+    check_control(text)
     if words.known is not None:
         strange = [word for word in _WORD.findall(text) if words.normal(word) not in words.known]
         if strange:
             raise PromptError(_strange(words.known, strange))
+
+
+def check_control(text: str) -> None:
+    """Raise PromptError for a text that no turn may hold, whoever says it: it would be read as control tokens."""
+    check_characters(text)
+    held = [token for token in CONTROL if token in text]
+    if held:
+        raise PromptError(f"the prompt holds {held[0]!r}, a control token of the model: remove it")
 
 
 def _strange(known: Sequence[str], strange: list[str]) -> str:

@@ -39,9 +39,10 @@ class ClosedError(Exception):
 class Job:
     """One request, as the thread sees it."""
 
-    def __init__(self, begin: Begin, user: str) -> None:
+    def __init__(self, begin: Begin, user: tuple[str, str], weight: int) -> None:
         self.begin = begin
         self.user = user
+        self.weight = weight
         self.future: Future[Any] = Future()
         self.future.set_running_or_notify_cancel()  # from now on the thread alone ends it
         self.task: EngineTask[Any] | None = None
@@ -63,10 +64,11 @@ class EngineThread:
         self.pipeline, self.metrics = pipeline, metrics
         self.capacity, self.most_waiting = capacity, queue
         self.engine = Engine(pipeline, capacity=capacity)
-        self.waiting: OrderedDict[str, deque[Job]] = OrderedDict()
+        self.waiting: OrderedDict[str, OrderedDict[str, deque[Job]]] = OrderedDict()
+        """Key -> its user -> what they asked: keys take turns, and so do the users of each."""
         self.active: list[Job] = []
         self.mean_s = FIRST_GUESS_S
-        self.closing = False
+        self.closing = self.refusing = False
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.thread.start()
@@ -74,19 +76,38 @@ class EngineThread:
     @property
     def queued(self) -> int:
         """Requests that wait."""
-        return sum(map(len, self.waiting.values()))
+        return sum(len(line) for lines in self.waiting.values() for line in lines.values())
 
-    def submit(self, begins: Sequence[Begin], user: str = "") -> list[Job]:
-        """Have work done, all of it or none. Raises BusyError, ClosedError."""
+    @property
+    def works(self) -> bool:
+        """Whether requests are answered."""
+        return self.thread.is_alive()
+
+    @property
+    def room(self) -> int:
+        """Requests that may come now: as many as the line takes, and those that need not wait."""
+        return self.most_waiting - self.queued + max(0, self.capacity - sum(job.weight for job in self.active))
+
+    def require_room(self, count: int) -> None:
+        """Raise BusyError, ClosedError where so many requests would not be taken."""
+        if self.closing:
+            raise ClosedError
+        if count > self.room:
+            raise BusyError(self.wait_s())
+
+    def submit(self, begins: Sequence[Begin], user: tuple[str, str] = ("", ""), weight: int = 1) -> list[Job]:
+        """Have work done, all of it or none, for a key and one of its users; each counts as `weight` of those that are
+        worked on at a time. Raises BusyError, ClosedError."""
         with self.changed:
-            if self.closing:
-                raise ClosedError
-            if self.queued + len(begins) > self.most_waiting:
-                raise BusyError(self.wait_s())
-            jobs = [Job(begin, user) for begin in begins]
-            self.waiting.setdefault(user, deque()).extend(jobs)
+            self.require_room(len(begins))
+            jobs = [Job(begin, user, weight) for begin in begins]
+            for job in jobs:
+                self._line(job.user).append(job)
             self.changed.notify()
         return jobs
+
+    def _line(self, user: tuple[str, str]) -> deque[Job]:
+        return self.waiting.setdefault(user[0], OrderedDict()).setdefault(user[1], deque())
 
     def wait_s(self) -> int:
         """Seconds after which the line should be shorter by as many as are worked on at once."""
@@ -99,8 +120,7 @@ class EngineThread:
             self.changed.notify()
         self.thread.join(deadline_s)
         with self.changed:
-            for job in (*self.active, *(job for line in self.waiting.values() for job in line)):
-                job.cancel()
+            self.refusing = True
             self.changed.notify()
         self.thread.join()
 
@@ -113,6 +133,8 @@ class EngineThread:
                     self.changed.wait()
                 if not (self.active or self.queued):
                     return
+                if self.refusing:
+                    self._refuse()
                 self._admit()
             self._advance()
             if self.active:
@@ -120,22 +142,35 @@ class EngineThread:
 
     def _admit(self) -> None:
         """Let those who wait in, one of each user in turn; one that runs alone waits for the others to end."""
-        for line in self.waiting.values():
+        for line in [line for lines in self.waiting.values() for line in lines.values()]:
             for job in [job for job in line if job.cancelled]:
                 line.remove(job)
                 job.future.set_exception(ClosedError())
-        while self.queued and len(self.active) < self.capacity:
-            if any(job.alone for job in self.active):
-                return
-            user, line = next((user, line) for user, line in self.waiting.items() if line)
-            if line[0].alone and self.active:
+        self._forget_empty_lines()
+        while self.waiting and not any(job.alone for job in self.active):
+            key, lines = next(iter(self.waiting.items()))
+            user, line = next(iter(lines.items()))
+            at_work = sum(job.weight for job in self.active)
+            if self.active and (line[0].alone or at_work + line[0].weight > self.capacity):
                 return
             job = line.popleft()
-            self.waiting.move_to_end(user)
+            lines.move_to_end(user)
+            self.waiting.move_to_end(key)
+            self._forget_empty_lines()
             job.begun = time.monotonic()
             self.active.append(job)
-        for user in [user for user, line in self.waiting.items() if not line]:
-            del self.waiting[user]
+
+    def _forget_empty_lines(self) -> None:
+        for key, lines in list(self.waiting.items()):
+            for user in [user for user, line in lines.items() if not line]:
+                del lines[user]
+            if not lines:
+                del self.waiting[key]
+
+    def _refuse(self) -> None:
+        """The time is up: all that is there leaves."""
+        for job in (*self.active, *(job for lines in self.waiting.values() for line in lines.values() for job in line)):
+            job.cancel()
 
     def _advance(self) -> None:
         """Let every task look at its rows; those that are done, or cancelled, leave."""
@@ -183,4 +218,4 @@ class EngineThread:
         with self.changed:
             for job in reversed(failed):
                 job.task, job.alone = None, True
-                self.waiting.setdefault(job.user, deque()).appendleft(job)
+                self._line(job.user).appendleft(job)

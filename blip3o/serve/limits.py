@@ -3,8 +3,9 @@
 import hmac
 import json
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +29,16 @@ class Limits:
     """Requests of a key, or of an address where there are no keys; 0 is any number."""
     body_bytes: int = 32_000_000
     pixels: int = 25_000_000
-    """Of a picture; more are refused before it is decoded."""
+    """Of all pictures of a request; more are refused before they are decoded."""
     pictures: int = 16
     """In one request."""
+    characters: int = 50_000
+    """Of all words of a request."""
+    tokens: int = 16_384
+    """Of a prompt, pictures and all."""
+    hosts: tuple[str, ...] = ()
+    """Names that the server may be called by, without port; none is any. So no page gets in by a name of its own that
+    leads to this machine."""
 
 
 class Guard:
@@ -46,6 +54,9 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
+        if (told := self.foreign(headers)) is not None:
+            await _refuse(send, 403, told, "forbidden")
+            return
         key = headers.get(b"authorization", b"").removeprefix(b"Bearer ").decode("latin-1")
         if self.limits.keys and not any(_equal(key, known) for known in self.limits.keys):
             await _refuse(send, 401, "no such API key: name one as 'Authorization: Bearer KEY'", "invalid_api_key")
@@ -62,6 +73,16 @@ class Guard:
             return
         scope.setdefault("state", {})["user"] = user
         await self.limited(scope, receive, send)
+
+    def foreign(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """Why a request comes from a page of another origin; None where it does not."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.limits.hosts and _name(host) not in self.limits.hosts:
+            return f"the server is not called {host!r}: ask {self.limits.hosts[0]}"
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and origin.partition("://")[2] != host:
+            return f"pages of {origin!r} may not ask: send the request from a program"
+        return None
 
     async def limited(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """The request with a body of no more bytes than are allowed, whatever its length says."""
@@ -112,6 +133,11 @@ class Guard:
 def error_body(message: str, code: str | None = None, kind: str = "invalid_request_error") -> dict[str, Any]:
     """An error as clients of the OpenAI API expect it."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    return host.rpartition(":")[0] if re.search(r":\d+$", host) else host
 
 
 def _equal(one: str, other: str) -> bool:

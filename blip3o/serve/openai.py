@@ -9,10 +9,11 @@ vLLM-Omni answers; the reasoning before it is `reasoning_content`.
 import asyncio
 import json
 import logging
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -24,6 +25,7 @@ from PIL import Image
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteError
+from starlette.types import Receive, Scope, Send
 
 from blip3o import __version__
 from blip3o.api import BLIP3o
@@ -38,6 +40,8 @@ from blip3o.serve.served import ChatWork, DrawWork, Models, NoModelError, Reques
 
 LOOK_S = 0.1
 """Between two looks whether the client is still there."""
+LEFT_S = 5
+"""To tell clients that their requests were refused, when the server goes down."""
 GONE = 499
 """The status of a request whose client did not wait for the answer."""
 FILES = ("image", "image[]")
@@ -77,14 +81,23 @@ def create_app(
 
 def run(app: FastAPI, *, host: str, port: int, deadline_s: float) -> None:
     """Serve the app until Ctrl-C or SIGTERM; requests that are there have `deadline_s` seconds to be finished."""
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_level="info",
-        timeout_graceful_shutdown=max(1, round(deadline_s)),
-        server_header=False,
-    )
+    how = {"host": host, "port": port, "log_level": "info", "server_header": False}
+    config = uvicorn.Config(app, **how, timeout_graceful_shutdown=round(deadline_s) + LEFT_S)
+    with suppress(KeyboardInterrupt):  # which uvicorn hands on when it has gone down
+        _Server(config, app.state.models, deadline_s).run()
+
+
+class _Server(uvicorn.Server):
+    """Goes down with its models: what they refuse at the deadline is still answered."""
+
+    def __init__(self, config: uvicorn.Config, models: Models, deadline_s: float) -> None:
+        super().__init__(config)
+        self.models, self.deadline_s = models, deadline_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        closing = asyncio.ensure_future(run_in_threadpool(self.models.close, self.deadline_s))
+        await super().shutdown(sockets)
+        await closing
 
 
 # --- paths ----------------------------------------------------------------------------------------------------------
@@ -97,8 +110,9 @@ def _add_facts(app: FastAPI, served: Models, metrics: ServerMetrics) -> None:
         return {"id": name, "object": "model", "created": begun, "owned_by": "blip3o"}
 
     @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health() -> Response:
+        works = all(one.thread.works for one in served.served.values())
+        return JSONResponse({"status": "ok" if works else "failed"}, 200 if works else 503)
 
     @app.get("/metrics")
     async def counts() -> Response:
@@ -118,10 +132,11 @@ def _add_chat(app: FastAPI, served: Models, metrics: ServerMetrics) -> None:
     async def chat(asked: ChatRequest, request: Request) -> Response | dict[str, Any]:
         work = await run_in_threadpool(lambda: RequestedWork(served, asked, _user(request)).chat(asked))
         if asked.stream:
-            usage = bool((await request.json()).get("stream_options", {}).get("include_usage"))
-            return _streamed(_chat_pieces(work, metrics, usage=usage))
-        reply = (await _finished(request, [work.begin()]))[0]
-        return _completion(work, reply, metrics)
+            told = _Told()
+            job = work.begin(told)
+            return _Streamed([job], _chat_pieces(work, job, told, metrics, usage=asked.stream_options.include_usage))
+        [reply] = await _finished(request, [work.begin()])
+        return await run_in_threadpool(_completion, work, reply, metrics)
 
 
 def _add_images(app: FastAPI, served: Models, metrics: ServerMetrics) -> None:
@@ -137,8 +152,7 @@ def _add_images(app: FastAPI, served: Models, metrics: ServerMetrics) -> None:
         asked, files = await _edit_form(request, limits)
 
         def begin() -> DrawWork:
-            work = RequestedWork(served, asked, _user(request))
-            return work.draw(asked, [pictures.of_bytes(one, work.template, limits.pixels) for one in files])
+            return RequestedWork(served, asked, _user(request)).draw(asked, files)
 
         return await _drawn(request, await run_in_threadpool(begin), metrics, "image_edit")
 
@@ -208,7 +222,9 @@ def _usage(work: ChatWork, reply: Reply, metrics: ServerMetrics) -> dict[str, in
 async def _drawn(request: Request, work: DrawWork, metrics: ServerMetrics, event: str) -> Response | dict[str, Any]:
     """Pictures, in one piece or as they form."""
     if work.request.stream:
-        return _streamed(_picture_events(work, metrics, event))
+        told = _Told()
+        jobs = work.begin(told)
+        return _Streamed(jobs, _picture_events(work, jobs, told, metrics, event))
     images = await _finished(request, work.begin())
     metrics.pictures.inc(len(images))
     data = [await run_in_threadpool(_facts, image, work.request) for image in images]
@@ -238,8 +254,19 @@ async def _edit_form(request: Request, limits: Limits) -> tuple[ImageRequest, li
 # --- answers as they come -------------------------------------------------------------------------------------------
 
 
-def _streamed(events: AsyncIterator[bytes]) -> StreamingResponse:
-    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+class _Streamed(StreamingResponse):
+    """Events of jobs, which end with it, also where its client is gone before it begins."""
+
+    def __init__(self, jobs: Sequence[Job], events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+        self.jobs = jobs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            for job in self.jobs:
+                job.cancel()
 
 
 class _Told:
@@ -253,35 +280,34 @@ class _Told:
 
     async def until(self, done: "asyncio.Future[Any]") -> AsyncIterator[Any]:
         """All that is told before the end."""
-        while True:
-            coming = asyncio.ensure_future(self.queue.get())
-            await asyncio.wait({coming, done}, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                break
-            yield coming.result()
+        coming = asyncio.ensure_future(self.queue.get())
+        try:
+            while (await asyncio.wait({coming, done}, return_when=asyncio.FIRST_COMPLETED))[0] != {done}:
+                yield coming.result()
+                coming = asyncio.ensure_future(self.queue.get())
+        finally:
+            coming.cancel()
         while not self.queue.empty():
             yield self.queue.get_nowait()
 
 
-async def _chat_pieces(work: ChatWork, metrics: ServerMetrics, *, usage: bool) -> AsyncIterator[bytes]:
+async def _chat_pieces(
+    work: ChatWork, job: Job, told: _Told, metrics: ServerMetrics, *, usage: bool
+) -> AsyncIterator[bytes]:
     """The chunks of a chat, then its end."""
-    told, head = _Told(), _head(work, "chat.completion.chunk")
+    head = _head(work, "chat.completion.chunk")
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
         return _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]})
 
-    try:
-        job = work.begin(told)
-    except (BusyError, ClosedError) as error:
-        yield _event(_told_error(error)[1])
-        return
     try:
         done = _all([job])
         yield chunk({"role": "assistant", "content": ""})
         async for piece in told.until(done):
             yield chunk({"content": piece})
         [reply] = await done
+        if work.stream is not None and len(reply.text) > len(work.stream.said):
+            yield chunk({"content": reply.text[len(work.stream.said) :]})
         if reply.reasoning:
             yield chunk({"reasoning_content": reply.reasoning})
         if reply.image is not None:
@@ -293,24 +319,19 @@ async def _chat_pieces(work: ChatWork, metrics: ServerMetrics, *, usage: bool) -
         yield b"data: [DONE]\n\n"
     except Exception as error:  # noqa: BLE001 - the status is sent: what is left is to say so
         yield _event(_told_error(error)[1])
-    finally:
-        job.cancel()
 
 
-async def _picture_events(work: DrawWork, metrics: ServerMetrics, event: str) -> AsyncIterator[bytes]:
+async def _picture_events(
+    work: DrawWork, jobs: Sequence[Job], told: _Told, metrics: ServerMetrics, event: str
+) -> AsyncIterator[bytes]:
     """The first picture as it forms, then all of them."""
-    told, asked, shown = _Told(), work.request, 0
+    asked, shown = work.request, 0
 
     def facts(image: Image.Image, kind: str) -> dict[str, Any]:
         what = _facts(image, asked) | {"size": f"{image.width}x{image.height}", "output_format": asked.output_format}
         fixed = {"quality": "auto", "background": "opaque", "created_at": int(time.time())}
         return {"type": f"{event}.{kind}", **what, **fixed}
 
-    try:
-        jobs = work.begin(told)
-    except (BusyError, ClosedError) as error:
-        yield _event(_told_error(error)[1])
-        return
     try:
         done = _all(jobs)
         async for image in told.until(done):
@@ -325,9 +346,6 @@ async def _picture_events(work: DrawWork, metrics: ServerMetrics, event: str) ->
             yield _event(whole | {"usage": usage}, whole["type"])
     except Exception as error:  # noqa: BLE001 - the status is sent: what is left is to say so
         yield _event(_told_error(error)[1], "error")
-    finally:
-        for job in jobs:
-            job.cancel()
 
 
 def _event(content: Mapping[str, Any], name: str = "") -> bytes:

@@ -4,40 +4,59 @@ import base64
 import binascii
 import io
 import re
+import threading
+from collections.abc import Sequence
 
 from PIL import Image
 
 from blip3o.errors import PictureError
 from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Picture
+from blip3o.serve.limits import Limits
 
 DATA = re.compile(r"data:image/[\w.+-]+;base64,")
 """How a picture begins that stands in its address."""
+DECODING = threading.BoundedSemaphore(4)
+"""Requests whose pictures are decoded at a time."""
 
 
-def of_address(address: str, template: ChatTemplate, most_pixels: int) -> Picture:
-    """The picture that an address holds. Raises PictureError for one that is elsewhere."""
+FORMS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF")
+"""What Pillow may read of a request: for others it starts programs, or finds out late how large they are."""
+
+
+def bytes_of(address: str) -> bytes:
+    """The file that an address holds. Raises PictureError for one that is elsewhere."""
     start = DATA.match(address)
     if start is None:
         raise PictureError(
             f"image_url is {address[:40]!r}: give the picture itself, as data:image/png;base64,...; none is fetched"
         )
     try:
-        return of_bytes(base64.b64decode(address[start.end() :], validate=True), template, most_pixels)
+        return base64.b64decode(address[start.end() :], validate=True)
     except binascii.Error as error:
         raise PictureError(f"image_url is no base64 ({error}): encode the bytes of the file") from None
 
 
-def of_bytes(content: bytes, template: ChatTemplate, most_pixels: int) -> Picture:
-    """The picture in the bytes of a file, whose size is looked at before anything is decoded. Raises PictureError."""
+def opened(contents: Sequence[bytes], template: ChatTemplate, limits: Limits) -> list[Picture]:
+    """The pictures of a request, whose sizes are looked at before any is decoded. Raises PictureError."""
+    if len(contents) > limits.pictures:
+        raise PictureError(f"{len(contents)} pictures in one request, more than {limits.pictures}: send fewer")
+    pixels = sum(map(_pixels, contents))
+    if pixels > limits.pixels:
+        raise PictureError(f"the pictures have {pixels} pixels, more than {limits.pixels}: scale them down")
+    with DECODING:
+        return [template.picture(content) for content in contents]
+
+
+def _pixels(content: bytes) -> int:
+    """How many a picture says it has."""
+    if not content:
+        raise PictureError("a picture is empty (0 bytes): send the bytes of its file", "empty image")
     try:
-        with Image.open(io.BytesIO(content)) as header:
-            width, height = header.size
-    except Exception:  # noqa: BLE001 - `template.picture` tells what is wrong with it
-        width = height = 0
-    if width * height > most_pixels:
-        raise PictureError(f"a picture has {width} x {height} pixels, more than {most_pixels}: scale it down")
-    return template.picture(content)
+        with Image.open(io.BytesIO(content), formats=FORMS) as header:
+            return header.width * header.height
+    except Exception:  # noqa: BLE001 - a reader of Pillow raises whatever breaks in it
+        raise PictureError(f"a picture is none of {', '.join(FORMS)}, or damaged: send one of these") from None
 
 
 def encoded(image: Image.Image, form: str = "png", quality: int = 95) -> str:

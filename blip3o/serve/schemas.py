@@ -6,7 +6,7 @@ takes an option for granted that changes nothing.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from blip3o.config import BOUNDS
 from blip3o.pipeline.sampling import SamplingOptions
@@ -19,7 +19,7 @@ UNHEEDED: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("none", "auto"),
     "response_format": ({"type": "text"},),
     "store": (False,),
-    "stream_options": ({}, {"include_usage": False}, {"include_usage": True}),
+    "stop": (),
     "background": ("auto", "opaque"),
     "moderation": ("auto", "low"),
     "quality": ("auto", "standard"),
@@ -59,11 +59,13 @@ class Request(BaseModel):
             return values
         kept = {}
         for name, value in values.items():
+            if name not in cls.model_fields and name not in UNHEEDED:
+                raise ValueError(f"there is no field {name}")
+            if value is None:
+                continue
             if name in cls.model_fields:
                 kept[name] = value
-            elif name not in UNHEEDED:
-                raise ValueError(f"there is no field {name}")
-            elif value is not None and value not in UNHEEDED[name]:
+            elif value not in UNHEEDED[name]:
                 raise ValueError(f"{name} has no effect here: leave it out")
         return kept
 
@@ -98,20 +100,22 @@ class Message(BaseModel):
     """A turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[ContentPart]
+    content: str | list[ContentPart] | None = None
+    """None and "" are what an assistant says that draws."""
     name: str = ""
-
-    @field_validator("content")
-    @classmethod
-    def _not_empty(cls, content: str | list[ContentPart]) -> str | list[ContentPart]:
-        if not content:
-            raise ValueError("a message has no content: say something")
-        return content
 
     @property
     def parts(self) -> list[ContentPart]:
         """Its content in one form."""
-        return [ContentPart(type="text", text=self.content)] if isinstance(self.content, str) else self.content
+        if isinstance(self.content, list):
+            return self.content
+        return [ContentPart(type="text", text=self.content or "")]
+
+
+class StreamOptions(BaseModel):
+    """What a stream ends with."""
+
+    include_usage: bool = False
 
 
 class ChatRequest(Request):
@@ -124,6 +128,7 @@ class ChatRequest(Request):
     top_p: float = Field(default=1.0, gt=0, le=1)
     n: Literal[1] = 1
     size: str | None = None
+    stream_options: StreamOptions = Field(default_factory=StreamOptions)
 
 
 class ImageRequest(Request):

@@ -15,8 +15,10 @@ from blip3o.pipeline import generation
 from blip3o.pipeline.drawing import DrawingRow
 from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.sampling import SamplingOptions
-from blip3o.processing.conversation import Conversation, Picture, Turn
+from blip3o.pipeline.self_check import check_edit
+from blip3o.processing.conversation import Conversation, Turn
 from blip3o.processing.images import to_image
+from blip3o.processing.tokenizer import check_control
 from blip3o.serve import pictures
 from blip3o.serve.engine_thread import EngineThread, Job
 from blip3o.serve.limits import Limits
@@ -78,15 +80,19 @@ class Models:
 
 
 class Stream(generation.Listener):
-    """Tells what is new of an answer: pieces of words, and pictures that are not done yet."""
+    """Tells what is new of an answer: pieces of words, and pictures that are not done yet. It goes on where it was,
+    should its request begin anew."""
 
-    def __init__(
-        self, engine: Engine, tell: Callable[[str | Image.Image], None], *, previews: int = 0, steps: int = 1
-    ) -> None:
-        self.engine, self.tell, self.said = engine, tell, ""
-        self.due = {round((number + 1) * steps / (previews + 1)) for number in range(previews)}
-        """The steps after which a picture is shown."""
-        self.steps = 0
+    def __init__(self, tell: Callable[[str | Image.Image], None], *, previews: int = 0, steps: int = 1) -> None:
+        self.tell, self.said, self.solver_steps = tell, "", steps
+        self.due = {round((number + 1) * steps / (previews + 1)) for number in range(previews)} - {0, steps}
+        """The solver steps after which a picture is shown, once each."""
+        self.engine: Engine | None = None
+
+    def of(self, engine: Engine) -> "Stream":
+        """The same, for an engine."""
+        self.engine = engine
+        return self
 
     def words(self, text: str) -> None:
         if not text.endswith("\ufffd") and len(text) > len(self.said):
@@ -94,8 +100,12 @@ class Stream(generation.Listener):
             self.said = text
 
     def picture(self, row: DrawingRow) -> None:
-        self.steps += 1
-        if self.steps in self.due and not row.done and (image := self.engine.preview(row)) is not None:
+        assert self.engine is not None
+        remaining = self.engine.remaining(row)
+        if remaining is not None and (done := self.solver_steps - remaining) in self.due:
+            self.due.remove(done)
+            image = self.engine.preview(row)
+            assert image is not None, "a row that has taken a step has a preview"
             self.tell(to_image(image))
 
 
@@ -110,38 +120,45 @@ class RequestedWork:
     def __init__(self, models: Models, request: Request, user: str) -> None:
         self.one = models.find(request.model)
         self.limits = models.limits
-        self.user = f"{user}/{request.user}"
+        self.user = (user, request.user)
         self.seed = seed_of(request)
         self.request = request
         self.template = self.one.model.pipeline.template
 
     def conversation(self, messages: Sequence[Message]) -> Conversation:
         """The turns of a chat. Raises UserError for what the model cannot be asked."""
-        shown = sum(part.image_url is not None for message in messages for part in message.parts)
-        if shown > self.limits.pictures:
-            raise PromptError(f"{shown} pictures in one request, more than {self.limits.pictures}: send fewer")
         if messages[-1].role != "user":
             raise PromptError(f"the last message is of the {messages[-1].role}: end with one of the user")
+        parts = [(message, part) for message in messages for part in message.parts]
+        self.check_words([(message.role, part.text) for message, part in parts if part.image_url is None])
+        addresses = [part.image_url.url for _, part in parts if part.image_url is not None]
+        shown = iter(pictures.opened([*map(pictures.bytes_of, addresses)], self.template, self.limits))
         turns = []
         for message in messages:
-            content: list[str | Picture] = []
-            for part in message.parts:
-                if part.image_url is not None:
-                    content.append(pictures.of_address(part.image_url.url, self.template, self.limits.pixels))
-                elif message.role == "user":
-                    self.template.check(part.text)
-                    content.append(part.text)
-                elif part.text:
-                    content.append(part.text)
+            content = [part.text if part.image_url is None else next(shown) for part in message.parts]
             role = "system" if message.role == "developer" else message.role
-            turns.append(Turn(role, tuple(content)))
-        return tuple(turns)
+            turns.append(Turn(role, tuple(one for one in content if one != "")))
+        return tuple(turn for turn in turns if turn.content)
+
+    def check_words(self, said: Sequence[tuple[str, str]]) -> None:
+        """Raise PromptError for words that a side, each of these, may not say."""
+        total = sum(len(text) for _, text in said)
+        if total > self.limits.characters:
+            raise PromptError(f"the messages have {total} characters, more than {self.limits.characters}: send less")
+        for role, text in said:
+            if role == "user":
+                self.template.check(text)
+            else:
+                check_control(text)
 
     def chat(self, request: ChatRequest) -> "ChatWork":
         """A chat, ready to begin."""
+        self.one.thread.require_room(1)
         conversation = self.conversation(request.messages)
         most = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
         prompt = len(self.template.ask(conversation).tokens)
+        if prompt > self.limits.tokens:
+            raise PromptError(f"the messages have {prompt} tokens, more than {self.limits.tokens}: send less")
         how = {
             "think": request.think,
             "max_tokens": most,
@@ -150,9 +167,16 @@ class RequestedWork:
         }
         return ChatWork(self, conversation, self.sampling(request.size), how, prompt)
 
-    def draw(self, request: ImageRequest, shown: Sequence[Picture] = ()) -> "DrawWork":
-        """Pictures of a prompt, or of an instruction about pictures that are shown."""
+    def draw(self, request: ImageRequest, files: Sequence[bytes] = ()) -> "DrawWork":
+        """Pictures of a prompt, or of an instruction about pictures in files."""
+        thread = self.one.thread
+        if request.n > thread.most_waiting + thread.capacity:
+            raise PromptError(f"n is {request.n}, more than the server takes at a time: ask for fewer")
+        thread.require_room(request.n)
         self.template.check(request.prompt)
+        shown = pictures.opened(files, self.template, self.limits)
+        if shown:
+            check_edit(self.one.model.pipeline, request.best_of, request.think)
         conversation = (Turn("user", (*shown, request.prompt)),)
         return DrawWork(self, conversation, self.sampling(request.size), request)
 
@@ -177,13 +201,15 @@ class ChatWork:
     def begin(self, tell: Callable[[Any], None] | None = None) -> Job:
         """Have it done; `tell` hears the words while they are written."""
 
+        stream = self.stream = None if tell is None else Stream(tell)
+
         def task(engine: Engine) -> Any:
-            listener = None if tell is None else Stream(engine, tell)
+            listener = None if stream is None else stream.of(engine)
             return generation.reply(
                 engine, self.conversation, self.work.seed, self.sampling, listener=listener, **self.how
             )
 
-        return self.work.one.thread.submit([task], self.work.user)[0]
+        return self.work.one.thread.submit([task], self.work.user, self.sampling.best_of)[0]
 
 
 class DrawWork:
@@ -195,13 +221,13 @@ class DrawWork:
     def begin(self, tell: Callable[[Any], None] | None = None) -> list[Job]:
         """Have them done; `tell` sees the first while it forms."""
         seeds = iter([(self.work.seed + k) % (int(BOUNDS["seed"][1]) + 1) for k in range(self.request.n)])
-        begins = [partial(self.task, seed=seed, tell=tell if k == 0 else None) for k, seed in enumerate(seeds)]
-        return self.work.one.thread.submit(begins, self.work.user)
-
-    def task(self, engine: Engine, *, seed: int, tell: Callable[[Any], None] | None) -> Any:
-        """The work of one picture."""
-        listener = None
+        stream = None
         if tell is not None:
-            listener = Stream(engine, tell, previews=self.request.partial_images, steps=self.sampling.steps)
-        how = {"think": self.request.think, "listener": listener}
+            stream = Stream(tell, previews=self.request.partial_images, steps=self.sampling.steps)
+        begins = [partial(self.task, seed=seed, stream=stream if k == 0 else None) for k, seed in enumerate(seeds)]
+        return self.work.one.thread.submit(begins, self.work.user, self.sampling.best_of)
+
+    def task(self, engine: Engine, *, seed: int, stream: Stream | None) -> Any:
+        """The work of one picture."""
+        how = {"think": self.request.think, "listener": None if stream is None else stream.of(engine)}
         return generation.draw(engine, self.conversation, seed, self.sampling, **how)

@@ -29,6 +29,7 @@ from blip3o.train.optim import Optimizer, linear_weights, trained
 from blip3o.train.parallel import BUCKET_BYTES
 from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.sharding import blocks
+from blip3o.train.starting_model import check_copies
 from blip3o.train.steps import arithmetic
 
 FLOAT_BYTES = 4
@@ -85,6 +86,8 @@ def dry_run(recipe: Recipe, outlook: Outlook) -> dict[str, Any]:
     recipe.parallel.check_ranks(outlook.ranks)
     with torch.enable_grad(), FakeTensorMode():
         pipeline = Pipeline(recipe.model, make(["word"]))  # the words of a source change no size
+        for stage in recipe.stages:
+            check_copies(pipeline, stage.copies)
         stages = [stage_outlook(pipeline, recipe, stage, outlook) for stage in recipe.stages]
     hours = [stage["hours"] for stage in stages]
     return {
@@ -339,7 +342,7 @@ def _read_by_experts(backbone: Backbone, words: Tensor, slot: Tensor) -> Tensor:
     with torch.no_grad():
         backbone(words, mask[:, : words.shape[1]], cache, visible=mask.new_ones(CAUSAL))
     visible = mask[:, None, None].expand(-1, 1, slot.shape[1], -1)
-    return backbone(slot, mask, PromptStates(cache), visible=visible, of_images=True)
+    return backbone(slot, mask, PromptStates.of(cache), visible=visible, of_images=True)
 
 
 def picture(pipeline: Pipeline, rows: int) -> tuple[Tensor, int]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from blip3o.errors import CheckpointError, OutputError
 from blip3o.files import write_text
 from blip3o.model.decoders.pixel import PixelDecoder
+from blip3o.model.encoders.convolutional import ConvolutionalEncoder
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.train.parallel import ParallelConfig, Processes
 
@@ -77,6 +78,8 @@ def shard(pipeline: Pipeline, config: ParallelConfig, processes: Processes, prec
     fully_shard(backbone, reshard_after_forward=False, **settings)  # its embedding serves several calls
     for method in ("embed", "logits"):
         register_fsdp_forward_method(backbone, method)
+    if isinstance(space.encoder, ConvolutionalEncoder):
+        register_fsdp_forward_method(space.encoder, "posterior")
     root: Any = fully_shard(pipeline.unified, **settings)
     root._get_fsdp_state()._lazy_init()  # else what is below may not run before it
     for module in pipeline.modules():

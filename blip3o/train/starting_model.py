@@ -79,6 +79,8 @@ def fill(pipeline: Pipeline, start: StartConfig) -> None:
     if start.backbone:
         folder = hub.find(start.backbone, ())
         if is_ours(folder):
+            if start.tokenizer:
+                raise ConfigError(f"start.backbone {start.backbone} brings its tokenizer: leave start.tokenizer out")
             _fill_own_backbone(pipeline, folder)
         else:
             _fill_backbone(pipeline, folder, tokenizer=bool(start.tokenizer))
@@ -157,18 +159,26 @@ def _without_experts(shapes: Shapes) -> Shapes:
 def copy_parts(pipeline: Pipeline, copies: Mapping[str, str]) -> None:
     """Give parts of the model the weights of other parts: the name of a part -> that of the part it is to begin as.
 
-    Raises ConfigError where one has no parameters, or other ones than the other.
+    Raises ConfigError as `check_copies` does.
     """
+    check_copies(pipeline, copies)
     parameters = dict(pipeline.named_parameters())
     for part, other in copies.items():
-        own = [name for name in parameters if name.startswith(f"{part}.")]
+        for name, parameter in parameters.items():
+            if name.startswith(f"{part}."):
+                parameter.copy_(parameters[other + name.removeprefix(part)])
+
+
+def check_copies(pipeline: Pipeline, copies: Mapping[str, str]) -> None:
+    """Raise ConfigError where a part has no parameters, or other ones than the part that it is to begin as."""
+    shapes = {name: parameter.shape for name, parameter in pipeline.named_parameters()}
+    for part, other in copies.items():
+        own = [name for name in shapes if name.startswith(f"{part}.")]
         if not own:
             raise ConfigError(f"copies: the model has no part {part}")
-        for name in own:
-            source = parameters.get(other + name.removeprefix(part))
-            if source is None or source.shape != parameters[name].shape:
-                raise ConfigError(f"copies: {part} cannot begin as {other}, which has nothing of the shape of {name}")
-            parameters[name].copy_(source)
+        lacking = [name for name in own if shapes.get(other + name.removeprefix(part)) != shapes[name]]
+        if lacking:
+            raise ConfigError(f"copies: {part} cannot begin as {other}, which has nothing of the shape of {lacking[0]}")
 
 
 def _rows(rows: Tensor, shape: tuple[int, ...], known: set[int], folder: Path) -> Tensor:

@@ -34,7 +34,7 @@ from blip3o.train.recipe import Recipe, Stage
 from blip3o.train.report import RunReport
 from blip3o.train.sharding import deal_again, is_sharded, shard, whole_state
 from blip3o.train.signals import answered, undivided
-from blip3o.train.starting_model import StartConfig, copy_parts
+from blip3o.train.starting_model import StartConfig, check_copies, copy_parts
 from blip3o.train.states import States, Tell
 from blip3o.train.steps import STATE, StageSteps, arithmetic
 from blip3o.train.trackers import TrackedRun
@@ -95,6 +95,8 @@ class Trainer:
         self.words = self.pipeline.template.words.unknown(self.source.texts()) if recipe.start.model else []
         if self.words:
             self.pipeline.know(self.words)
+        for stage in recipe.stages:
+            check_copies(self.pipeline, stage.copies)
         if not any(self.is_done(stage) for stage in recipe.stages if not stage.adapter):  # which has all weights
             starting_model.fill(self.pipeline, recipe.start)
             if recipe.space_from:

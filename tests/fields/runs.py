@@ -113,7 +113,8 @@ RECIPE = replace(TINY, stages=first("generation", batch_size=2), save_every=0)
 
 def variational_run(objective, world):
     """What a run leaves in which this objective trains a variational encoder."""
-    assert isinstance(encoder := TINY.model.space.encoder, ConvolutionalEncoderConfig)
+    encoder = TINY.model.space.encoder
+    assert isinstance(encoder, ConvolutionalEncoderConfig)
     space = replace(TINY.model.space, encoder=replace(encoder, variational=True))
     stage = replace(SPACE, objective=objective)
     return trained(replace(RECIPE, model=replace(TINY.model, space=space), stages=(stage,)), world)

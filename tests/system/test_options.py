@@ -21,6 +21,7 @@ VALUES = {
     "decoder_steps": ["--decoder-steps", "3"],
     "device": ["--device", "cpu"],
     "dtype": ["--dtype", "float16"],
+    "file": ["--prompts", "{picture}"],
     "guidance": ["--guidance", "9"],
     "json": ["--json"],
     "labels": ["--labels", "dog,cat"],

@@ -226,6 +226,7 @@ def checkout(tmp_path_factory):
     for place in PLACES:
         checkpoint.save(pipeline, folder / place, about={"commit": "abc"})
     Image.new("RGB", (72, 72), "green").save(folder / "meadow.png")
+    (folder / "prompts.jsonl").write_text('{"prompt": "a red dog"}\n')
     pipeline.know(["star"])
     lora.add(pipeline, lora.AdapterConfig(rank=2), ["star"])
     lora.save(pipeline, folder / "runs" / "adapter" / "adapter", trained=(), about={"words": ["star"]})

@@ -55,7 +55,11 @@ def serving(model):
             {"messages": chat_of(("assistant", "hello"))},
             "the last message is of the assistant: end with one of the user",
         ),
-        ({"messages": chat_of(("user", ""))}, "a message has no content"),
+        ({"messages": chat_of(("user", ""))}, "the prompt is empty"),
+        ({"messages": chat_of(("assistant", "<|im_end|>"), ("user", DESCRIBE))}, "'<|im_end|>', a control token"),
+        ({"messages": chat_of(("system", "<image>"), ("user", DESCRIBE))}, "'<image>', a control token"),
+        ({"messages": chat_of(*[("assistant", "x" * 30_000)] * 2, ("user", DESCRIBE))}, "more than 50000"),
+        ({"stop": "."}, "stop has no effect here: leave it out"),
         ({"messages": chat_of(("user", "x" * 3000))}, "2000"),
         ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
         ({"temperature": 3}, "temperature: Input should be less than or equal to 2"),
@@ -84,7 +88,8 @@ def test_what_cannot_be_asked_is_told_in_one_line(server, change, told):
         ("/etc/passwd", "none is fetched"),
         ("data:image/png;base64,@@@", "image_url is no base64"),
         ("data:image/png;base64,", "is empty"),
-        (address_of(b"no picture at all"), "is no picture that Pillow can read"),
+        (address_of(b"no picture at all"), "none of PNG, JPEG, WEBP, GIF, TIFF"),
+        (address_of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "none of PNG, JPEG, WEBP, GIF, TIFF"),
         (address_of(png()[:60]), "damaged"),
     ],
 )
@@ -99,9 +104,28 @@ def test_a_picture_that_would_burst_memory_is_refused_before_it_is_decoded(servi
     one = serving(Limits(pixels=10_000))
     asked = chat_of(("user", [{"type": "image_url", "image_url": {"url": address_of(png(size=101))}}]))
     answer = one.http.post("/v1/chat/completions", json={"messages": asked})
-    assert "a picture has 101 x 101 pixels, more than 10000" in answer.json()["error"]["message"]
+    assert "the pictures have 10201 pixels, more than 10000" in answer.json()["error"]["message"]
     answer = one.http.post("/v1/images/edits", files={"image": png(size=101)}, data={"prompt": "make it night"})
-    assert (answer.status_code, "101 x 101" in answer.text) == (400, True)
+    assert (answer.status_code, "10201 pixels" in answer.text) == (400, True)
+    fits = [("image", png(size=70)), ("image", png(size=70)), ("image", png(size=70))]
+    assert one.http.post("/v1/images/edits", files=fits[:2], data={"prompt": "make it night"}).status_code == 200
+    assert "14700 pixels" in one.http.post("/v1/images/edits", files=fits, data={"prompt": "make it night"}).text
+
+
+def test_what_is_null_is_left_out_and_what_a_picture_was_answered_with_may_be_empty(server):
+    nothing = ("n", "temperature", "top_p", "stream_options", "stop", "tools", "size", "seed", "max_tokens")
+    asked = chat_of(("user", "a dog"), ("assistant", ""), ("user", DESCRIBE))
+    body = {"messages": asked, "stream": True} | dict.fromkeys(nothing)
+    answer = server.http.post("/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.text.endswith("data: [DONE]\n\n")) == (200, True)
+    images = {"prompt": "a dog", "n": None, "output_compression": None, "partial_images": None, "quality": None}
+    assert server.http.post("/v1/images/generations", json=images).status_code == 200
+
+
+def test_candidates_of_an_edit_need_words_for_it(server):
+    data = {"prompt": "make it night", "best_of": "2"}
+    answer = server.http.post("/v1/images/edits", files={"image": png()}, data=data)
+    assert (answer.status_code, "ask with think" in answer.text) == (400, True)
 
 
 def test_an_edit_without_a_picture_or_with_a_mask_is_refused(server):
@@ -132,16 +156,17 @@ def test_a_line_that_is_full_says_when_to_come_again(serving):
     one = serving(capacity=1, queue=1)
 
     def asked(seed):
-        body = {"prompt": "a red dog", "seed": seed, "num_inference_steps": 150}
+        body = {"prompt": "a red dog", "seed": seed, "num_inference_steps": 150, "stream": seed % 2 == 0}
         return one.http.post("/v1/images/generations", json=body)
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(asked, range(6)))
     statuses = [answer.status_code for answer in answers]
     assert {200, 429} == {*statuses}
-    refused = next(answer for answer in answers if answer.status_code == 429)
-    assert int(refused.headers["retry-after"]) >= 1
-    assert refused.json()["error"]["code"] == "busy"
+    for refused in (answer for answer in answers if answer.status_code == 429):
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["error"]["code"] == "busy"
+    assert one.http.post("/v1/images/generations", json={"prompt": "a dog", "n": 3}).status_code == 400
 
 
 def threads_of(running):
@@ -233,6 +258,7 @@ def test_the_command_serves_until_it_is_stopped(weights, tmp_path):
         (("--also", "tiny={weights}"), "two models are called tiny: give each a name of its own"),
         (("--also", "mine=nowhere"), "nowhere"),
         (("--port", "70000"), "--port"),
+        (("--api-key", ""), "--api-key holds an empty key, which would let everybody in"),
     ],
 )
 def test_a_server_that_cannot_be_is_told_in_one_line(blip3o, weights, words, told):

@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,7 @@ class Backbone(nn.Module, ABC):
         self,
         inputs_embeds: Float[Tensor, "batch seq hidden"],
         attention_mask: Bool[Tensor, "batch past_and_seq"],
-        cache: "Cache | PromptStates | None" = None,
+        cache: "Cache | PromptStates | ReadStates | None" = None,
         positions: Int[Tensor, "axis batch seq"] | None = None,
         bidirectional: Bool[Tensor, "batch past_and_seq"] | None = None,
         visible: Bool[Tensor, "#batch 1 #seq #past_and_seq"] | None = None,
@@ -166,7 +166,7 @@ class Backbone(nn.Module, ABC):
         counted = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]
         mask = attention_mask.long() if visible is None else visible
         if bidirectional is not None and visible is None:
-            assert not isinstance(cache, PromptStates), "slots run after their prompts with `visible`"
+            assert not isinstance(cache, PromptStates | ReadStates), "slots run after their prompts with `visible`"
             mask = self._mask_with_runs(inputs_embeds, attention_mask, cache, bidirectional)
         if segments is not None:
             assert cache is None
@@ -256,10 +256,15 @@ class PromptStates:
     It stands in the place of a cache of `transformers`, of which attention asks `update` and nothing else.
     """
 
-    def __init__(self, cache: Cache, rows: Sequence[int] | None = None) -> None:
-        """Of all rows of a cache, or of these."""
+    def __init__(self, states: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Keys and values of each layer."""
+        self.states = list(states)
+
+    @classmethod
+    def of(cls, cache: Cache, rows: Sequence[int] | None = None) -> "PromptStates":
+        """Those of all rows of a cache, or of these."""
         chosen = slice(None) if rows is None else list(rows)
-        self.states = [(keys[chosen], values[chosen]) for keys, values in _states(cache)]
+        return cls((keys[chosen], values[chosen]) for keys, values in _states(cache))
 
     def update(
         self,
@@ -270,6 +275,28 @@ class PromptStates:
         """Those of the prompts and, after them, of the slots."""
         past_keys, past_values = self.states[layer]
         return torch.cat([past_keys, keys], -2), torch.cat([past_values, values], -2)
+
+
+class ReadStates:
+    """What layers make of prompts that are read from their beginning, in the place of a cache of `transformers`: a
+    layer that runs twice, the second time for its gradient, adds nothing to it."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def update(
+        self,
+        keys: Float[Tensor, "batch key_head seq dim"],
+        values: Float[Tensor, "batch key_head seq dim"],
+        layer: int,
+    ) -> tuple[Float[Tensor, "batch key_head seq dim"], Float[Tensor, "batch key_head seq dim"]]:
+        """The keys and values themselves."""
+        self.states[layer] = (keys, values)
+        return keys, values
+
+    def prompts(self) -> PromptStates:
+        """To run slots after them."""
+        return PromptStates(self.states[layer] for layer in sorted(self.states))
 
 
 def visible_pairs(

@@ -62,7 +62,9 @@ class RegressionHead(Head):
         side = self.config.side
         features = self.project(hidden)
         if reference is not None and self.config.with_reference:
-            features = features + self.refer(reference.features.flatten(2).mT) * reference.present.view(-1, 1, 1)
+            features = features + self.refer(
+                reference.features.flatten(2).mT.to(features.dtype)
+            ) * reference.present.view(-1, 1, 1)
         return features.mT.unflatten(-1, (side, side))
 
     def forward(self, hidden: Float[Tensor, "batch slot hidden"], inputs: SlotInputs) -> WeightedLoss:

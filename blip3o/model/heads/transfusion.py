@@ -84,7 +84,7 @@ class TransfusionHead(Head):
         slot = self.enter(x.flatten(2).mT) + self.places + self.time(TIME_SCALE * time)[:, None]
         if reference is None or not self.config.with_reference:
             return slot
-        return slot + self.refer(reference.features.flatten(2).mT) * reference.present.view(-1, 1, 1)
+        return slot + self.refer(reference.features.flatten(2).mT.to(slot.dtype)) * reference.present.view(-1, 1, 1)
 
     def velocity(self, hidden: Float[Tensor, "batch slot hidden"]) -> Float[Tensor, "batch channel height width"]:
         """The velocity that hidden states of the slot stand for."""

@@ -71,6 +71,8 @@ def movable(shapes: Shapes) -> list[str]:
     """The modules that need not be on the device while others work. What is used outside of a forward (embeddings,
     queries) is in none of them."""
     names = ["unified.backbone.language_model.layers", "unified.backbone.visual", "space.encoder"]
+    experts = "unified.backbone.image_experts.layers"
+    names += [experts] if any(name.startswith(f"{experts}.") for name in shapes) else []
     for start in (PARTS["head"], PARTS["decoder"]):
         inside = (name.removeprefix(start) for name in shapes if name.startswith(start))
         names += sorted({f"{start}{name.partition('.')[0]}" for name in inside if "." in name})

@@ -7,19 +7,23 @@ import numpy as np
 import published_toy
 import pytest
 import torch
+from PIL import Image
 from sampled import Followed
 
+from blip3o.api import BLIP3o
 from blip3o.batch import BatchPlaces
 from blip3o.errors import ConfigError
 from blip3o.flow.noise import generators
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import SlotInputs
+from blip3o.model.heads.regression import RegressionHeadConfig
 from blip3o.model.heads.transfusion import TransfusionHeadConfig
 from blip3o.model.layers.sampling import Sampling
 from blip3o.model.unified import ImageRequests, Unified
 from blip3o.pipeline.engine import Engine
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture, Turn
+from blip3o.train.regions import Regions
 from blip3o.train.starting_model import EXPERTS, WORDS, copy_parts
 
 KINDS = ("qwen2_5_vl", "llama3", "qwen3")
@@ -236,3 +240,43 @@ def test_a_transfusion_is_a_unified_model_without_a_denoiser(tiny):
     assert config.takes_reference
     assert not replace(config, head=replace(config.head, with_reference=False)).takes_reference
     assert not hasattr(Unified(config).head, "denoiser")
+
+
+@pytest.mark.parametrize("kind", ["regression", "transfusion"])
+@torch.no_grad()
+def test_an_edit_is_drawn_in_sixteen_bits_as_well(tiny, words, awake, kind):
+    changed = with_transfusion(tiny.model, experts=False)
+    if kind == "regression":
+        head = RegressionHeadConfig(slot_length=9, width=32, channels=8, side=3)
+        changed = replace(changed, unified=replace(changed.unified, head=head))
+    made = awake(Pipeline(changed, words)).to(torch.bfloat16)
+    picture = Image.new("RGB", (72, 72), "red")
+    [image] = (
+        BLIP3o(made).edit(picture, "make it night", steps=2)
+        if kind == "transfusion"
+        else BLIP3o(made).edit(picture, "make it night")
+    )
+    assert image.size == (72, 72)
+
+
+def test_experts_learn_alike_where_each_layer_runs_once_more_for_its_gradient(awake):
+    made = awake(of_kind("qwen3", experts=True, dropout=0.0), std=0.2)
+    batch = collated(made, *WORDS_ASKED)
+
+    def gradients(*, checkpointing):
+        made.zero_grad()
+        made.train()
+        with Regions(made.unified, checkpointing=checkpointing, compiled=False).active():
+            made.unified(batch, generators([0, 1])).image.mean().backward()
+        return {name: p.grad.clone() for name, p in made.unified.backbone.named_parameters() if p.grad is not None}
+
+    plain, again = gradients(checkpointing=False), gradients(checkpointing=True)
+    assert plain.keys() == again.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(again[name], gradient)
+
+
+def test_experts_are_told_among_the_parts_of_a_model(tiny, words):
+    counts = Pipeline(with_transfusion(tiny.model, experts=True), words).sizes
+    assert counts["image experts"] > 0
+    assert "image experts" not in Pipeline(tiny.model, words).sizes

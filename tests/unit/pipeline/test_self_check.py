@@ -104,6 +104,13 @@ def test_an_edit_without_words_for_its_result_is_refused(model):
         model.edit(picture, "make it night", best_of=2, **FAST)
     talk = (Turn("user", (Picture(np.zeros((8, 8, 3), np.uint8)), "make it night")),)
     assert self_check.wanted(talk, "a dog at night") == "a dog at night"
+    assert self_check.wanted(talk, "") == ""
+
+
+def test_where_no_words_tell_candidates_apart_a_model_that_has_some_by_itself_draws_one(model):
+    model.sampling = replace(model.sampling, best_of=3, steps=1, decoder_steps=1)
+    assert "candidates" not in model.edit(Image.new("RGB", (72, 72)), "make it night")[0].info
+    assert len(model.generate("a dog")[0].info["candidates"]) == 3
 
 
 def test_one_stream_of_random_numbers_has_no_candidates(tiny):

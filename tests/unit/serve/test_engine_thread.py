@@ -72,16 +72,47 @@ def test_requests_are_worked_on_together_and_each_gets_its_own_result(thread, st
     assert steps.count <= 10
 
 
-def test_users_take_turns_however_much_one_of_them_asks(thread, steps):
+@pytest.mark.parametrize(("much", "little"), [(("a", "x"), ("b", "x")), (("a", "x"), ("a", "y"))])
+def test_keys_and_users_take_turns_however_much_one_of_them_asks(thread, steps, much, little):
     one, seen = thread(capacity=1), []
     steps.go.clear()
-    jobs = one.submit([work(f"much {n}", 1, steps, seen) for n in range(4)], "much")
-    jobs += one.submit([work("little", 1, steps, seen)], "little")
+    jobs = one.submit([work(f"much {n}", 1, steps, seen) for n in range(4)], much)
+    jobs += one.submit([work("little", 1, steps, seen)], little)
     steps.go.set()
     for job in jobs:
         job.future.result(WAIT_S)
     assert seen.index("little") <= 2
     assert [name for name in seen if name != "little"] == [f"much {n}" for n in range(4)]
+
+
+def test_a_key_gets_no_more_turns_by_inventing_users(thread, steps):
+    one, seen = thread(capacity=1), []
+    steps.go.clear()
+    [first] = one.submit([work("first", 1, steps)], ("greedy", "0"))
+    while one.queued:
+        time.sleep(0.001)
+    jobs = [job for n in range(6) for job in one.submit([work(f"greedy {n}", 1, steps, seen)], ("greedy", str(n)))]
+    jobs += one.submit([work(f"fair {n}", 1, steps, seen) for n in range(3)], ("fair", "x"))
+    steps.go.set()
+    for job in (first, *jobs):
+        job.future.result(WAIT_S)
+    assert [name.partition(" ")[0] for name in seen[:6]] == ["greedy", "fair"] * 3
+
+
+def test_a_request_counts_by_its_candidates(thread, steps):
+    one, most = thread(capacity=4), []
+
+    def counting(engine):
+        for _ in range(5):
+            most.append(len(one.active))
+            yield
+
+    heavy = one.submit([counting] * 4, weight=2)
+    for job in heavy:
+        job.future.result(WAIT_S)
+    assert max(most) == 2
+    [alone] = one.submit([counting], weight=64)  # more than there is room for: it runs by itself
+    alone.future.result(WAIT_S)
 
 
 def test_a_line_that_is_full_says_when_to_come_again(thread, steps):
@@ -102,8 +133,18 @@ def test_several_at_once_are_taken_all_or_none(thread, steps):
     one = thread(capacity=1, queue=2)
     steps.go.clear()
     with pytest.raises(BusyError):
-        one.submit([work("x", 1, steps)] * 3)
+        one.submit([work("x", 1, steps)] * 4)
     assert one.queued == 0
+
+
+def test_without_a_line_only_who_need_not_wait_are_taken(thread, steps):
+    one = thread(capacity=2, queue=0)
+    steps.go.clear()
+    first, second = one.submit([work("first", 1, steps), work("second", 1, steps)])
+    with pytest.raises(BusyError):
+        one.submit([work("third", 1, steps)])
+    steps.go.set()
+    assert [job.future.result(WAIT_S) for job in (first, second)] == ["first", "second"]
 
 
 def test_one_that_is_cancelled_leaves_before_the_next_step_and_the_others_go_on(thread, steps):

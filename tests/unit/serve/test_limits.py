@@ -26,9 +26,10 @@ class Client:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(length).encode()})
 
-    def ask(self, path="/v1/models", parts=(b"",), key=None, address="10.0.0.1", length=None):
+    def ask(self, path="/v1/models", parts=(b"",), key=None, address="10.0.0.1", length=None, **more):
         """Status, headers and body of the answer."""
-        headers = [] if key is None else [(b"Authorization", f"Bearer {key}".encode())]
+        headers = [(name.encode(), value.encode()) for name, value in more.items()]
+        headers += [] if key is None else [(b"Authorization", f"Bearer {key}".encode())]
         headers += [] if length is None else [(b"Content-Length", str(length).encode())]
         scope = {"type": "http", "path": path, "headers": headers, "client": (address, 1)}
         coming = [
@@ -95,3 +96,25 @@ def test_a_body_is_cut_off_where_it_is_too_large_whatever_its_length_says(length
 
 def test_a_body_that_fits_is_read_whole():
     assert Client(Limits(body_bytes=10)).ask(parts=(b"x" * 6, b"x" * 4), length=10)[2] == b"10"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8000", None, 200),
+        ("localhost:8000", "http://localhost:8000", 200),
+        ("[::1]:8000", None, 200),
+        ("evil.example:8000", None, 403),
+        ("127.0.0.1.evil.example", None, 403),
+        ("", None, 403),
+        ("127.0.0.1:8000", "http://evil.example", 403),
+        ("127.0.0.1:8000", "http://127.0.0.1:3000", 403),
+        ("127.0.0.1:8000", "null", 403),
+    ],
+)
+def test_a_page_of_another_origin_may_not_ask_by_whatever_name(host, origin, status):
+    client = Client(Limits(hosts=("127.0.0.1", "localhost", "[::1]")))
+    more = {"host": host} | ({} if origin is None else {"origin": origin})
+    assert client.ask(**more)[0] == status
+    assert client.reached == (status == 200)
+    assert Client(Limits()).ask(host="any.example", origin="https://any.example")[0] == 200
