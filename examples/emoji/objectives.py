@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,13 +16,11 @@ from blip3o.model.loss import WeightedLoss
 from blip3o.pipeline.pipeline import Pipeline
 from blip3o.processing.conversation import Picture
 from blip3o.train.objectives.objective import LoadedStep, NamedLosses, Objective, ObjectiveConfig, PictureBatch
-from examples.emoji.source import EmojiSource, balanced, mix
+from examples.emoji.source import EmojiSource, balanced
 
 TEMPERATURE = 0.05
 """Of the cosines between pictures and names."""
 STYLE_WEIGHT = 0.3
-STYLED = 0.125
-"""Share of a batch that learns styles."""
 SMOOTHING = 0.05
 """Share of the other names in what is to be said."""
 MIXING = 0.4
@@ -37,11 +36,11 @@ class NameTowerConfig(ObjectiveConfig):
 
 class NameTower(Objective):
     """The backbone's vision tower alone, before a language model listens to it: the tokens of a picture point, in their
-    mean, where the name points, the mean of its tokens' embeddings, against all other names. Some pictures, of things
-    that have both styles, point where their style points: of names alone the tower would learn to look past it.
+    mean, where the name points, the mean of its tokens' embeddings, against all other names; and, a little, where its
+    style points. Of names alone the tower would learn to look past the style.
 
-    Each picture that is named has some of another in it, all over or in a band, and points to the names of both by
-    their shares: what so few pictures look like by themselves is soon known by heart.
+    Each picture has some of another in it, all over or in a band, and points to the names of both by their shares: what
+    so few pictures look like by themselves is soon known by heart.
 
     Source: the contrastive loss of CLIP, arXiv 2103.00020, with all names in place of those of the batch; mixup,
     arXiv 1710.09412, eq. 1, and CutMix, arXiv 1905.04899, eq. 1.
@@ -57,12 +56,11 @@ class NameTower(Objective):
 
     def __init__(self, config: NameTowerConfig, pipeline: Pipeline, source: EmojiSource) -> None:
         super().__init__(config, pipeline, source)
-        named = source.records[: source.count]
-        self.called = sorted({record.called for record in named})
+        self.called = sorted({record.called for record in source.records})
         self.styles = sorted({record.style for record in source.records})
         self.register_buffer("ids", self.tokens(self.called))
         self.register_buffer("style_ids", self.tokens(self.styles))
-        self.register_buffer("name_of", torch.tensor([self.called.index(one.called) for one in named]))
+        self.register_buffer("name_of", torch.tensor([self.called.index(one.called) for one in source.records]))
         self.register_buffer("style_of", torch.tensor([self.styles.index(one.style) for one in source.records]))
 
     def tokens(self, texts: Sequence[str]) -> Int[Tensor, "text token"]:
@@ -83,51 +81,36 @@ class NameTower(Objective):
         return replace(loaded, batches=[self.seen(batch) for batch in loaded.batches])
 
     def seen(self, batch: PictureBatch) -> "MixedBatch":
-        """The batch with other pictures in place of those of its indices: those that are named, then the others."""
-        shown = [self.shown(*one) for one in zip(batch.indices, batch.addresses, strict=True)]
-        pictures, numbers, shares = zip(*sorted(shown, key=lambda one: one[2] == 0), strict=True)
+        """The batch with pictures of cells in place of those of its indices, in each of which is some of another."""
+        mixed = [self.mixed(*one) for one in zip(batch.indices, batch.addresses, strict=True)]
+        pictures, names, shares = zip(*mixed, strict=True)
         return MixedBatch(
             addresses=batch.addresses,
             indices=batch.indices,
             pictures=pictures,
             images=batch.images,
-            numbers=torch.tensor(numbers),
-            shares=torch.tensor([share for share in shares if share]),
+            numbers=torch.tensor(names),
+            shares=torch.tensor(shares),
         )
 
-    def shown(self, index: int, address: str) -> tuple[Picture, tuple[int, int], float]:
-        """A picture, the numbers of what is in it, and the share of the first: of a cell, with some of another; or one
-        that tells its style alone, with a share of 0."""
+    def mixed(self, index: int, address: str) -> tuple[Picture, tuple[int, int], float]:
+        """The picture of a cell with some of another's, the numbers of both, and the share of the first."""
         rng = random.Random(address)
-        if rng.random() < STYLED:
-            number = self.source.styled_number(index)
-            return Picture(self.source.of_style(number, rng)), (number, number), 0.0
         own = balanced(self.source.cells, index)
         other = self.source.cells[rng.randrange(len(self.source.cells))][0]
-        share = rng.betavariate(MIXING, MIXING)
-        pixels = self.source.seen(own, rng).pixels
-        mixed, share = mix(pixels, self.source.pixels[other], max(share, 1 - share), rng)
-        return Picture(mixed), (own, other), share
-
-    def weights(self, batch: "MixedBatch") -> Mapping[str, float]:
-        """A picture that is named weighs 1 in that alone, another in its style."""
-        named = len(batch.shares)
-        return {"contrast": float(named), "style": float(len(batch.addresses) - named)}
+        pixels, share = mix(self.source.seen(own, rng).pixels, self.source.pixels[other], rng)
+        return Picture(pixels), (own, other), share
 
     def losses(self, batch: "MixedBatch") -> NamedLosses:
         """Cross-entropy of names and of styles."""
-        backbone, named = self.pipeline.unified.backbone, len(batch.shares)
+        backbone = self.pipeline.unified.backbone
         pixel_values, image_grid_thw = self.pipeline.template.pixel_values([*batch.pictures])
         tokens = backbone.encode_images(pixel_values.to(self.device), image_grid_thw.to(self.device))
         shown = F.normalize(tokens.unflatten(0, (len(batch.pictures), -1)).float().mean(1), dim=-1)
-        losses = {}
-        if named:
-            names = self.name_of[batch.numbers[:named]]
-            losses["contrast"] = self.contrast(shown[:named], self.ids, names, batch.shares)
-        if named < len(shown):
-            styles = self.style_of[batch.numbers[named:]]
-            losses["style"] = self.contrast(shown[named:], self.style_ids, styles, shown.new_ones(len(styles)))
-        return losses
+        return {
+            "contrast": self.contrast(shown, self.ids, self.name_of[batch.numbers], batch.shares),
+            "style": self.contrast(shown, self.style_ids, self.style_of[batch.numbers], batch.shares),
+        }
 
     def contrast(
         self,
@@ -146,14 +129,28 @@ class NameTower(Objective):
 
 @dataclass(frozen=True, kw_only=True)
 class MixedBatch(PictureBatch):
-    """Pictures that are named, in each of which is something of another, and after them some that tell a style."""
+    """Pictures in each of which is something of another."""
 
     numbers: Int[Tensor, "batch 2"]
     """In the source, of the picture itself and of the other."""
-    shares: Float[Tensor, " named"]
-    """Of a named picture that is its own, 0.5 to 1."""
+    shares: Float[Tensor, " batch"]
+    """Of a picture that is its own, 0.5 to 1."""
 
     def to(self, device: torch.device) -> "MixedBatch":
         """The same with its tensors on another device."""
         moved = {"numbers": self.numbers.to(device), "shares": self.shares.to(device)}
         return replace(self, images=self.images.to(device, non_blocking=True), **moved)
+
+
+def mix(
+    picture: UInt8[np.ndarray, "height width 3"], other: UInt8[np.ndarray, "height width 3"], rng: random.Random
+) -> tuple[UInt8[np.ndarray, "height width 3"], float]:
+    """A picture with another blended into it or, half the time, with a band of its columns; and what is its own."""
+    share = rng.betavariate(MIXING, MIXING)
+    share, width = max(share, 1 - share), picture.shape[1]
+    if rng.random() < 0.5:
+        return (share * picture + (1 - share) * other).round().astype(np.uint8), share
+    columns = round((1 - share) * width)
+    left, mixed = rng.randint(0, width - columns), picture.copy()
+    mixed[:, left : left + columns] = other[:, left : left + columns]
+    return mixed, 1 - columns / width

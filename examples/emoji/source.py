@@ -1,7 +1,5 @@
 """Packed emoji as a source: pictures to draw and to read, and edits.
 
-Names are learned of some concepts alone (`common`), styles of all that the data show in both.
-
 A *variant* is the same picture moved, scaled and tinted, every second one mirrored: more for the image space to learn
 from than so few pictures give. What is drawn is the picture as it is. What is read changes more, and each time: it is
 also turned, stretched, mixed in its colours, blurred and covered in part, but never mirrored, for left and right are in
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageFilter, ImageOps
 
 from blip3o.config import check
@@ -43,10 +40,6 @@ HANDS = 3
 NAMELESS, STYLELESS = 0.25, 0.15
 """Shares of what is drawn of words without its name, and without its style: so a style is learned apart from the things
 that bear it, and can be given to one that lacks it."""
-OWN = 0.6
-"""Least share that a picture has in what is read as its own."""
-STYLE_VARIANTS = 1000
-"""Of a picture whose style is told."""
 TURNS = 400
 """Of a cell in drawing and in reading, before the order begins anew."""
 
@@ -104,14 +97,10 @@ class EmojiSource(Source):
     def __init__(self, config: EmojiSourceConfig, progress: Callable[[int, int], None] | None = None) -> None:
         super().__init__(config)
         shown, pixels = read_pictures(Path(config.path, "training"), config.size, progress)
-        learned, whole = common(shown), in_both_styles(shown)
-        kept = [number for number, record in enumerate(shown) if record.concept in learned]
-        self.count = len(kept)
-        """Of the pictures that are drawn, named and restyled; those after them are read for their style alone."""
-        kept += [number for number, record in enumerate(shown) if record.concept in whole - learned and not record.tone]
-        self.records = [shown[number] for number in kept]
-        self.pixels = np.stack([pixels[number] for number in kept])
-        index_of = {record.key: index for index, record in enumerate(self.records[: self.count])}
+        learned = common(shown)
+        self.records = [record for record in shown if record.concept in learned]
+        self.pixels = np.stack([one for one, record in zip(pixels, shown, strict=True) if record.concept in learned])
+        index_of = {record.key: index for index, record in enumerate(self.records)}
         self.edits: dict[str, list[tuple[int, str, int]]] = {"restyle": [], "retone": []}
         """Number before, instruction and number after, of the edits that change the style and of the others."""
         for before, instruction, after in read_edits(Path(config.path, "training")):
@@ -120,19 +109,16 @@ class EmojiSource(Source):
             edit = index_of[before], instruction, index_of[after]
             same = self.records[edit[0]].style == self.records[edit[2]].style
             self.edits["retone" if same else "restyle"].append(edit)
-        self.cells = _cells(self.records[: self.count])
+        self.cells = _cells(self.records)
         """The numbers of the pictures of each cell."""
-        self.styled = _by_style(self.records, whole)
-        """Of each style, the numbers of the pictures by which it is told: those of concepts that have both STYLES. Of a
-        concept that lacks one, what it lacks would be learned with it, and looked for in vain where it is asked for."""
         self.drawn_cells = [*self.cells, *(cell for cell in self.cells if self.records[cell[0]].style in STYLES)]
         """Those that are drawn of words: all, those of STYLES twice."""
 
     def __len__(self) -> int:
-        return self.count * self.config.variants
+        return len(self.records) * self.config.variants
 
     def __getitem__(self, index: int) -> Sample:
-        variant, number = divmod(index, self.count)
+        variant, number = divmod(index, len(self.records))
         record = self.records[number]
         pixels = varied(self.pixels[number], variant, f"{record.concept}/{record.tone}")
         return Sample(picture=Picture(pixels), captions=record.captions, shard=self.config.path, address=record.key)
@@ -141,13 +127,11 @@ class EmojiSource(Source):
         """Each edit, and everything else so often for each cell."""
         if task in self.edits:
             return len(self.edits[task])
-        if task == "style":
-            return len(self.styled) * max(map(len, self.styled)) * TURNS
         return len(self.drawn_cells if task == "draw" else self.cells) * TURNS
 
     def texts(self) -> Iterator[str]:
         """All captions, names, categories and instructions, once."""
-        for record in self.records[: self.count]:
+        for record in self.records:
             yield from (*record.captions, record.called, record.category, record.style, record.part(0.0))
         yield from (instruction for edits in self.edits.values() for _, instruction, _ in edits)
         yield from (NAME, CATEGORY, WHICH_STYLE) * 100  # as often as makes each a few tokens
@@ -161,16 +145,13 @@ class EmojiSource(Source):
             number = balanced(self.drawn_cells, index)
             part = self.records[number].part(rng.random())
             return self.drawn((part or rng.choice(self.records[number].captions),), number, part)
-        if task == "style":
-            number = self.styled_number(index)
-            shown = Picture(self.of_style(number, rng))
-            return Turn("user", (shown, WHICH_STYLE)), Turn("assistant", (self.records[number].style,))
         number = balanced(self.cells, index)
-        record, shown = self.records[number], self.mixed(number, rng)
+        record, shown = self.records[number], self.seen(number, rng)
         question, answer = {
             "caption": (DESCRIBE, rng.choice(record.captions)),
             "name": (NAME, record.called),
             "category": (CATEGORY, record.category),
+            "style": (WHICH_STYLE, record.style),
         }[task]
         return Turn("user", (shown, question)), Turn("assistant", (answer,))
 
@@ -185,32 +166,11 @@ class EmojiSource(Source):
         """Picture `number` as it is read."""
         return Picture(seen(self.pixels[number], rng))
 
-    def mixed(self, number: int, rng: random.Random) -> Picture:
-        """Picture `number` as it is named: with some of another in it, as the tower has learned to see it."""
-        other = self.cells[rng.randrange(len(self.cells))][0]
-        return Picture(mix(self.seen(number, rng).pixels, self.pixels[other], rng.uniform(OWN, 1), rng)[0])
-
-    def styled_number(self, index: int) -> int:
-        """The number of a picture whose style is told; all styles are as frequent."""
-        place, style = divmod(index, len(self.styled))
-        numbers = self.styled[style]
-        return numbers[place % len(numbers)]
-
-    def of_style(self, number: int, rng: random.Random) -> UInt8[np.ndarray, "height width 3"]:
-        """Picture `number` in one of many variants: nothing of its style is lost in these."""
-        return varied(self.pixels[number], rng.randrange(STYLE_VARIANTS), str(number))
-
 
 def common(records: Sequence[EmojiRecord]) -> set[str]:
     """The concepts that are learned: of CATEGORIES, in at least HANDS lent styles."""
     hands = Counter(record.concept for record in records if record.style in LENDERS)
     return {one.concept for one in records if one.category in CATEGORIES and hands[one.concept] >= HANDS}
-
-
-def in_both_styles(records: Sequence[EmojiRecord]) -> set[str]:
-    """The concepts that the data show in each of STYLES."""
-    shown = {(one.concept, one.style) for one in records}
-    return {concept for concept, _ in shown if all((concept, style) in shown for style in STYLES)}
 
 
 def read_pictures(
@@ -280,23 +240,6 @@ def seen(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return (255 - ink * rng.uniform(0.75, 1.2)).clip(0, 255).astype(np.uint8)
 
 
-def mix(
-    picture: UInt8[np.ndarray, "height width 3"],
-    other: UInt8[np.ndarray, "height width 3"],
-    share: float,
-    rng: random.Random,
-) -> tuple[UInt8[np.ndarray, "height width 3"], float]:
-    """A picture with another blended into it or, half the time, with a band of its columns; and what is its own: as
-    much as its `share`, but for whole columns."""
-    width = picture.shape[1]
-    if rng.random() < 0.5:
-        return (share * picture + (1 - share) * other).round().astype(np.uint8), share
-    columns = round((1 - share) * width)
-    left, mixed = rng.randint(0, width - columns), picture.copy()
-    mixed[:, left : left + columns] = other[:, left : left + columns]
-    return mixed, 1 - columns / width
-
-
 def balanced(cells: Sequence[Sequence[int]], index: int) -> int:
     """The number of a picture, in an order in which all cells are as frequent.
 
@@ -312,15 +255,6 @@ def _cells(records: Sequence[EmojiRecord]) -> list[list[int]]:
     for number in sorted(range(len(records)), key=lambda number: records[number].tone):
         cells.setdefault((records[number].concept, records[number].style), []).append(number)
     return list(cells.values())
-
-
-def _by_style(records: Sequence[EmojiRecord], concepts: set[str]) -> list[list[int]]:
-    """Of each style, the numbers of the pictures of some concepts without a skin tone."""
-    numbers: dict[str, list[int]] = {}
-    for number, record in enumerate(records):
-        if record.concept in concepts and not record.tone:
-            numbers.setdefault(record.style, []).append(number)
-    return list(numbers.values())
 
 
 def _shards(folder: Path, kind: str) -> WebDataset:

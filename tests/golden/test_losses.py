@@ -19,6 +19,7 @@ from blip3o.model.heads import HEADS
 from blip3o.model.heads.flow import FlowHeadConfig
 from blip3o.model.heads.head import Reference
 from blip3o.model.heads.regression import RegressionHeadConfig
+from blip3o.model.heads.transfusion import TransfusionHeadConfig
 from blip3o.model.layers.vae import VaeConfig
 from blip3o.train import trainer as loop
 from blip3o.train.recipe import Recipe
@@ -84,7 +85,11 @@ def test_the_losses_of_a_stage_are_those_recorded(golden, told, stage):
 
 # --- heads and decoders ---------------------------------------------------------------------------------------------
 
-HEAD_CONFIGS = {"flow": partial(FlowHeadConfig, dropout=0.3, shift=2.0, draws=2), "regression": RegressionHeadConfig}
+HEAD_CONFIGS = {
+    "flow": partial(FlowHeadConfig, dropout=0.3, shift=2.0, draws=2),
+    "regression": RegressionHeadConfig,
+    "transfusion": partial(TransfusionHeadConfig, dropout=0.3, shift=2.0),
+}
 
 
 @pytest.mark.parametrize("kind", HEADS)

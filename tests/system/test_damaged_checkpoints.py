@@ -72,6 +72,7 @@ def test_a_checkpoint_that_changed_since_it_was_saved_is_refused_unless_it_is_as
 def test_every_verb_that_loads_a_checkpoint_refuses_one_that_changed(verb, blip3o, own_weights, picture, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     monkeypatch.setattr("blip3o.picturebook.benchmarks.benchmark.JUDGED_SCENES", 20)
+    monkeypatch.setattr("blip3o.serve.openai.run", lambda app, **how: app.state.models.close(0.0))
     told("sampling.solver", "heun")(own_weights)
     words = {
         "generate": ["a dog", "-m", own_weights],

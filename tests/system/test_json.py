@@ -43,8 +43,15 @@ def records(shown, verb):
 
 
 RUNS = {
-    "generate": [("generate", "a cup", "-n", 2), ("generate", "a cup", "--think", "-o", "a.jpg")],
-    "edit": [("edit", "{picture}", "make it night")],
+    "generate": [
+        ("generate", "a cup", "-n", 2),
+        ("generate", "a cup", "--think", "-o", "a.jpg"),
+        ("generate", "a cup", "--best-of", 2),
+    ],
+    "edit": [
+        ("edit", "{picture}", "make it night"),
+        ("edit", "{picture}", "make it night", "--think", "--best-of", 2),
+    ],
     "understand": [
         ("understand", "{picture}"),
         ("understand", "{picture}", "what is this?", "--also", "{picture}"),

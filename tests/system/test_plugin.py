@@ -20,7 +20,7 @@ from PIL import Image
 from blip3o.data.sample import Sample
 from blip3o.data.sources.source import Source, SourceConfig
 from blip3o.evals.benchmark import Benchmark, Item, Verdict
-from blip3o.processing.conversation import Picture
+from blip3o.processing.conversation import DESCRIBE, Picture
 from blip3o.train.features import encode_source
 from blip3o.train.objectives.objective import Objective, ObjectiveConfig
 

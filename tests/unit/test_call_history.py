@@ -16,7 +16,12 @@ from blip3o.weights.digest import of
 
 PICTURES = [Image.new("RGB", (48, 48), color) for color in ("red", "blue")]
 FAST: SamplingOptions = {"steps": 2, "decoder_steps": 2}
-OUTSIDE = {"load": "makes a model", "from_pretrained": "makes a model", "push_to_hub": "saves a model and sends it"}
+OUTSIDE = {
+    "load": "makes a model",
+    "from_pretrained": "makes a model",
+    "push_to_hub": "saves a model and sends it",
+    "sampling_of": "reads what a call is given",
+}
 
 
 def shown(images):

@@ -58,7 +58,7 @@ def test_warnings_are_kept_from_users_and_not_from_tests(words, monkeypatch):
     ("arguments", "told"),
     [
         (["draw"], "No such command 'draw'"),
-        (["generate"], "`blip3o generate --help`"),
+        (["generate"], "name prompts, or a file of them with --prompts"),
         (["generate", "x", "--sed", "1"], "No such option: --sed"),
         (["generate", "x", "--seed", "-1"], "seed is -1, expected a whole number from 0 to 2147483647"),
         (["generate", "x", "--seed", "one"], "got 'one'"),

@@ -19,14 +19,12 @@ from examples.emoji import pack
 from examples.emoji.collection import LENDERS, STYLES, TONES, held_out, read_emoji, read_lent, render
 from examples.emoji.source import (
     NAMELESS,
-    OWN,
     STYLELESS,
     TURNS,
     EmojiSource,
     EmojiSourceConfig,
     balanced,
     common,
-    in_both_styles,
     read_edits,
     read_pictures,
     seen,
@@ -133,8 +131,7 @@ def test_a_concept_is_learned_of_the_categories_and_where_enough_lenders_have_it
     some = [record for record in records if record.name != "thing 3" or record.style != "blob"]
     assert {record.concept for record in records} - common(some) == {"1f603"}
     monkeypatch.setattr("examples.emoji.source.CATEGORIES", ("objects",))
-    source = source_of(packed)
-    assert {record.category for record in source.records[: source.count]} == {"objects"}
+    assert {record.category for record in source_of(packed).records} == {"objects"}
 
 
 def test_nothing_of_a_held_out_cell_is_in_the_training_data(packed):
@@ -238,42 +235,6 @@ def test_some_is_drawn_without_its_name_and_some_without_its_style(packed):
     assert shares == pytest.approx({(False, True): NAMELESS, (True, False): STYLELESS, (True, True): 0.6}, abs=0.02)
 
 
-def test_a_style_is_told_of_what_has_both_and_all_styles_as_often(packed):
-    records, _ = read_pictures(packed / "training", 24)
-    lacking = {record.concept for record in records} - in_both_styles(records)
-    assert len(lacking) == len({concept for concept, _ in held_out(read_emoji(packed / "packages"))})
-    source = source_of(packed)
-    told, shown = Counter(), set()
-    for index in range(100):
-        number = source.styled_number(index)
-        shown.add(source.records[number].concept)
-        assert not source.records[number].tone
-        told[source.conversation("style", index, random.Random(0))[1].content[0]] += 1
-        assert source.records[number].style == source.conversation("style", index, random.Random(0))[1].content[0]
-    assert told == dict.fromkeys((*STYLES, *LENT), 20)
-    assert not shown & lacking
-
-
-def test_styles_are_told_of_things_that_are_not_named_too(packed, monkeypatch):
-    monkeypatch.setattr("examples.emoji.source.CATEGORIES", ("food and drink",))
-    source = source_of(packed)
-    assert {record.category for record in source.records[: source.count]} == {"food and drink"}
-    assert {record.category for record in source.records} == {"objects", "food and drink"}
-    assert {number >= source.count for numbers in source.styled for number in numbers} == {True, False}
-    assert len(source) == source.count * source.config.variants
-    assert {number for cell in source.cells for number in cell} == {*range(source.count)}
-
-
-def test_what_is_named_has_some_of_another_in_it_and_is_mostly_its_own(packed):
-    source = source_of(packed)
-    for seed in range(20):
-        [turn, _] = source.conversation("name", 3, random.Random(seed))
-        own = seen(source.pixels[balanced(source.cells, 3)], random.Random(seed)).astype(int)
-        away = np.abs(pixels_of(turn.content[0]).astype(int) - own)
-        assert away.mean() <= (1 - OWN) * 255
-        assert away.any()
-
-
 @pytest.mark.parametrize("task", ["caption", "name", "category", "style"])
 def test_what_is_read_is_changed_each_time(packed, task):
     source = source_of(packed)
@@ -318,9 +279,10 @@ def test_questions_have_their_answers(packed):
     for index in range(len(source.cells) * 2):
         record = source.records[balanced(source.cells, index)]
         answers = {
-            task: source.conversation(task, index, random.Random(0))[1].content[0] for task in ("name", "category")
+            task: source.conversation(task, index, random.Random(0))[1].content[0]
+            for task in ("name", "category", "style")
         }
-        assert answers == {"name": record.called, "category": record.category}
+        assert answers == {"name": record.called, "category": record.category, "style": record.style}
 
 
 def test_a_variant_moves_both_styles_alike_and_mirrors_every_second_time():

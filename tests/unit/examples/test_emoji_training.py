@@ -3,7 +3,6 @@
 import json
 import random
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,8 @@ from blip3o.weights.checkpoint import write_tensors
 from examples.emoji import pack
 from examples.emoji.collection import read_emoji
 from examples.emoji.judge import WEIGHTS, JudgeNetwork, of_pictures
-from examples.emoji.objectives import STYLED, NameTower
-from examples.emoji.source import EmojiSource, EmojiSourceConfig, balanced, mix
+from examples.emoji.objectives import NameTower, mix
+from examples.emoji.source import EmojiSource, EmojiSourceConfig, balanced
 
 TINY = Path(__file__).parents[2] / "tiny.yaml"
 
@@ -88,7 +87,7 @@ def test_a_tower_learns_the_names_of_what_it_is_shown(recipe, source, pipeline):
     for _ in range(40):
         [batch] = objective.load(StepAddresses("x", 0, 8)).batches
         loss = objective.losses(batch)["contrast"]
-        assert loss.weight == len(batch.shares)
+        assert loss.weight == 8
         optimizer.zero_grad()
         loss.mean().backward()
         optimizer.step()
@@ -96,26 +95,19 @@ def test_a_tower_learns_the_names_of_what_it_is_shown(recipe, source, pipeline):
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_the_tower_is_told_nothing_of_what_else_is_in_its_batch(recipe, source, pipeline):
+def test_the_tower_is_told_nothing_of_the_order_of_its_batch(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
-    [whole], parts = (objective.load(StepAddresses("x", 0, 32), rows).batches for rows in (0, 2))
-    summed = dict.fromkeys(objective.names, 0.0)
-    for part in parts:
-        losses = objective.losses(part)
-        assert {name: loss.weight for name, loss in losses.items()} == {
-            name: weight for name, weight in objective.weights(part).items() if weight
-        }
-        for name, loss in losses.items():
-            summed[name] += loss.sum.item()
-    assert {name: loss.sum.item() for name, loss in objective.losses(whole).items()} == pytest.approx(summed, rel=1e-4)
+    [whole], halves = (objective.load(StepAddresses("x", 0, 6), rows).batches for rows in (0, 3))
+    whole, *halves = (objective.losses(batch)["contrast"] for batch in (whole, *halves))
+    assert whole.sum.item() == pytest.approx(sum(half.sum.item() for half in halves), rel=1e-4)
 
 
 def test_a_mixed_picture_has_as_much_of_the_other_as_its_share_says():
     own, other = np.full((4, 30, 3), 200, np.uint8), np.full((4, 30, 3), 100, np.uint8)
     kinds = set()
     for seed in range(40):
-        mixed, share = mix(own, other, 0.5 + seed / 80, random.Random(seed))
-        assert share == pytest.approx(0.5 + seed / 80, abs=1 / 60)
+        mixed, share = mix(own, other, random.Random(seed))
+        assert 0.5 <= share <= 1
         assert mixed.mean() == pytest.approx(200 * share + 100 * (1 - share), abs=0.6)
         kinds.add("band" if {*np.unique(mixed)} <= {100, 200} else "blend")
         assert (own == 200).all()
@@ -125,19 +117,15 @@ def test_a_mixed_picture_has_as_much_of_the_other_as_its_share_says():
 def test_a_mixed_picture_points_to_both_names_by_their_shares(recipe, source, pipeline):
     objective = objective_of(recipe, "tower", pipeline, source)
     assert isinstance(objective, NameTower)
-    [batch] = objective.load(StepAddresses("x", 0, 8)).batches
-    count = len(batch.shares)
-    names = objective.name_of[batch.numbers[:count]]
-    assert {*batch.numbers[:count, 0].tolist()} <= {balanced(source.cells, index) for index in batch.indices}
-    assert batch.shares.min() >= 0.5
-    shown = torch.randn(count, recipe.model.unified.backbone.text.hidden_size)
-    own, other = (
-        objective.contrast(shown, objective.ids, names, torch.full((count,), share)).sum for share in (1.0, 0.0)
-    )
-    mixed = objective.contrast(shown, objective.ids, names, torch.full((count,), 0.75)).sum
+    [batch] = objective.load(StepAddresses("x", 0, 6)).batches
+    assert {*batch.numbers[:, 0].tolist()} == {balanced(source.cells, index) for index in batch.indices}
+    shown = torch.randn(6, recipe.model.unified.backbone.text.hidden_size)
+    names = objective.name_of[batch.numbers]
+    own, other = (objective.contrast(shown, objective.ids, names, torch.full((6,), share)).sum for share in (1.0, 0.0))
+    mixed = objective.contrast(shown, objective.ids, names, torch.full((6,), 0.75)).sum
     assert mixed.item() == pytest.approx(0.75 * own.item() + 0.25 * other.item(), rel=1e-5)
     assert own.item() != pytest.approx(other.item(), rel=1e-3)
-    swapped = objective.contrast(shown, objective.ids, names.flip(1), torch.full((count,), 1.0)).sum
+    swapped = objective.contrast(shown, objective.ids, names.flip(1), torch.full((6,), 1.0)).sum
     assert swapped.item() == pytest.approx(other.item(), rel=1e-5)
 
 
@@ -146,22 +134,8 @@ def test_each_picture_is_mixed_by_its_own_address(recipe, source, pipeline):
     first, again, later = (objective.load(StepAddresses("x", step, 8)).batches[0] for step in (0, 0, 1))
     assert torch.equal(first.shares, again.shares)
     assert torch.equal(first.numbers, again.numbers)
-    assert len({*first.shares.tolist(), *later.shares.tolist()}) > 6  # some bands are as wide as others
+    assert len({*first.shares.tolist(), *later.shares.tolist()}) > 8  # some bands are as wide as others
     assert len({*first.numbers[:, 1].tolist()}) > 1
-
-
-def test_some_pictures_tell_their_style_alone_and_all_styles_as_often(recipe, source, pipeline):
-    objective = objective_of(recipe, "tower", pipeline, source)
-    batches = [objective.load(StepAddresses("x", step, 64)).batches[0] for step in range(20)]
-    told = Counter()
-    for batch in batches:
-        numbers = batch.numbers[len(batch.shares) :]
-        assert (numbers[:, 0] == numbers[:, 1]).all()
-        told.update(source.records[number].style for number in numbers[:, 0].tolist())
-        assert objective.weights(batch) == {"contrast": len(batch.shares), "style": len(numbers)}
-    assert told.total() == pytest.approx(STYLED * 20 * 64, rel=0.25)
-    assert len(told) == 5
-    assert min(told.values()) > 0.5 * max(told.values())
 
 
 @pytest.mark.slow
