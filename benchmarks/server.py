@@ -74,7 +74,7 @@ def main() -> None:
 
         for name, ask in (("pictures", draw), ("answers", read)):
             taken(ask, address, how.clients, how.clients)  # warm
-            alone, together = [], []
+            alone, together, same = [], [], 0.0
             for _ in range(ROUNDS):
                 seconds, expected = taken(ask, address, how.requests, 1)
                 alone.append(how.requests / seconds)

@@ -159,7 +159,7 @@ class BatchFolder:
     def add_picture(self, row: PromptRow, image: "PIL.Image.Image") -> None:
         """Write the picture of a row, then its record."""
         write_picture(image, self.folder / row.name)
-        self.add(row, path=row.name, **{key: value for key, value in image.info.items() if key != "prompt"})
+        self.add(row, path=row.name, **{str(key): value for key, value in image.info.items() if key != "prompt"})
 
 
 def _share() -> tuple[int, int]:

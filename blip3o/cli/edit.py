@@ -69,7 +69,7 @@ def _edit_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | 
     if others:
         raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
     rows = read_rows(file, seed=drawing.seed, with_image=True)
-    how = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
+    how: dict[str, Any] = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
     batch = BatchFolder(drawing.output, {"verb": "edit", "prompts": file, "model": loading.model, **how})
     model = loading.open(needs=("decoder",))
 

@@ -60,7 +60,7 @@ def _generate_rows(file: Path, drawing: Drawing, loading: Loading, *, think: boo
     if others:
         raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
     rows = read_rows(file, seed=drawing.seed)
-    how = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
+    how: dict[str, Any] = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
     batch = BatchFolder(drawing.output, {"verb": "generate", "prompts": file, "model": loading.model, **how})
     model = loading.open(needs=("decoder",))
 
