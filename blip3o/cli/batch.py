@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blip3o.cli.files import check_folder, slug, write_picture
-from blip3o.cli.options import Stopped
+from blip3o.cli.options import Drawing, Loading, Stopped
 from blip3o.cli.progress import counting
 from blip3o.config import whole
 from blip3o.errors import ConfigError, DataError, OutputError, UserError
@@ -117,6 +117,8 @@ class BatchFolder:
         self.folder, self.rank, self.ranks = folder, *_share()
         self.manifest = folder / ("manifest.jsonl" if self.ranks == 1 else f"manifest-{self.rank}.jsonl")
         folder.mkdir(parents=True, exist_ok=True)
+        if self.manifest.is_file() and not self.manifest.read_bytes().endswith(b"\n"):
+            self._append("")  # a process that was killed left half a line, which the next must not go on
         text = json.dumps(dict(about), indent=2, default=str, sort_keys=True)
         try:
             known = (folder / ABOUT).read_text(encoding="utf-8")
@@ -153,13 +155,34 @@ class BatchFolder:
     def add(self, row: PromptRow, **result: Any) -> None:
         """Write the record of a row."""
         record = {"row": row.number, "prompt": row.prompt, **({"image": str(row.image)} if row.image else {}), **result}
-        with self.manifest.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+        self._append(json.dumps(record, ensure_ascii=False, default=str))
 
     def add_picture(self, row: PromptRow, image: "PIL.Image.Image") -> None:
         """Write the picture of a row, then its record."""
         write_picture(image, self.folder / row.name)
         self.add(row, path=row.name, **{str(key): value for key, value in image.info.items() if key != "prompt"})
+
+    def _append(self, line: str) -> None:
+        with self.manifest.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def open_drawing(
+    verb: str,
+    file: Path,
+    drawing: Drawing,
+    loading: Loading,
+    *,
+    think: bool | None,
+    json: bool,
+    with_image: bool = False,
+) -> tuple[list[PromptRow], BatchFolder, dict[str, Any]]:
+    """The rows that a verb draws, where to, and how. Raises ConfigError for options that have no effect on them."""
+    if drawing.count != 1 or json:
+        raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
+    how: dict[str, Any] = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
+    rows = read_rows(file, seed=drawing.seed, with_image=with_image)
+    return rows, BatchFolder(drawing.output, {"verb": verb, "prompts": file, "model": loading.model, **how}), how
 
 
 def _share() -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blip3o.cli.batch import BatchFolder, PromptRow, PromptsFile, carry_out, read_rows
+from blip3o.cli.batch import PromptRow, PromptsFile, carry_out, open_drawing
 from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import Debug, Drawing, Json, Loading, Thinking, examples, grouped
 from blip3o.cli.progress import working
@@ -40,7 +40,7 @@ def edit(
     if (file is None) == (image is None) or (image is None) != (instruction is None):
         raise ConfigError("name a picture and what to change, or a file of both with --prompts: one of the two")
     if file is not None:
-        _edit_rows(file, drawing, loading, think=think, others=drawing.count != 1 or json)
+        _edit_rows(file, drawing, loading, think=think, json=json)
         return
     assert image is not None
     assert instruction is not None
@@ -62,15 +62,11 @@ def edit(
     gallery.show(json)
 
 
-def _edit_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, others: bool) -> None:
+def _edit_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, json: bool) -> None:
     """Change the pictures of a file's rows."""
     from blip3o.processing.images import open_picture
 
-    if others:
-        raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
-    rows = read_rows(file, seed=drawing.seed, with_image=True)
-    how: dict[str, Any] = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
-    batch = BatchFolder(drawing.output, {"verb": "edit", "prompts": file, "model": loading.model, **how})
+    rows, batch, how = open_drawing("edit", file, drawing, loading, think=think, json=json, with_image=True)
     model = loading.open(needs=("decoder",))
 
     def check(row: PromptRow) -> "PIL.Image.Image":

@@ -86,14 +86,11 @@ def _created(path: Path) -> bool:
 
 def write_picture(image: "PIL.Image.Image", path: Path) -> Path:
     """Write a picture with all of its `info` (prompt, seed, model, version ...): PNG text, or the comment of a JPEG."""
-    from PIL.PngImagePlugin import PngInfo
+    from blip3o.processing.picture_files import png_text
 
     with writing(path) as temporary:
         if FORMATS[path.suffix.lower()] == "PNG":
-            text = PngInfo()
-            for key, value in image.info.items():
-                text.add_text(str(key), str(value).encode(errors="backslashreplace").decode())
-            image.save(temporary, "PNG", pnginfo=text)
+            image.save(temporary, "PNG", pnginfo=png_text(image))
         else:
             image.save(temporary, "JPEG", quality=95, comment=json.dumps(image.info, default=str))
     return path

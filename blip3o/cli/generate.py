@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from blip3o.cli.batch import BatchFolder, PromptRow, PromptsFile, carry_out, read_rows
+from blip3o.cli.batch import PromptRow, PromptsFile, carry_out, open_drawing
 from blip3o.cli.files import Gallery, check_writable, slug
 from blip3o.cli.options import Debug, Drawing, Json, Loading, Thinking, examples, grouped
 from blip3o.cli.progress import working
@@ -41,7 +41,7 @@ def generate(
     if (file is None) == (not prompts):
         raise ConfigError("name prompts, or a file of them with --prompts: one of the two")
     if file is not None:
-        _generate_rows(file, drawing, loading, think=think, others=drawing.count != 1 or json)
+        _generate_rows(file, drawing, loading, think=think, json=json)
         return
     assert prompts is not None
     check_writable(drawing.output)
@@ -55,13 +55,9 @@ def generate(
     gallery.show(json)
 
 
-def _generate_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, others: bool) -> None:
+def _generate_rows(file: Path, drawing: Drawing, loading: Loading, *, think: bool | None, json: bool) -> None:
     """Draw the prompts of a file."""
-    if others:
-        raise ConfigError("--count and --json have no effect with --prompts: write more rows, and read manifest.jsonl")
-    rows = read_rows(file, seed=drawing.seed)
-    how: dict[str, Any] = {key: value for key, value in drawing.sampling.items() if key != "seed"} | {"think": think}
-    batch = BatchFolder(drawing.output, {"verb": "generate", "prompts": file, "model": loading.model, **how})
+    rows, batch, how = open_drawing("generate", file, drawing, loading, think=think, json=json)
     model = loading.open(needs=("decoder",))
 
     def draw(some: Sequence[PromptRow], _: Sequence[Any], told: Callable[[int, Any], None]) -> None:

@@ -33,7 +33,7 @@ class ReadBatch:
         mask, chosen = self.batch.mask, list(rows)
         if not self.both_sides:
             assert not unasked, "a slot that is read in order has no side without its prompt"
-            return self.backbone(slot, mask[chosen], self.backbone.branch(self.cache, rows), of_images=True)
+            return self.backbone(slot, mask[chosen], self.backbone.branch(self.cache, rows))
         alone = mask.new_full((len(chosen),), unasked)
         visible = visible_pairs(mask[chosen], slot.shape[1], self.batch.slot[chosen], alone=alone)
         return self.backbone(slot, mask[chosen], self._of(tuple(rows)), visible=visible, of_images=True)

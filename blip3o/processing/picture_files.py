@@ -6,6 +6,7 @@ from io import BytesIO
 from math import ceil, sqrt
 
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from blip3o.processing.conversation import Picture
 
@@ -25,6 +26,14 @@ def tile(pictures: Sequence[Picture], side: int = SIDE) -> Image.Image:
         top = (side - rows * cell) // 2
         page.paste(small, (number % columns * cell + free_x // 2, top + number // columns * cell + free_y // 2))
     return page
+
+
+def png_text(image: Image.Image) -> PngInfo:
+    """All that an image tells of itself (its `info`: prompt, seed, model ...), as the text of a PNG."""
+    text = PngInfo()
+    for key, value in image.info.items():
+        text.add_text(str(key), str(value).encode(errors="backslashreplace").decode())
+    return text
 
 
 def data_address(picture: Picture, side: int = SIDE) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 from blip3o.errors import PictureError
 from blip3o.processing.chat_template import ChatTemplate
 from blip3o.processing.conversation import Picture
+from blip3o.processing.picture_files import png_text
 from blip3o.serve.limits import Limits
 
 DATA = re.compile(r"data:image/[\w.+-]+;base64,")
@@ -61,14 +62,9 @@ def _pixels(content: bytes) -> int:
 
 def encoded(image: Image.Image, form: str = "png", quality: int = 95) -> str:
     """The bytes of a file in base64; a PNG with all that the picture tells of itself."""
-    from PIL.PngImagePlugin import PngInfo
-
     held = io.BytesIO()
     if form == "png":
-        text = PngInfo()
-        for key, value in image.info.items():
-            text.add_text(str(key), str(value).encode(errors="backslashreplace").decode())
-        image.save(held, "PNG", pnginfo=text)
+        image.save(held, "PNG", pnginfo=png_text(image))
     else:
         image.save(held, "JPEG", quality=quality)
     return base64.b64encode(held.getvalue()).decode()

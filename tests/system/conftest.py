@@ -66,3 +66,41 @@ def picture(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures") / "dog.png"
     Image.new("RGB", (SIZE, SIZE), "red").save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    """The checkpoint as a model."""
+    from blip3o.api import BLIP3o
+
+    return BLIP3o.load(weights)
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    """A server that serves it under two names."""
+    from server_running import Running
+
+    from blip3o.serve.openai import create_app
+
+    running = Running(create_app({"tiny": model, "again": model}, queue=64))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def serving(model):
+    """Starts servers with limits of their own."""
+    from server_running import Running
+
+    from blip3o.serve.openai import create_app
+
+    running = []
+
+    def start(limits=None, **how):
+        running.append(Running(create_app({"tiny": model}, limits, **how)))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()

@@ -100,13 +100,13 @@ def test_what_is_stopped_goes_on_where_it_was_and_makes_nothing_twice(generate, 
     with Path("out/manifest.jsonl").open("a") as file:
         file.write('{"row": 2, "pro')  # killed while it wrote
     Path("out/000000-a-red-dog.png").unlink()
-    with Path("out/manifest.jsonl").open("a") as file:
-        file.write("\n")
     assert generate(path).code == 0
     assert asked[1] == [PROMPTS[0], *PROMPTS[2:]]
     assert equal(pixels(), pixels("whole"))
     assert generate(path).out == "4 of 4 rows are done in out\n"
     assert len(asked) == 2
+    whole = [line for line in Path("out/manifest.jsonl").read_text().splitlines() if line.endswith("}")]
+    assert sorted(json.loads(line)["row"] for line in whole) == [0, 0, 1, 2, 3]
 
 
 def test_a_row_that_cannot_be_is_told_and_the_others_are_made(generate):

@@ -11,40 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import openai
 import pytest
-from server_running import WAIT_S, Running, address_of, chat_of, image_of, png, same
+from server_running import WAIT_S, address_of, chat_of, image_of, png, same
 
-from blip3o.api import BLIP3o
 from blip3o.processing.conversation import DESCRIBE
 from blip3o.serve.limits import Limits
-from blip3o.serve.openai import create_app
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def model(weights):
-    return BLIP3o.load(weights)
-
-
-@pytest.fixture(scope="module")
-def server(model):
-    running = Running(create_app({"tiny": model, "again": model}, queue=64))
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def serving(model):
-    """Starts servers with limits of their own."""
-    running = []
-
-    def start(limits=None, **how):
-        running.append(Running(create_app({"tiny": model}, limits, **how)))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
 
 
 @pytest.mark.parametrize(
